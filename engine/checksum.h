@@ -1,0 +1,40 @@
+// The Internet checksum (RFC 1071): whole sums, and changes to a sum (RFC 1624).
+//
+// Every sum here is the one's-complement sum of 16-bit words as they lie in memory, which is the
+// same whatever the byte order of the machine (RFC 1071 section 2B). Nothing here is inverted
+// unless it says so.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace swnat {
+
+// Folds to 16 bits. A sum of non-zero words never folds to 0.
+constexpr std::uint16_t fold(std::uint64_t sum) {
+  sum = (sum & 0xffff'ffff) + (sum >> 32);
+  sum = (sum & 0xffff'ffff) + (sum >> 32);
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+// The sum of up to 64 KiB at any alignment; an odd last byte is padded with zero. Not folded, so
+// that several may be added: pieces before the last must have an even length.
+std::uint64_t sum_of(std::span<const std::uint8_t> bytes);
+
+// What a sum grows by when words are replaced. Negate with ~ for the way back.
+using ChecksumDelta = std::uint16_t;
+
+constexpr ChecksumDelta delta_of(std::uint64_t before, std::uint64_t after) {
+  return fold(std::uint64_t{fold(after)} + static_cast<std::uint16_t>(~fold(before)));
+}
+
+// A checksum field (inverted sum) after the words it covers changed by `delta`: RFC 1624
+// equation 3.
+constexpr std::uint16_t updated(std::uint16_t field, ChecksumDelta delta) {
+  return static_cast<std::uint16_t>(
+      ~fold(std::uint64_t{static_cast<std::uint16_t>(~field)} + delta));
+}
+
+}  // namespace swnat

@@ -1,0 +1,95 @@
+// The NAT engine: the one class that users of the library need.
+//
+// It does no I/O, reads no clock, logs nothing and starts no thread; packets allocate nothing.
+// Every function may be called from any thread at any time: the engine is a number of
+// single-threaded NATs (shards), each behind its own lock, and a packet meets the one that its port
+// names.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/packet.h"
+#include "engine/policy.h"
+#include "engine/reason.h"
+#include "engine/session_view.h"
+
+namespace swnat {
+
+// Monotonic time since any fixed point. Only differences matter; it must never go backwards by more
+// than the callers' own disagreement (threads may be a little apart).
+using Time = std::chrono::milliseconds;
+
+struct EngineOptions {
+  std::uint32_t shards = 1;               // a power of two, 1 to 64
+  std::uint32_t max_sessions = 262'144;   // shared out evenly over the shards
+  std::array<std::uint64_t, 4> secret{};  // random, and secret from tenants and remotes: keys the
+                                          // hash tables and the choice of ports (RFC 6056)
+};
+
+using Counters = std::array<std::uint64_t, reason_count>;  // packets by reason
+
+struct NamespaceUse {
+  NamespaceId id;
+  std::uint32_t sessions;
+  std::uint32_t session_limit;
+};
+
+class Engine {
+ public:
+  // Throws std::invalid_argument for options or a policy that break their documented ranges, and
+  // std::bad_alloc.
+  Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Translates packets in place, in order within each session. Established sessions are found for
+  // the whole batch at once, so that their memory is fetched side by side; any number of packets
+  // may be given.
+  void translate(std::span<Packet> packets, Time now);
+
+  // The one-packet forms. inbound() sets packet.namespace_id to the receiver's.
+  Reason outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
+  struct Inbound {
+    Reason reason;
+    NamespaceId namespace_id;
+  };
+  Inbound inbound(std::span<std::uint8_t> bytes, Time now);
+
+  // Frees sessions whose time is over, looking at no more than `budget` sessions in the shard.
+  // Expired sessions never match a packet, freed or not. Returns how many were looked at; less than
+  // `budget` means that nothing is due. Call it for every shard, about once a second or when idle.
+  std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
+
+  // Replaces the policy. Sessions live on, except those of namespaces that are gone or now over
+  // their limit. Throws std::invalid_argument if the external addresses or ports differ, or a
+  // namespace is new beyond the number that fits, and then changes nothing.
+  void set_policy(std::shared_ptr<const Policy> policy);
+
+  // Consistent within a shard, not over them.
+  Counters counters() const;
+  std::uint64_t session_count() const;
+  std::vector<NamespaceUse> namespaces() const;
+
+  // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
+  // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
+  struct Cursor {
+    std::uint32_t shard = 0;
+    std::uint32_t position = 0;
+  };
+  std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Time now) const;
+
+  std::uint32_t shard_count() const;
+
+ private:
+  class State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace swnat

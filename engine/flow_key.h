@@ -1,0 +1,76 @@
+// What a session is found by. Each session is in the index under five keys: its two flows, and
+// three that it may share with other sessions of the same mapping.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/hash.h"
+#include "engine/session.h"
+
+namespace swnat {
+
+enum class KeyKind : std::uint8_t {
+  inside_flow,   // namespace, internal and remote endpoint
+  outside_flow,  // external and remote endpoint
+  internal,      // the mapping: namespace and internal endpoint
+  external,      // the mapping: external endpoint
+  permission,    // external endpoint and remote address: who may send to the mapping
+};
+
+template <class Family>
+struct FlowKey {
+  Leg<Family> leg;  // what the kind leaves out is zero
+  NamespaceId namespace_id = 0;
+  KeyKind kind = KeyKind::inside_flow;
+  std::uint8_t protocol = 0;
+
+  static FlowKey inside_flow(NamespaceId id, std::uint8_t protocol, const Leg<Family>& leg) {
+    return {leg, id, KeyKind::inside_flow, protocol};
+  }
+  static FlowKey outside_flow(std::uint8_t protocol, const Leg<Family>& leg) {
+    return {leg, 0, KeyKind::outside_flow, protocol};
+  }
+  static FlowKey internal(NamespaceId id, std::uint8_t protocol, const Leg<Family>& leg) {
+    return {{leg.local, {}, leg.local_port, 0}, id, KeyKind::internal, protocol};
+  }
+  static FlowKey external(std::uint8_t protocol, const Leg<Family>& leg) {
+    return {{leg.local, {}, leg.local_port, 0}, 0, KeyKind::external, protocol};
+  }
+  static FlowKey permission(std::uint8_t protocol, const Leg<Family>& leg) {
+    return {{leg.local, leg.remote, leg.local_port, 0}, 0, KeyKind::permission, protocol};
+  }
+
+  static FlowKey of(const Session<Family>& session, KeyKind kind) {
+    switch (kind) {
+      case KeyKind::inside_flow:
+        return inside_flow(session.namespace_id, session.protocol, session.inside);
+      case KeyKind::outside_flow:
+        return outside_flow(session.protocol, session.outside);
+      case KeyKind::internal:
+        return internal(session.namespace_id, session.protocol, session.inside);
+      case KeyKind::external:
+        return external(session.protocol, session.outside);
+      case KeyKind::permission:
+        return permission(session.protocol, session.outside);
+    }
+    __builtin_unreachable();
+  }
+
+  std::uint64_t hash(const Secret& secret) const {
+    const std::uint64_t ports = std::uint64_t{leg.local_port} << 16 | leg.remote_port;
+    const std::uint64_t rest = std::uint64_t{namespace_id} << 32 | ports;
+    const std::uint64_t what = std::uint64_t{protocol} << 8 | static_cast<std::uint64_t>(kind);
+    const std::uint64_t addresses = fold_multiply(
+        Family::words(leg.local) << 32 ^ Family::words(leg.remote) ^ secret[0], rest ^ secret[1]);
+    return fold_multiply(addresses ^ what ^ secret[2], secret[3] | 1);
+  }
+
+  // Whether the session is one that this key finds.
+  bool finds(const Session<Family>& session) const {
+    return session.state != SessionState::free && of(session, kind) == *this;
+  }
+
+  friend bool operator==(const FlowKey&, const FlowKey&) = default;
+};
+
+}  // namespace swnat

@@ -1,0 +1,78 @@
+#include "engine/namespaces.h"
+
+#include <algorithm>
+#include <bit>
+#include <stdexcept>
+
+namespace swnat {
+namespace {
+
+constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+std::uint64_t checked_namespace_count(const Policy& policy) {
+  require(!policy.external.empty(), "a policy needs an external address");
+  require(policy.ports.first >= 1 && policy.ports.first <= policy.ports.last,
+          "the external ports must be a range within 1 to 65535");
+  for (const auto timeout : {policy.timeouts.tcp_established, policy.timeouts.tcp_transitory,
+                             policy.timeouts.udp, policy.timeouts.icmp}) {
+    require(timeout.count() >= 0 && timeout <= max_timeout, "a timeout must be within 0 to 7 days");
+  }
+  std::uint64_t count = 0;
+  std::uint64_t next_id = 1;
+  for (const NamespacePolicy& one : policy.namespaces) {
+    require(one.first >= next_id && one.last >= one.first,
+            "namespaces must be sorted by id, apart, and not 0");
+    require(one.session_limit >= 1, "a session limit must be at least 1");
+    for (const Ipv4Address address : one.external) {
+      require(std::ranges::find(policy.external, address) != policy.external.end(),
+              "a namespace's external addresses must be among the policy's");
+    }
+    next_id = std::uint64_t{one.last} + 1;
+    count += next_id - one.first;
+  }
+  require(count <= max_namespaces, "there may be at most 65536 namespaces");
+  return count;
+}
+
+}  // namespace
+
+Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
+                   std::unordered_map<NamespaceId, std::uint32_t>& slots)
+    : policy_(std::move(policy)) {
+  require(policy_ != nullptr, "an engine needs a policy");
+  const std::uint64_t count = checked_namespace_count(*policy_);
+  auto new_slots = slots;
+  tenants_.reserve(count);
+  const auto table_size =
+      static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
+  positions_.resize(table_size);
+  shift_ = 64 - static_cast<std::uint32_t>(std::countr_zero(table_size));
+  for (const NamespacePolicy& one : policy_->namespaces) {
+    for (std::uint64_t id = one.first; id <= one.last; ++id) {
+      const auto next_slot = static_cast<std::uint32_t>(new_slots.size());
+      const auto [entry, added] = new_slots.try_emplace(static_cast<NamespaceId>(id), next_slot);
+      require(entry->second < max_namespaces,
+              "more than 65536 namespaces since the engine was made");
+      tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit, &one});
+      std::uint64_t at = id * spread >> shift_;
+      while (positions_[at] != 0) at = (at + 1) % table_size;
+      positions_[at] = static_cast<std::uint32_t>(tenants_.size());
+    }
+  }
+  slots.swap(new_slots);
+}
+
+const Tenant* Snapshot::find(NamespaceId id) const {
+  for (std::uint64_t at = id * spread >> shift_; positions_[at] != 0;
+       at = (at + 1) % positions_.size()) {
+    const Tenant& tenant = tenants_[positions_[at] - 1];
+    if (tenant.id == id) return &tenant;
+  }
+  return nullptr;
+}
+
+}  // namespace swnat

@@ -1,0 +1,66 @@
+// The namespaces of a policy, found by id, and what each of them uses.
+//
+// A namespace keeps its slot for as long as the engine lives, over changes of policy, so that lists
+// and counts are arrays. A Snapshot is immutable: a shard changes to a new one under its own lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/memory.h"
+#include "engine/policy.h"
+
+namespace swnat {
+
+inline constexpr std::uint32_t max_namespaces = 65'536;
+
+struct Tenant {
+  NamespaceId id = 0;
+  std::uint32_t slot = 0;
+  std::uint32_t session_limit = 0;
+  const NamespacePolicy* policy = nullptr;
+};
+
+class Snapshot {
+ public:
+  // Gives a slot to each namespace that has none yet. Throws std::invalid_argument, changing
+  // nothing, for a policy out of its documented ranges or when there are no more slots.
+  Snapshot(std::shared_ptr<const Policy> policy,
+           std::unordered_map<NamespaceId, std::uint32_t>& slots);
+
+  const Policy& policy() const { return *policy_; }
+  const Tenant* find(NamespaceId id) const;
+  const std::vector<Tenant>& tenants() const { return tenants_; }
+
+ private:
+  std::shared_ptr<const Policy> policy_;
+  std::vector<Tenant> tenants_;           // sorted by id
+  std::vector<std::uint32_t> positions_;  // open addressing over id: place in tenants_ plus 1, or 0
+  std::uint32_t shift_ = 0;
+};
+
+// Sessions of each namespace over all shards. The count is taken before a session is made, so that
+// shards that race cannot exceed the limit together.
+class NamespaceUses {
+ public:
+  bool take(std::uint32_t slot, std::uint32_t limit) {
+    std::atomic_ref count(counts_[slot]);
+    if (count.fetch_add(1, std::memory_order_relaxed) < limit) return true;
+    count.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  void give_back(std::uint32_t slot) {
+    std::atomic_ref(counts_[slot]).fetch_sub(1, std::memory_order_relaxed);
+  }
+  std::uint32_t count(std::uint32_t slot) {
+    return std::atomic_ref(counts_[slot]).load(std::memory_order_relaxed);
+  }
+
+ private:
+  ReservedArray<std::uint32_t> counts_{max_namespaces};
+};
+
+}  // namespace swnat

@@ -1,0 +1,44 @@
+// One packet on its way through the engine: bytes and metadata in, bytes and a verdict out.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "engine/reason.h"
+
+namespace swnat {
+
+// A tenant: the bits of the fwmark that name it. 0 names none.
+using NamespaceId = std::uint32_t;
+
+enum class Direction : std::uint8_t {
+  outbound,  // from a namespace to the outside
+  inbound,   // from the outside to an external address
+  hairpin,   // from a namespace to an external address: both of the above, one after the other
+};
+
+// What the packet's transport checksum is, hence how a rewrite keeps it.
+enum class ChecksumState : std::uint8_t {
+  complete,   // as on the wire, right or damaged: updated incrementally, so damage stays visible
+  partial,    // only the pseudo-header is summed; the engine writes the full sum
+  segmented,  // one of several segments still joined (GSO, GRO): TCP gets the full sum, for UDP the
+              // pseudo-header's sum is kept up to date, from which segmentation makes each
+              // segment's
+};
+
+struct Packet {
+  // From the IP header on. Rewritten in place if accepted, untouched if dropped, except by a
+  // hairpin that is refused at its inbound half.
+  std::span<std::uint8_t> bytes;
+  // In: the sender's, for outbound and hairpin. Out: the receiver's, for accepted inbound and
+  // hairpin.
+  NamespaceId namespace_id = 0;
+  Direction direction = Direction::outbound;
+  ChecksumState checksum = ChecksumState::complete;
+  // Out.
+  Reason reason = Reason::malformed_ip;
+
+  Verdict verdict() const { return verdict_of(reason); }
+};
+
+}  // namespace swnat

@@ -1,0 +1,67 @@
+// Why a packet was accepted or dropped. One list makes the enum, the text and the counter.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace swnat {
+
+enum class Verdict : std::uint8_t { drop, accept };
+
+// X(name, verdict, text)
+#define SWNAT_REASONS(X)                                                                         \
+  X(translated_outbound, accept, "translated on the way out")                                    \
+  X(translated_inbound, accept, "translated on the way in")                                      \
+  X(translated_hairpin, accept, "translated from one internal host to another")                  \
+  X(not_ipv4, drop, "not an IPv4 packet")                                                        \
+  X(malformed_ip, drop, "IP header lengths contradict each other or the packet")                 \
+  X(malformed_transport, drop, "TCP, UDP or ICMP header is cut short or contradicts the packet") \
+  X(fragment, drop, "IP fragment, which the NAT does not follow yet")                            \
+  X(unsupported_protocol, drop, "neither TCP, UDP nor ICMP")                                     \
+  X(icmp_error, drop, "ICMP error, which the NAT does not translate yet")                        \
+  X(icmp_not_query, drop, "ICMP type that is no echo in this direction")                         \
+  X(invalid_address, drop, "source or destination that no host can have")                        \
+  X(invalid_port, drop, "source or destination port 0")                                          \
+  X(unknown_namespace, drop, "the fwmark names no namespace")                                    \
+  X(no_mapping, drop, "nothing is mapped to this external endpoint")                             \
+  X(filtered, drop, "the mapping does not accept this remote endpoint")                          \
+  X(tcp_not_syn, drop, "TCP segment that belongs to no session and opens none")                  \
+  X(session_limit, drop, "the namespace is at its session limit")                                \
+  X(table_full, drop, "the session table is full")                                               \
+  X(no_free_port, drop, "no external port is free")                                              \
+  X(hairpin_off, drop, "hairpinning is switched off")
+
+enum class Reason : std::uint8_t {
+#define X(name, verdict, text) name,
+  SWNAT_REASONS(X)
+#undef X
+};
+
+inline constexpr std::size_t reason_count = 0
+#define X(name, verdict, text) +1
+    SWNAT_REASONS(X)
+#undef X
+    ;
+
+struct ReasonInfo {
+  std::string_view name;  // as in the source and in counters
+  Verdict verdict;
+  std::string_view text;  // for people
+};
+
+inline constexpr std::array<ReasonInfo, reason_count> reasons{{
+#define X(name, verdict, text) {#name, Verdict::verdict, text},
+    SWNAT_REASONS(X)
+#undef X
+}};
+
+constexpr const ReasonInfo& info(Reason reason) {
+  return reasons[static_cast<std::size_t>(reason)];
+}
+constexpr Verdict verdict_of(Reason reason) {
+  return info(reason).verdict;
+}
+
+}  // namespace swnat

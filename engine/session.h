@@ -1,0 +1,103 @@
+// The session record: all that the engine must remember of a session, and nothing that it can
+// derive.
+//
+// A record lies in the slab and holds no pointers. Its hot part is one cache line for IPv4: both
+// legs (each is what the other direction is rewritten to), the checksum deltas, the state and the
+// time of the last packet, so that an established packet touches this line and one line of the
+// index.
+//
+// `state` commits a record: it is written last when a session is made and first when it is freed,
+// so that whoever finds the memory later can tell whole records from others.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/address.h"
+#include "engine/checksum.h"
+#include "engine/packet.h"
+
+namespace swnat {
+
+// Milliseconds, modulo 2^32: compare by the signed difference. Sessions idle for longer than
+// max_timeout are gone, and that is well below 2^31.
+using Tick = std::uint32_t;
+
+constexpr std::int32_t elapsed(Tick since, Tick now) {
+  return static_cast<std::int32_t>(now - since);
+}
+
+// Place of a record in its shard's slab.
+using SessionRef = std::uint32_t;
+inline constexpr SessionRef no_session = 0xffff'ffff;
+
+// The two ends of a session as one side of the NAT sees them. On the inside, `local` is the
+// internal endpoint; on the outside it is the external endpoint. `remote` is the remote endpoint on
+// both. For ICMP echo the local port is the identifier and the remote port is 0.
+template <class Family>
+struct Leg {
+  typename Family::Address local;
+  typename Family::Address remote;
+  std::uint16_t local_port = 0;
+  std::uint16_t remote_port = 0;
+
+  friend bool operator==(const Leg&, const Leg&) = default;
+};
+
+// X(name, text). TCP follows RFC 7857 section 2: a session is established once both sides sent a
+// SYN, and closing once both sent a FIN; one FIN alone is a half-closed connection, which lives on.
+#define SWNAT_SESSION_STATES(X)      \
+  X(free, "free")                    \
+  X(udp, "active")                   \
+  X(icmp, "active")                  \
+  X(tcp_syn_internal, "opening")     \
+  X(tcp_syn_remote, "opening")       \
+  X(tcp_established, "established")  \
+  X(tcp_fin_internal, "half-closed") \
+  X(tcp_fin_remote, "half-closed")   \
+  X(tcp_closing, "closing")          \
+  X(tcp_reset, "reset")
+
+enum class SessionState : std::uint8_t {
+#define X(name, text) name,
+  SWNAT_SESSION_STATES(X)
+#undef X
+};
+
+inline constexpr std::string_view session_state_texts[] = {
+#define X(name, text) text,
+    SWNAT_SESSION_STATES(X)
+#undef X
+};
+inline constexpr std::size_t session_state_count = std::size(session_state_texts);
+
+constexpr std::string_view text_of(SessionState state) {
+  return session_state_texts[static_cast<std::size_t>(state)];
+}
+
+// What one end of a TCP connection last said that it expects from the other.
+struct TcpReceiver {
+  std::uint32_t next = 0;    // the next sequence number
+  std::uint16_t window = 0;  // as in its header; unscaled
+  std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14
+  bool known = false;        // whether it has said anything yet
+};
+
+template <class Family>
+struct alignas(64) Session {
+  Leg<Family> inside;
+  Leg<Family> outside;
+  NamespaceId namespace_id = 0;
+  Tick last_active = 0;
+  // What the sums grow by on the way out: of the addresses alone, and of all that the transport
+  // covers.
+  ChecksumDelta address_delta = 0;
+  ChecksumDelta transport_delta = 0;
+  TcpReceiver internal_receiver;
+  TcpReceiver remote_receiver;
+  std::uint8_t protocol = 0;
+  SessionState state = SessionState::free;
+};
+
+}  // namespace swnat

@@ -1,0 +1,24 @@
+// A session as it is shown to people and programs: a copy, made under the shard's lock.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "engine/address.h"
+#include "engine/packet.h"
+
+namespace swnat {
+
+struct SessionView {
+  NamespaceId namespace_id = 0;
+  std::uint8_t protocol = 0;  // IP protocol number: 1 ICMP, 6 TCP, 17 UDP
+  Endpoint<Ipv4Address> internal;
+  Endpoint<Ipv4Address> external;
+  Endpoint<Ipv4Address> remote;
+  std::string_view state;  // "established", "closing", …; static storage
+  std::chrono::milliseconds idle{0};
+  std::chrono::milliseconds expires_in{0};
+};
+
+}  // namespace swnat

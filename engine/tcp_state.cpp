@@ -1,0 +1,152 @@
+// Theory of operation
+//
+// Each end's acknowledgments tell what it expects next and how much it would take. A reset or FIN
+// counts only when its receiver would believe it: within that window (RFC 793 section 3.4; RFC 5961
+// section 3.2 is stricter, and a reset that its receiver challenges is followed by traffic, which
+// reopens the session). So nobody who guesses endpoints alone can end a session.
+//
+//   opening --other side's SYN--> established --FIN--> half-closed --other FIN--> closing
+//   any of them --reset in window--> reset --any further segment--> established
+//   closing or reset --SYN from inside--> opening
+#include "engine/tcp_state.h"
+
+#include <algorithm>
+
+#include "engine/bytes.h"
+#include "engine/parse.h"
+
+namespace swnat {
+namespace {
+
+constexpr std::uint8_t option_end = 0;
+constexpr std::uint8_t option_no_operation = 1;
+constexpr std::uint8_t option_window_scale = 3;
+constexpr std::uint8_t scale_max = 14;  // RFC 7323 section 2.3
+
+std::uint8_t read_window_scale(const std::uint8_t* at, const std::uint8_t* end) {
+  while (at < end && *at != option_end) {
+    if (*at == option_no_operation) {
+      ++at;
+      continue;
+    }
+    if (end - at < 2 || at[1] < 2 || end - at < at[1]) break;
+    if (at[0] == option_window_scale && at[1] == 3) return std::min(at[2], scale_max);
+    at += at[1];
+  }
+  return 0;
+}
+
+bool has(const TcpSegment& segment, std::uint8_t flag) {
+  return (segment.flags & flag) != 0;
+}
+
+// Whether a segment that ends at `sequence` would be taken by its receiver now.
+bool in_window(const TcpReceiver& receiver, std::uint32_t sequence) {
+  const std::uint32_t window = std::max(std::uint32_t{receiver.window} << receiver.scale, 1u);
+  return receiver.known && sequence - receiver.next <= window;
+}
+
+// What the sender of a segment says that it expects; older segments that arrive late say nothing
+// new.
+void learn(TcpReceiver& receiver, const TcpSegment& segment) {
+  if (has(segment, tcp_flag::syn)) receiver.scale = segment.scale;
+  if (!has(segment, tcp_flag::ack)) return;
+  const bool newer = static_cast<std::int32_t>(segment.acknowledgment - receiver.next) >= 0;
+  if (receiver.known && !newer) return;
+  receiver.next = segment.acknowledgment;
+  receiver.window = segment.window;
+  receiver.known = true;
+}
+
+// A connection that only one SYN has been seen of may be refused by a reset that acknowledges it.
+bool reset_counts(SessionState state, const TcpReceiver& receiver, const TcpReceiver& sender,
+                  const TcpSegment& segment, TcpSender from) {
+  const bool answers_syn = (state == SessionState::tcp_syn_internal && from == TcpSender::remote) ||
+                           (state == SessionState::tcp_syn_remote && from == TcpSender::internal);
+  if (answers_syn) {
+    return has(segment, tcp_flag::ack) && sender.known && segment.acknowledgment == sender.next;
+  }
+  return in_window(receiver, segment.sequence);
+}
+
+SessionState after_syn(SessionState state, TcpSender from) {
+  const bool other_opened =
+      (state == SessionState::tcp_syn_internal && from == TcpSender::remote) ||
+      (state == SessionState::tcp_syn_remote && from == TcpSender::internal);
+  return other_opened ? SessionState::tcp_established : state;
+}
+
+SessionState after_fin(SessionState state, TcpSender from) {
+  const bool internal = from == TcpSender::internal;
+  switch (state) {
+    case SessionState::tcp_syn_internal:
+    case SessionState::tcp_syn_remote:
+    case SessionState::tcp_established:
+      return internal ? SessionState::tcp_fin_internal : SessionState::tcp_fin_remote;
+    case SessionState::tcp_fin_internal:
+      return internal ? state : SessionState::tcp_closing;
+    case SessionState::tcp_fin_remote:
+      return internal ? SessionState::tcp_closing : state;
+    default:
+      return state;
+  }
+}
+
+}  // namespace
+
+TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size) {
+  const std::size_t header_size = std::size_t{segment[12]} >> 4 << 2;
+  TcpSegment read;
+  read.sequence = load_be32(segment + 4);
+  read.acknowledgment = load_be32(segment + 8);
+  read.payload_size = static_cast<std::uint32_t>(size - header_size);
+  read.window = load_be16(segment + 14);
+  read.flags = segment[13];
+  if (has(read, tcp_flag::syn)) {
+    constexpr std::size_t options = 20;
+    read.scale = read_window_scale(segment + options, segment + header_size);
+  }
+  return read;
+}
+
+void open(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
+  const bool internal = sender == TcpSender::internal;
+  connection.state = internal ? SessionState::tcp_syn_internal : SessionState::tcp_syn_remote;
+  TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
+  TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
+  own = {.next = 0, .window = syn.window, .scale = syn.scale, .known = false};
+  // Whoever answers this SYN will expect what follows it.
+  other = {.next = syn.sequence + 1, .window = 0, .scale = 0, .known = true};
+}
+
+TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
+  SessionState& state = connection.state;
+  const bool internal = sender == TcpSender::internal;
+  TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
+  TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
+
+  if (has(segment, tcp_flag::rst)) {
+    if (!reset_counts(state, other, own, segment, sender)) return TcpEffect::none;
+    state = SessionState::tcp_reset;
+    return TcpEffect::closed;
+  }
+  const bool over = state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+  if (has(segment, tcp_flag::syn)) {
+    if (over && internal && !has(segment, tcp_flag::ack)) {
+      open(connection, segment, sender);
+      return TcpEffect::refresh;
+    }
+    state = after_syn(state, sender);
+  }
+  if (state == SessionState::tcp_reset) state = SessionState::tcp_established;
+  learn(own, segment);
+  if (has(segment, tcp_flag::fin)) {
+    if (!in_window(other, segment.sequence + segment.payload_size)) return TcpEffect::none;
+    state = after_fin(state, sender);
+    return TcpEffect::refresh;
+  }
+  return state == SessionState::tcp_closing && has(segment, tcp_flag::ack) ? TcpEffect::closed
+                                                                           : TcpEffect::refresh;
+}
+
+}  // namespace swnat

@@ -1,0 +1,85 @@
+// The configuration file as an operator wrote it: parsed, checked, and with its defaults filled in.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/address.h"
+#include "engine/policy.h"
+
+namespace swnat::rules {
+
+struct Subnet {
+  Ipv4Address address;  // host bits are zero
+  std::uint8_t length = 0;
+};
+
+struct Route {
+  Subnet to;
+  Ipv4Address via;
+};
+
+struct NamespaceConfig {
+  std::string name;
+  std::uint32_t fwmark_first = 0;  // a range is first != last: each fwmark a namespace of its own
+  std::uint32_t fwmark_last = 0;
+  std::vector<std::string> interfaces;
+  std::vector<Subnet> subnets;
+  std::vector<Route> routes;
+  std::uint32_t session_limit = 0;
+  std::vector<Ipv4Address> external;  // empty: all of them
+
+  bool is_range() const { return fwmark_first != fwmark_last; }
+};
+
+struct Config {
+  std::string file;
+
+  std::string external_interface;
+  std::vector<Ipv4Address> external_addresses;
+  PortRange ports;
+
+  Filtering filtering = Filtering::address_dependent;
+  bool hairpin = true;
+  std::uint32_t fwmark_mask = 0xffff;
+  std::uint32_t max_sessions = 262'144;
+  std::uint32_t session_limit = 200;
+  AtLimit at_limit = AtLimit::evict_oldest;
+
+  Timeouts timeouts;
+
+  std::uint16_t first_queue = 0;
+  std::uint16_t workers = 1;  // a power of two, 1 to 64; each has a queue, a thread and a shard
+  std::uint32_t max_packets = 8192;
+
+  std::string control_socket = "/run/swnat/control.sock";
+  std::string state_file;  // empty: sessions do not outlive the daemon
+
+  std::vector<NamespaceConfig> namespaces;  // in the file's order
+};
+
+struct ConfigError {
+  std::string file;
+  std::uint32_t line = 0;  // 0: the file as a whole
+  std::string message;     // what is wrong, and what is allowed
+
+  std::string text() const;  // "FILE:LINE: message"
+};
+
+// Exactly one of the two is set: a configuration without a fault, or every fault found, by line.
+struct LoadResult {
+  std::optional<Config> config;
+  std::vector<ConfigError> errors;
+};
+LoadResult load_config(const std::string& file);
+
+// What the engine needs of it.
+Policy make_policy(const Config& config);
+
+// The name that people know a namespace by: "blue", or for a range "vpn-1000". Empty if there is none.
+std::string namespace_name(const Config& config, NamespaceId id);
+
+}  // namespace swnat::rules
