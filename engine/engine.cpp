@@ -14,13 +14,14 @@
 #include <limits>
 #include <stdexcept>
 
+#include "engine/session_memory.h"
 #include "engine/shard.h"
 
 namespace swnat {
 namespace {
 
 constexpr std::size_t batch_max = 32;
-constexpr std::uint32_t max_shards = 64;
+constexpr std::uint32_t max_sessions_allowed = 1u << 28;
 // Another thread may take the room that was made; after that many rounds the packet is dropped.
 constexpr int eviction_rounds = 8;
 
@@ -28,13 +29,23 @@ Tick tick_of(Time now) {
   return static_cast<Tick>(now.count());
 }
 
+std::uint32_t checked_capacity(const EngineOptions& options) {
+  if (!std::has_single_bit(options.shards) || options.shards > max_shards) {
+    throw std::invalid_argument("shards must be a power of two, 1 to 64");
+  }
+  if (options.max_sessions == 0 || options.max_sessions > max_sessions_allowed) {
+    throw std::invalid_argument("max_sessions must be 1 to 268435456");
+  }
+  return (options.max_sessions - 1) / options.shards + 1;
+}
+
 // A packet of a batch between two passes.
 struct Work {
   Parsed<Ipv4> parsed;
   FlowKey<Ipv4> key;
-  std::uint64_t hash = 0;
-  std::uint32_t shard = 0;
-  SessionRef candidate = no_session;
+  std::uint64_t hash;
+  std::uint32_t shard;
+  SessionRef candidate;
 };
 
 // Packets of a batch by their place in it.
@@ -73,6 +84,8 @@ class Engine::State {
   Reason hairpin(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
   void translate_parsed(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
   bool evict(std::uint32_t slot);
+  void enforce_limits();
+  void make_shards(const EngineOptions& options);
   void finish(Packet& packet, Reason reason);
 
   Secret secret_;
@@ -81,6 +94,7 @@ class Engine::State {
   std::shared_ptr<const Snapshot> snapshot_;
   std::atomic<bool> hairpin_;
   mutable NamespaceUses uses_;
+  std::optional<ReservedArray<std::byte>> own_memory_;
   std::vector<std::unique_ptr<Shard<Ipv4>>> shards_;
   // Packets that ended outside a shard, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};
@@ -90,17 +104,33 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
     : secret_(options.secret),
       snapshot_(std::make_shared<Snapshot>(std::move(policy), slots_)),
       hairpin_(snapshot_->policy().hairpin) {
-  if (!std::has_single_bit(options.shards) || options.shards > max_shards) {
-    throw std::invalid_argument("shards must be a power of two, 1 to 64");
+  make_shards(options);
+}
+
+void Engine::State::make_shards(const EngineOptions& options) {
+  const std::uint32_t capacity = checked_capacity(options);
+  const std::size_t size = swnat::session_memory_size(options.shards, capacity);
+  std::span<std::byte> memory = options.session_memory;
+  if (memory.empty()) {
+    own_memory_.emplace(size);
+    memory = {own_memory_->data(), size};
+  } else if (memory.size() < size) {
+    throw std::invalid_argument("the session memory is smaller than session_memory_size()");
   }
-  if (options.max_sessions == 0 || options.max_sessions >= no_session / 2) {
-    throw std::invalid_argument("max_sessions must be 1 to 2147483646");
-  }
-  const std::uint32_t capacity = (options.max_sessions - 1) / options.shards + 1;
+  const bool has_sessions = attach_session_memory(
+      memory,
+      session_memory_format(options.shards, capacity, snapshot_->policy(), options.time_epoch));
+  auto& header = *reinterpret_cast<SessionMemoryHeader*>(memory.data());
+  const std::size_t shard_size = capacity * sizeof(Session<Ipv4>);
   for (std::uint32_t number = 0; number < options.shards; ++number) {
-    shards_.push_back(std::make_unique<Shard<Ipv4>>(
-        ShardOptions{number, options.shards, capacity, options.secret}, snapshot_, uses_));
+    const auto records =
+        memory.subspan(session_memory_header_size + number * shard_size, shard_size);
+    header.used[number] = std::min(header.used[number], capacity);
+    const ShardOptions own{number, options.shards, options.secret, records, header.used[number]};
+    shards_.push_back(std::make_unique<Shard<Ipv4>>(own, snapshot_, uses_));
+    if (has_sessions) shards_.back()->adopt();
   }
+  if (has_sessions) enforce_limits();
 }
 
 std::uint32_t Engine::State::shard_of(const Parsed<Ipv4>& parsed, Direction direction) const {
@@ -126,9 +156,8 @@ bool Engine::State::classify(Packet& packet, Work& work) {
 
 void Engine::State::translate_batch(std::span<Packet> packets, Tick now) {
   Work works[batch_max];
-  Places alone = 0;  // packets that take the slow way
-  std::array<Places, max_shards> by_shard{};
-  std::uint64_t shards_met = 0;
+  Places alone = 0;    // packets that take the slow way
+  Places steered = 0;  // packets that may have an established session
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (!classify(packets[i], works[i])) continue;
     const Places place = Places{1} << i;
@@ -136,14 +165,17 @@ void Engine::State::translate_batch(std::span<Packet> packets, Tick now) {
       alone |= place;
       continue;
     }
-    const std::uint32_t met = works[i].shard;
-    by_shard[met] |= place;
-    shards_met |= std::uint64_t{1} << met;
-    shard(met).index().prefetch(works[i].hash);
+    steered |= place;
+    shard(works[i].shard).index().prefetch(works[i].hash);
   }
-  for (; shards_met != 0; shards_met &= shards_met - 1) {
-    const auto met = static_cast<std::size_t>(std::countr_zero(shards_met));
-    alone |= translate_established(packets, works, by_shard[met], now);
+  while (steered != 0) {
+    const std::uint32_t first = works[std::countr_zero(steered)].shard;
+    Places together = 0;
+    for_each(steered, [&](std::size_t i) {
+      if (works[i].shard == first) together |= Places{1} << i;
+    });
+    steered &= ~together;
+    alone |= translate_established(packets, works, together, now);
   }
   for_each(alone, [&](std::size_t i) { translate_parsed(works[i].parsed, packets[i], now); });
 }
@@ -265,7 +297,11 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy) {
     one->set_snapshot(next);
   }
   snapshot_ = next;
-  for (const Tenant& tenant : next->tenants()) {
+  enforce_limits();
+}
+
+void Engine::State::enforce_limits() {
+  for (const Tenant& tenant : snapshot_->tenants()) {
     while (uses_.count(tenant.slot) > tenant.session_limit && evict(tenant.slot)) {
     }
   }
@@ -296,6 +332,10 @@ Engine::Engine(const EngineOptions& options, std::shared_ptr<const Policy> polic
     : state_(std::make_unique<State>(options, std::move(policy))) {}
 
 Engine::~Engine() = default;
+
+std::size_t Engine::session_memory_size(const EngineOptions& options) {
+  return swnat::session_memory_size(options.shards, checked_capacity(options));
+}
 
 void Engine::translate(std::span<Packet> packets, Time now) {
   while (!packets.empty()) {

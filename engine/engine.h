@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 #include "engine/packet.h"
@@ -26,10 +27,24 @@ namespace swnat {
 using Time = std::chrono::milliseconds;
 
 struct EngineOptions {
-  std::uint32_t shards = 1;               // a power of two, 1 to 64
-  std::uint32_t max_sessions = 262'144;   // shared out evenly over the shards
-  std::array<std::uint64_t, 4> secret{};  // random, and secret from tenants and remotes: keys the
-                                          // hash tables and the choice of ports (RFC 6056)
+  std::uint32_t shards = 1;              // a power of two, 1 to 64
+  std::uint32_t max_sessions = 262'144;  // 1 to 2^28; shared out evenly over the shards
+  // Random, and secret from tenants and remotes: keys the hash tables and the choice of ports (RFC
+  // 6056).
+  std::array<std::uint64_t, 4> secret{};
+  // Where the session records lie, so that they may outlive the process:
+  // Engine::session_memory_size() bytes, aligned to 64, zero or as an engine left them. Empty: the
+  // engine has memory of its own.
+  std::span<std::byte> session_memory{};
+  // Names the clock that Time comes from (such as the boot of the machine): session memory of
+  // another one says nothing.
+  std::uint64_t time_epoch = 0;
+};
+
+// The session memory is of another version or configuration; it is left as it was.
+class SessionMemoryError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 using Counters = std::array<std::uint64_t, reason_count>;  // packets by reason
@@ -42,12 +57,16 @@ struct NamespaceUse {
 
 class Engine {
  public:
-  // Throws std::invalid_argument for options or a policy that break their documented ranges, and
-  // std::bad_alloc.
+  // Takes over the sessions that the session memory holds, as far as the policy still has their
+  // namespace. Throws std::invalid_argument for options or a policy that break their documented
+  // ranges, SessionMemoryError, and std::bad_alloc.
   Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
+
+  // Throws std::invalid_argument for options out of their ranges.
+  static std::size_t session_memory_size(const EngineOptions& options);
 
   // Translates packets in place, in order within each session. Established sessions are found for
   // the whole batch at once, so that their memory is fetched side by side; any number of packets

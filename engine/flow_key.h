@@ -20,9 +20,9 @@ enum class KeyKind : std::uint8_t {
 template <class Family>
 struct FlowKey {
   Leg<Family> leg;  // what the kind leaves out is zero
-  NamespaceId namespace_id = 0;
-  KeyKind kind = KeyKind::inside_flow;
-  std::uint8_t protocol = 0;
+  NamespaceId namespace_id;
+  KeyKind kind;
+  std::uint8_t protocol;
 
   static FlowKey inside_flow(NamespaceId id, std::uint8_t protocol, const Leg<Family>& leg) {
     return {leg, id, KeyKind::inside_flow, protocol};
@@ -67,7 +67,15 @@ struct FlowKey {
 
   // Whether the session is one that this key finds.
   bool finds(const Session<Family>& session) const {
-    return session.state != SessionState::free && of(session, kind) == *this;
+    if (session.protocol != protocol || session.state == SessionState::free) return false;
+    switch (kind) {
+      case KeyKind::inside_flow:
+        return session.inside == leg && session.namespace_id == namespace_id;
+      case KeyKind::outside_flow:
+        return session.outside == leg;
+      default:
+        return of(session, kind) == *this;
+    }
   }
 
   friend bool operator==(const FlowKey&, const FlowKey&) = default;

@@ -9,29 +9,51 @@
 #include <span>
 #include <type_traits>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 namespace swnat {
 
 // An array of trivial elements, all zero, aligned to cache lines. A large one costs no memory until
-// it is written, because the C library takes it as untouched pages from the kernel.
+// it is written, because the C library takes it as untouched pages from the kernel; huge pages are
+// asked for, because random access to many small ones spends more time on finding the page than on
+// the memory.
 template <class Element>
 class ReservedArray {
   static_assert(std::is_trivially_destructible_v<Element>);
 
  public:
   explicit ReservedArray(std::size_t size) : size_(size) {
-    constexpr std::size_t line = 64;
-    block_.reset(static_cast<std::uint8_t*>(std::calloc(1, size * sizeof(Element) + line)));
+    const std::size_t bytes = size * sizeof(Element);
+    const std::size_t alignment = bytes < huge_page ? cache_line : huge_page;
+    block_.reset(static_cast<std::uint8_t*>(std::calloc(1, bytes + alignment)));
     if (!block_) throw std::bad_alloc();
     const auto address = reinterpret_cast<std::uintptr_t>(block_.get());
-    elements_ = reinterpret_cast<Element*>((address + line - 1) / line * line);
+    elements_ = reinterpret_cast<Element*>((address + alignment - 1) / alignment * alignment);
+#ifdef MADV_HUGEPAGE
+    if (alignment == huge_page)
+      madvise(elements_, bytes, MADV_HUGEPAGE);  // a wish; no is an answer
+#endif
   }
 
-  std::size_t size() const { return size_; }
-  Element& operator[](std::size_t i) { return elements_[i]; }
-  const Element& operator[](std::size_t i) const { return elements_[i]; }
-  Element* data() { return elements_; }
+  std::size_t size() const {
+    return size_;
+  }
+  Element& operator[](std::size_t i) {
+    return elements_[i];
+  }
+  const Element& operator[](std::size_t i) const {
+    return elements_[i];
+  }
+  Element* data() {
+    return elements_;
+  }
 
  private:
+  static constexpr std::size_t cache_line = 64;
+  static constexpr std::size_t huge_page = std::size_t{2} << 20;
+
   struct Free {
     void operator()(std::uint8_t* block) const { std::free(block); }
   };

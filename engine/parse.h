@@ -25,12 +25,12 @@ template <class Family>
 struct Parsed {
   typename Family::Address source;
   typename Family::Address destination;
-  std::uint16_t source_port = 0;       // ICMP echo request: the identifier; echo reply: 0
-  std::uint16_t destination_port = 0;  // ICMP echo reply: the identifier; echo request: 0
-  std::uint16_t transport = 0;         // offset of the transport header
-  std::uint16_t transport_size = 0;    // its header and payload; what its checksum covers
-  std::uint8_t protocol = 0;
-  std::uint8_t tcp_flags = 0;
+  std::uint16_t source_port;       // ICMP echo request: the identifier; echo reply: 0
+  std::uint16_t destination_port;  // ICMP echo reply: the identifier; echo request: 0
+  std::uint16_t transport;         // offset of the transport header
+  std::uint16_t transport_size;    // its header and payload; what its checksum covers
+  std::uint8_t protocol;
+  std::uint8_t tcp_flags;
 
   // The packet as a leg, seen from the side it comes from.
   Leg<Family> leg_from_inside() const {

@@ -18,6 +18,24 @@ constexpr std::uint64_t keys_per_session =
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
 
+// For sessions that are there already; the caller sees to those beyond the limit.
+constexpr std::uint32_t no_limit = 0xffff'ffff;
+
+// Whether the record's protocol and state belong together.
+bool is_consistent(const Session<Ipv4>& session) {
+  switch (session.protocol) {
+    case protocol::tcp:
+      return session.state >= SessionState::tcp_syn_internal &&
+             session.state <= SessionState::tcp_reset;
+    case protocol::udp:
+      return session.state == SessionState::udp;
+    case protocol::icmp:
+      return session.state == SessionState::icmp;
+    default:
+      return false;
+  }
+}
+
 TcpConnection connection_of(Session<Ipv4>& session) {
   return {session.state, session.internal_receiver, session.remote_receiver};
 }
@@ -30,16 +48,68 @@ Shard<Family>::Shard(const ShardOptions& options, std::shared_ptr<const Snapshot
     : secret_(options.secret),
       snapshot_(std::move(snapshot)),
       uses_(uses),
-      slab_(options.capacity),
-      links_(options.capacity),
-      index_(std::uint64_t{options.capacity} * keys_per_session),
+      slab_({reinterpret_cast<SessionType*>(options.records.data()),
+             options.records.size() / sizeof(SessionType)},
+            options.used),
+      links_(options.records.size() / sizeof(SessionType)),
+      index_(links_.size() * keys_per_session),
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
                      options.secret[0]}) {
   const Policy& policy = snapshot_->policy();
   for (std::size_t i = 0; i < policy.external.size() * 3; ++i) {
     pools_.emplace_back(policy.ports, options.number, options.shards);
   }
-  read_timeouts();
+  read_policy();
+}
+
+// A record is the truth, but it may come from a file: what contradicts the policy or another record
+// is dropped.
+template <class Family>
+void Shard<Family>::adopt() {
+  std::vector<SessionRef> kept;
+  for (SessionRef ref = slab_.used(); ref-- > 0;) {
+    if (slab_[ref].state == SessionState::free) {
+      slab_.drop(ref, links_);
+    } else {
+      kept.push_back(ref);
+    }
+  }
+  if (kept.empty()) return;
+  // The activity list grows at its recent end.
+  const Tick any = slab_[kept.front()].last_active;
+  std::ranges::stable_sort(kept, {},
+                           [&](SessionRef ref) { return elapsed(any, slab_[ref].last_active); });
+  for (const SessionRef ref : kept) {
+    if (!adopt(ref)) slab_.drop(ref, links_);
+  }
+}
+
+template <class Family>
+bool Shard<Family>::adopt(SessionRef ref) {
+  SessionType& session = slab_[ref];
+  const Tenant* tenant = snapshot_->find(session.namespace_id);
+  const auto& addresses = snapshot_->policy().external;
+  const bool fits = tenant != nullptr && is_consistent(session) &&
+                    std::ranges::find(addresses, session.outside.local) != addresses.end() &&
+                    find(Key::of(session, KeyKind::inside_flow)) == no_session &&
+                    find(Key::of(session, KeyKind::outside_flow)) == no_session;
+  if (!fits) return false;
+  const SessionRef mapping = find(Key::of(session, KeyKind::internal));
+  if (mapping != find(Key::of(session, KeyKind::external))) return false;
+  if (mapping == no_session &&
+      !pool(session.outside.local, session.protocol).take_exactly(session.outside.local_port)) {
+    return false;
+  }
+  set_deltas(session);
+  slab_.keep();
+  uses_.take(tenant->slot, no_limit);
+  link(ref, mapping, *tenant, session.last_active);
+  return true;
+}
+
+template <class Family>
+SessionRef Shard<Family>::find(const Key& key) const {
+  return index_.find(key.hash(secret_), [&](SessionRef ref) { return key.finds(slab_[ref]); });
 }
 
 template <class Family>
@@ -79,10 +149,8 @@ Reason Shard<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, Tick
 // all calls together are no more than the sessions that were made.
 template <class Family>
 SessionRef Shard<Family>::find_live(const Key& key, Tick now) {
-  const std::uint64_t hash = key.hash(secret_);
   for (;;) {
-    const SessionRef ref =
-        index_.find(hash, [&](SessionRef candidate) { return key.finds(slab_[candidate]); });
+    const SessionRef ref = find(key);
     if (ref == no_session || !expired(slab_[ref], now)) return ref;
     release(ref);
   }
@@ -114,8 +182,7 @@ Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Pa
   if (effect != TcpEffect::none) refresh(session, packet.direction, now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) packet.namespace_id = session.namespace_id;
-  const bool free_at_once = snapshot_->policy().timeouts.tcp_transitory.count() == 0;
-  if (effect == TcpEffect::closed && free_at_once) release(ref);
+  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref);
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
 }
 
@@ -123,9 +190,9 @@ Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Pa
 // send to a mapping, anybody could keep it alive (RFC 7857 section 7).
 template <class Family>
 void Shard<Family>::refresh(SessionType& session, Direction direction, Tick now) {
-  const bool anybody = direction == Direction::inbound && session.protocol != protocol::tcp &&
-                       snapshot_->policy().filtering == Filtering::endpoint_independent;
-  if (anybody || elapsed(session.last_active, now) <= 0) return;
+  const bool by_anybody =
+      anybody_may_send_ && direction == Direction::inbound && session.protocol != protocol::tcp;
+  if (by_anybody || elapsed(session.last_active, now) <= 0) return;
   session.last_active = now;
 }
 
@@ -276,9 +343,7 @@ void Shard<Family>::link(SessionRef ref, SessionRef mapping, const Tenant& tenan
     Ring<&SessionLinks::mapping>::join(links_, ref, mapping);
   }
 
-  const Key permission = Key::of(session, KeyKind::permission);
-  const SessionRef permitted = index_.find(
-      permission.hash(secret_), [&](SessionRef other) { return permission.finds(slab_[other]); });
+  const SessionRef permitted = find(Key::of(session, KeyKind::permission));
   if (permitted == no_session) {
     Ring<&SessionLinks::permission>::start(links_, ref);
     insert(KeyKind::permission);
@@ -354,7 +419,7 @@ bool Shard<Family>::evict_oldest(std::uint32_t slot) {
 template <class Family>
 void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
   const std::shared_ptr<const Snapshot> before = std::exchange(snapshot_, std::move(snapshot));
-  read_timeouts();
+  read_policy();
   for (const Tenant& tenant : before->tenants()) {
     if (snapshot_->find(tenant.id) != nullptr) continue;
     while (evict_oldest(tenant.slot)) {
@@ -374,13 +439,14 @@ PortPool& Shard<Family>::pool(typename Family::Address address, std::uint8_t pro
 }
 
 template <class Family>
-void Shard<Family>::read_timeouts() {
+void Shard<Family>::read_policy() {
   const Timeouts& timeouts = snapshot_->policy().timeouts;
   const auto set = [this](SessionState state, std::chrono::milliseconds timeout) {
     timeouts_[static_cast<std::size_t>(state)] = static_cast<std::int32_t>(timeout.count());
   };
-  const bool has_transitory = timeouts.tcp_transitory.count() != 0;
-  const auto opening = has_transitory ? timeouts.tcp_transitory : Timeouts{}.tcp_transitory;
+  anybody_may_send_ = snapshot_->policy().filtering == Filtering::endpoint_independent;
+  frees_closed_at_once_ = timeouts.tcp_transitory.count() == 0;
+  const auto opening = frees_closed_at_once_ ? Timeouts{}.tcp_transitory : timeouts.tcp_transitory;
   set(SessionState::udp, timeouts.udp);
   set(SessionState::icmp, timeouts.icmp);
   set(SessionState::tcp_syn_internal, opening);

@@ -27,8 +27,9 @@ namespace swnat {
 struct ShardOptions {
   std::uint32_t number;
   std::uint32_t shards;
-  std::uint32_t capacity;
   Secret secret;
+  std::span<std::byte> records;  // this shard's part of the session memory
+  std::uint32_t& used;           // how many of the records were ever used
 };
 
 template <class Family>
@@ -37,6 +38,9 @@ class alignas(64) Shard {
   Shard(const ShardOptions& options, std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses);
 
   std::mutex mutex;
+
+  // Takes over the sessions that its records hold, once, before any packet.
+  void adopt();
 
   const Index& index() const { return index_; }
 
@@ -102,6 +106,8 @@ class alignas(64) Shard {
   Reason establish(const Tenant& tenant, const External& external, SessionType& session,
                    const Parsed<Family>& parsed, Packet& packet, Tick now);
 
+  bool adopt(SessionRef ref);
+  SessionRef find(const Key& key) const;
   void link(SessionRef ref, SessionRef mapping, const Tenant& tenant, Tick now);
   void release(SessionRef ref);
   template <Link SessionLinks::*ring>
@@ -110,11 +116,14 @@ class alignas(64) Shard {
   PortPool& pool(typename Family::Address address, std::uint8_t protocol);
   typename Family::Address paired_address(const Tenant& tenant,
                                           typename Family::Address internal) const;
-  void read_timeouts();
+  void read_policy();
 
   Secret secret_;
   std::shared_ptr<const Snapshot> snapshot_;
+  // From the policy, as every packet needs them.
   std::array<std::int32_t, session_state_count> timeouts_{};
+  bool frees_closed_at_once_ = false;
+  bool anybody_may_send_ = false;
   NamespaceUses& uses_;
   Slab<Family> slab_;
   LinkTable links_;

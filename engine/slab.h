@@ -15,7 +15,8 @@ namespace swnat {
 template <class Family>
 class Slab {
  public:
-  explicit Slab(std::uint32_t capacity) : records_(capacity) {}
+  // `used` is where the memory remembers how many records were ever used.
+  Slab(std::span<Session<Family>> records, std::uint32_t& used) : records_(records), used_(used) {}
 
   Session<Family>& operator[](SessionRef ref) { return records_[ref]; }
   const Session<Family>& operator[](SessionRef ref) const { return records_[ref]; }
@@ -38,6 +39,13 @@ class Slab {
     return ref;
   }
 
+  // For records found in the memory: each is either kept or made free.
+  void keep() { ++count_; }
+  void drop(SessionRef ref, LinkTable& links) {
+    ++count_;
+    free(ref, links);
+  }
+
   // Writes the record, its state last: whoever reads the memory finds a whole session or none.
   void commit(SessionRef ref, const Session<Family>& session) {
     Session<Family> uncommitted = session;
@@ -54,10 +62,10 @@ class Slab {
   }
 
  private:
-  ReservedArray<Session<Family>> records_;
+  std::span<Session<Family>> records_;
   SessionRef first_free_ =
       no_session;  // chained through SessionLinks::timer, which free places do not use
-  std::uint32_t used_ = 0;
+  std::uint32_t& used_;
   std::uint32_t count_ = 0;
 };
 

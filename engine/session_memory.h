@@ -1,0 +1,50 @@
+// The block of memory that all session records lie in, with a header that tells what they are.
+//
+// The block may outlive the process that filled it: in a shared mapping of a file, every committed
+// record is there for the next one, even if this one is killed at any instruction. It holds no
+// pointers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "engine/policy.h"
+#include "engine/session.h"
+
+namespace swnat {
+
+inline constexpr std::uint32_t max_shards = 64;
+
+// What must agree for records to be of use to another engine.
+struct SessionMemoryFormat {
+  std::uint64_t magic = 0;
+  std::uint32_t version = 0;
+  std::uint32_t record_size = 0;
+  std::uint32_t shards = 0;
+  std::uint32_t capacity = 0;    // records of each shard
+  std::uint64_t addresses = 0;   // a fingerprint of the external addresses and ports
+  std::uint64_t time_epoch = 0;  // which clock the ticks are of
+
+  friend bool operator==(const SessionMemoryFormat&, const SessionMemoryFormat&) = default;
+};
+
+struct SessionMemoryHeader {
+  SessionMemoryFormat format;
+  // Records beyond were never used. Raised before a record there is first committed.
+  std::uint32_t used[max_shards];
+};
+inline constexpr std::size_t session_memory_header_size = 4096;
+static_assert(sizeof(SessionMemoryHeader) <= session_memory_header_size);
+
+SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t capacity,
+                                          const Policy& policy, std::uint64_t time_epoch);
+
+// Whether the block has been written before. Throws SessionMemoryError (engine.h) if it was, in
+// another format; a block of zeros gets the header of this one. `block` has the size that the
+// format asks for.
+bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format);
+
+std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity);
+
+}  // namespace swnat
