@@ -1,0 +1,105 @@
+#include "rules/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "rules/draft_reader.h"
+
+namespace swnat::rules {
+namespace {
+
+std::optional<std::string> read_file(const std::string& file, std::string& error) {
+  errno = 0;
+  std::ifstream stream(file, std::ios::binary);
+  std::ostringstream text;
+  if (stream.is_open()) text << stream.rdbuf();
+  // An empty file sets the fail bit too, but no error number.
+  if (stream.is_open() && !text.bad() && (text.good() || errno == 0)) return text.str();
+  error = std::strerror(errno != 0 ? errno : EIO);
+  return std::nullopt;
+}
+
+template <class T>
+std::vector<T> values(const std::vector<Located<T>>& located) {
+  std::vector<T> result;
+  for (const auto& each : located) result.push_back(each.value);
+  return result;
+}
+
+// Called only when no fault was found, so whatever must be there is.
+Config to_config(Draft draft) {
+  Config config = std::move(draft.config);
+  config.external_interface = draft.external_interface.value;
+  config.external_addresses = values(draft.external_addresses);
+  config.fwmark_mask = draft.fwmark_mask.value;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    NamespaceConfig result;
+    result.name = each.name->value;
+    result.fwmark_first = each.fwmark->value.first;
+    result.fwmark_last = each.fwmark->value.last;
+    result.interfaces = values(each.interfaces);
+    result.subnets = values(each.subnets);
+    result.routes = values(each.routes);
+    result.session_limit = each.session_limit ? each.session_limit->value : config.session_limit;
+    result.external = values(each.external);
+    config.namespaces.push_back(std::move(result));
+  }
+  return config;
+}
+
+}  // namespace
+
+std::string ConfigError::text() const {
+  return line == 0 ? fmt::format("{}: {}", file, message)
+                   : fmt::format("{}:{}: {}", file, line, message);
+}
+
+LoadResult load_config(const std::string& file) {
+  std::string error;
+  const auto text = read_file(file, error);
+  if (!text) return {std::nullopt, {{file, 0, fmt::format("cannot be read: {}", error)}}};
+  Faults faults(file);
+  try {
+    const toml::table table = toml::parse(*text, file);
+    Draft draft = read_draft(table, faults);
+    check_draft(draft, faults);
+    if (faults.empty()) return {to_config(std::move(draft)), {}};
+  } catch (const toml::parse_error& syntax) {
+    return {
+        std::nullopt,
+        {{file, syntax.source().begin.line, fmt::format("not TOML: {}", syntax.description())}}};
+  }
+  return {std::nullopt, std::move(faults).by_line()};
+}
+
+Policy make_policy(const Config& config) {
+  Policy policy;
+  policy.external = config.external_addresses;
+  policy.ports = config.ports;
+  policy.filtering = config.filtering;
+  policy.at_limit = config.at_limit;
+  policy.hairpin = config.hairpin;
+  policy.timeouts = config.timeouts;
+  for (const NamespaceConfig& each : config.namespaces) {
+    policy.namespaces.push_back(
+        {each.fwmark_first, each.fwmark_last, each.session_limit, each.external});
+  }
+  std::sort(policy.namespaces.begin(), policy.namespaces.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return policy;
+}
+
+std::string namespace_name(const Config& config, NamespaceId id) {
+  for (const NamespaceConfig& each : config.namespaces) {
+    if (id < each.fwmark_first || id > each.fwmark_last) continue;
+    return each.is_range() ? fmt::format("{}-{}", each.name, id) : each.name;
+  }
+  return "";
+}
+
+}  // namespace swnat::rules

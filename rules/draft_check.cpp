@@ -1,0 +1,280 @@
+// Contradictions between values of the configuration.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <map>
+
+#include "rules/address_text.h"
+#include "rules/draft.h"
+#include "rules/fwmark_table.h"
+
+namespace swnat::rules {
+namespace {
+
+constexpr std::uint64_t most_namespaces = 65'536;
+
+std::string title(const NamespaceDraft& draft) {
+  return draft.name ? fmt::format("namespace \"{}\"", draft.name->value)
+                    : fmt::format("the namespace in line {}", draft.line);
+}
+
+std::string fwmark_text(const FwmarkRange& range) {
+  return range.first == range.last ? fmt::format("{}", range.first)
+                                   : fmt::format("{}-{}", range.first, range.last);
+}
+
+void check_external_addresses(const Draft& draft, Faults& faults) {
+  const auto& addresses = draft.external_addresses;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (addresses[i].value != addresses[j].value) continue;
+      faults.add(addresses[i].line, fmt::format("[external] addresses: {} is there twice",
+                                                to_text(addresses[i].value)));
+      break;
+    }
+  }
+}
+
+void check_queues(const Draft& draft, Faults& faults) {
+  const std::uint32_t end = std::uint32_t{draft.config.first_queue} + draft.config.workers;
+  if (end <= 0x10000) return;
+  faults.add(
+      draft.queue_line,
+      fmt::format("[queue] first: {} workers from queue {} on go beyond the last queue, 65535",
+                  draft.config.workers, draft.config.first_queue));
+}
+
+// Whether the range's namespaces include one of this name: "vpn-1000" for a range called "vpn".
+bool names_member(const NamespaceDraft& range, std::string_view name) {
+  const std::string& stem = range.name->value;
+  if (!name.starts_with(stem) || name.size() <= stem.size() + 1 || name[stem.size()] != '-') {
+    return false;
+  }
+  const std::string_view digits = name.substr(stem.size() + 1);
+  std::uint32_t fwmark = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), fwmark);
+  return error == std::errc{} && end == digits.data() + digits.size() && digits[0] != '0' &&
+         fwmark >= range.fwmark->value.first && fwmark <= range.fwmark->value.last;
+}
+
+bool is_range(const NamespaceDraft& draft) {
+  return draft.fwmark && draft.fwmark->value.first != draft.fwmark->value.last;
+}
+
+void check_names(const Draft& draft, Faults& faults) {
+  std::map<std::string_view, std::uint32_t> seen;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    if (!each.name) continue;
+    const auto [earlier, is_new] = seen.emplace(each.name->value, each.name->line);
+    if (!is_new) {
+      faults.add(each.name->line,
+                 fmt::format("[[namespace]] name: \"{}\" is taken by line {}; names must differ",
+                             each.name->value, earlier->second));
+    }
+  }
+  for (const NamespaceDraft& range : draft.namespaces) {
+    if (!range.name || !is_range(range)) continue;
+    for (const NamespaceDraft& single : draft.namespaces) {
+      if (!single.name || is_range(single) || !names_member(range, single.name->value)) continue;
+      faults.add(
+          single.name->line,
+          fmt::format("[[namespace]] name: \"{}\" is what a namespace of the range \"{}\" (line {})"
+                      " is called; names must differ",
+                      single.name->value, range.name->value, range.name->line));
+    }
+  }
+}
+
+void check_fwmark(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
+  const FwmarkRange range = each.fwmark->value;
+  const std::uint32_t mask = draft.fwmark_mask.value;
+  // In a range, a bit outside the mask is set somewhere unless all bits up to the highest that
+  // changes are in it.
+  const std::uint32_t varying =
+      range.first == range.last ? 0
+                                : ~std::uint32_t{0} >> std::countl_zero(range.first ^ range.last);
+  if (((range.first | varying) & ~mask) != 0) {
+    faults.add(each.fwmark->line,
+               fmt::format("[[namespace]] fwmark: {} has bits outside fwmark_mask = {:#x}",
+                           fwmark_text(range), mask));
+    return;
+  }
+  if (!each.interfaces_line) return;
+  if (!route_table(range.first, mask)) {
+    faults.add(each.fwmark->line,
+               fmt::format("[[namespace]] fwmark: {} is too large for a route table of its own"
+                           " (allowed under this fwmark_mask: up to {})",
+                           fwmark_text(range), largest_routed_fwmark(mask)));
+  }
+}
+
+void check_fwmarks(const Draft& draft, Faults& faults) {
+  std::vector<const NamespaceDraft*> sorted;
+  std::uint64_t count = 0;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    if (!each.fwmark) continue;
+    check_fwmark(draft, each, faults);
+    const FwmarkRange range = each.fwmark->value;
+    const std::uint64_t before = count;
+    count += std::uint64_t{range.last} - range.first + 1;
+    if (count > most_namespaces && before <= most_namespaces) {
+      faults.add(each.fwmark->line,
+                 fmt::format("[[namespace]] fwmark: {} brings the namespaces to {}; at most {} fit",
+                             fwmark_text(range), count, most_namespaces));
+    }
+    sorted.push_back(&each);
+  }
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+    return a->fwmark->value.first < b->fwmark->value.first;
+  });
+  const NamespaceDraft* reaching = nullptr;  // of those before, the one with the highest fwmark
+  for (const NamespaceDraft* each : sorted) {
+    if (reaching != nullptr && each->fwmark->value.first <= reaching->fwmark->value.last) {
+      const bool in_order = each->fwmark->line > reaching->fwmark->line;
+      const NamespaceDraft& later = in_order ? *each : *reaching;
+      const NamespaceDraft& earlier = in_order ? *reaching : *each;
+      faults.add(
+          later.fwmark->line,
+          fmt::format("[[namespace]] fwmark: {} overlaps {} of {} (line {}); each fwmark names"
+                      " one namespace",
+                      fwmark_text(later.fwmark->value), fwmark_text(earlier.fwmark->value),
+                      title(earlier), earlier.fwmark->line));
+    }
+    if (reaching == nullptr || each->fwmark->value.last > reaching->fwmark->value.last) {
+      reaching = each;
+    }
+  }
+}
+
+void check_interfaces(const Draft& draft, Faults& faults) {
+  struct Owner {
+    const NamespaceDraft* owner;
+    std::uint32_t line;
+  };
+  std::map<std::string_view, Owner> owners;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    for (const auto& name : each.interfaces) {
+      if (name.value == draft.external_interface.value) {
+        faults.add(name.line, fmt::format("[[namespace]] interfaces: {} is the external interface"
+                                          " (line {}); a tenant needs its own",
+                                          name.value, draft.external_interface.line));
+      }
+      const auto [earlier, is_new] = owners.emplace(name.value, Owner{&each, name.line});
+      if (!is_new) {
+        faults.add(name.line,
+                   fmt::format("[[namespace]] interfaces: {} already belongs to {} (line {})",
+                               name.value, title(*earlier->second.owner), earlier->second.line));
+      }
+    }
+  }
+}
+
+void refuse_external_inside(const Draft& draft, const Located<Subnet>& subnet, std::string_view key,
+                            Faults& faults) {
+  for (const auto& address : draft.external_addresses) {
+    if (!contains(subnet.value, address.value)) continue;
+    faults.add(subnet.line, fmt::format("[[namespace]] {}: {} contains the external address {}",
+                                        key, to_text(subnet.value), to_text(address.value)));
+  }
+}
+
+void check_subnets(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
+  const auto& subnets = each.subnets;
+  for (std::size_t i = 0; i < subnets.size(); ++i) {
+    refuse_external_inside(draft, subnets[i], "subnets", faults);
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!overlap(subnets[i].value, subnets[j].value)) continue;
+      faults.add(subnets[i].line,
+                 fmt::format("[[namespace]] subnets: {} overlaps {} of the same namespace",
+                             to_text(subnets[i].value), to_text(subnets[j].value)));
+      break;
+    }
+  }
+}
+
+void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
+  const auto& routes = each.routes;
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    const auto& [route, line] = routes[i];
+    refuse_external_inside(draft, {route.to, line}, "routes", faults);
+    const auto same = [&](const auto& other) { return other == route.to; };
+    const bool again = std::any_of(routes.begin(), routes.begin() + static_cast<std::ptrdiff_t>(i),
+                                   [&](const auto& other) { return same(other.value.to); });
+    const bool is_subnet = std::any_of(each.subnets.begin(), each.subnets.end(),
+                                       [&](const auto& subnet) { return same(subnet.value); });
+    if (again || is_subnet) {
+      faults.add(line, fmt::format("[[namespace]] routes: {} is already {} of this namespace",
+                                   to_text(route.to), is_subnet ? "a subnet" : "a route"));
+    }
+    const bool reachable =
+        std::any_of(each.subnets.begin(), each.subnets.end(),
+                    [&](const auto& subnet) { return contains(subnet.value, route.via); });
+    if (!reachable) {
+      faults.add(
+          line, fmt::format("[[namespace]] routes: via {} lies in none of this namespace's subnets",
+                            to_text(route.via)));
+    }
+  }
+}
+
+void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
+  for (std::size_t i = 0; i < each.external.size(); ++i) {
+    const auto& [address, line] = each.external[i];
+    const auto same = [&](const auto& other) { return other.value == address; };
+    if (std::none_of(draft.external_addresses.begin(), draft.external_addresses.end(), same)) {
+      faults.add(line, fmt::format("[[namespace]] external: {} is not among [external] addresses",
+                                   to_text(address)));
+    }
+    if (std::any_of(each.external.begin(), each.external.begin() + static_cast<std::ptrdiff_t>(i),
+                    same)) {
+      faults.add(line, fmt::format("[[namespace]] external: {} is there twice", to_text(address)));
+    }
+  }
+}
+
+void check_shape(const NamespaceDraft& each, Faults& faults) {
+  if (is_range(each)) {
+    const std::string why = fmt::format(
+        "{} is a range of namespaces, which no interface or subnet can tell apart; the operator's "
+        "own"
+        " rules set their fwmarks and routes",
+        title(each));
+    if (each.interfaces_line) faults.add(*each.interfaces_line, "[[namespace]] interfaces: " + why);
+    if (each.subnets_line) faults.add(*each.subnets_line, "[[namespace]] subnets: " + why);
+    if (each.routes_line) faults.add(*each.routes_line, "[[namespace]] routes: " + why);
+    return;
+  }
+  if (each.interfaces_line && !each.subnets_line) {
+    faults.add(
+        *each.interfaces_line,
+        fmt::format("[[namespace]] interfaces: {} has interfaces but no subnets: every source"
+                    " would be dropped",
+                    title(each)));
+  }
+  if (each.subnets_line && !each.interfaces_line) {
+    faults.add(
+        *each.subnets_line,
+        fmt::format("[[namespace]] subnets: {} has subnets but no interfaces to route them to",
+                    title(each)));
+  }
+}
+
+}  // namespace
+
+void check_draft(const Draft& draft, Faults& faults) {
+  check_external_addresses(draft, faults);
+  check_queues(draft, faults);
+  check_names(draft, faults);
+  check_fwmarks(draft, faults);
+  check_interfaces(draft, faults);
+  for (const NamespaceDraft& each : draft.namespaces) {
+    check_shape(each, faults);
+    check_subnets(draft, each, faults);
+    check_routes(draft, each, faults);
+    check_externals(draft, each, faults);
+  }
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,43 @@
+#include "rules/format.h"
+
+#include <fmt/format.h>
+
+#include "rules/iptables_apply.h"
+#include "rules/process.h"
+
+namespace swnat::rules {
+namespace {
+
+// In a network namespace of its own: removing a chain in this one would drop what waits in its
+// queues.
+ProcessResult try_nft_queue() {
+  return run_apart({"nft", "-f", "-"},
+                   "table inet swnat {\n"
+                   "\tchain probe {\n"
+                   "\t\ttype filter hook prerouting priority 0\n"
+                   "\t\tqueue to 0\n"
+                   "\t}\n"
+                   "}\n");
+}
+
+}  // namespace
+
+Format choose_format(Format format) {
+  if (format != Format::automatic) return format;
+  return try_nft_queue().exit_code == 0 ? Format::nft : Format::iptables;
+}
+
+void require_queue(Format format) {
+  if (format == Format::iptables) {
+    require_iptables_queue();
+    return;
+  }
+  const ProcessResult result = try_nft_queue();
+  if (result.exit_code == 0) return;
+  throw KernelError(
+      fmt::format("the kernel has no nft queue expression (CONFIG_NFT_QUEUE), so --format nft"
+                  " cannot work here; use --format iptables ({})",
+                  in_short(result.error)));
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,15 @@
+// Which of the two formats this kernel can do.
+#pragma once
+
+#include "rules/kernel.h"
+
+namespace swnat::rules {
+
+// `automatic` becomes nft where the kernel has the nft queue expression, else iptables; others
+// stay.
+Format choose_format(Format format);
+
+// Throws KernelError if packets cannot be sent to a queue in this format here.
+void require_queue(Format format);
+
+}  // namespace swnat::rules

@@ -1,0 +1,27 @@
+// The route table that a namespace's fwmark leads to.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+
+namespace swnat::rules {
+
+// Far from tables that people number by hand, and below 2^31, which some programs cannot go beyond.
+inline constexpr std::uint32_t first_route_table = 0x5300'0000;
+inline constexpr std::uint32_t end_of_route_tables = 0x8000'0000;
+
+// Each fwmark under the mask has a table of its own; nullopt for one whose table would not fit.
+constexpr std::optional<std::uint32_t> route_table(std::uint32_t fwmark, std::uint32_t mask) {
+  const std::uint32_t place = fwmark >> std::countr_zero(mask);
+  if (place >= end_of_route_tables - first_route_table) return std::nullopt;
+  return first_route_table + place;
+}
+
+constexpr std::uint32_t largest_routed_fwmark(std::uint32_t mask) {
+  const std::uint64_t end = std::uint64_t{end_of_route_tables - first_route_table}
+                            << std::countr_zero(mask);
+  return end > mask ? mask : static_cast<std::uint32_t>((end - 1) & mask);
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,63 @@
+#include "rules/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rules/nft_text.h"
+#include "rules/tenant.h"
+
+namespace swnat::rules {
+namespace {
+
+std::vector<Sysctl> sysctls(const Config& config) {
+  std::vector<Sysctl> all;
+  // The gateway's own ICMP errors take the fwmark of the packet that they are about, so they find
+  // the tenant.
+  all.push_back({"net/ipv4/fwmark_reflect", "1"});
+  const auto of_interface = [&](const std::string& interface, const char* name, const char* value) {
+    all.push_back({fmt::format("net/ipv4/conf/{}/{}", interface, name), value});
+  };
+  for (const std::string& interface : tenant_interfaces(config)) {
+    // A tenant's source is looked up by its fwmark. Loose (2) outranks a strict check for all
+    // interfaces.
+    of_interface(interface, "rp_filter", "2");
+    of_interface(interface, "src_valid_mark", "1");
+    // A hairpinned packet has the gateway's own address as its source.
+    if (config.hairpin) of_interface(interface, "accept_local", "1");
+  }
+  of_interface(config.external_interface, "rp_filter", "2");
+  of_interface(config.external_interface, "src_valid_mark", "1");
+  // Last: packets are forwarded once all else is in place.
+  all.push_back({forwarding_sysctl, "1"});
+  return all;
+}
+
+// Beside the NAT's ports, on the side where there is more room, off what only root may use. None if there is
+// too little room on both.
+std::optional<PortRange> local_ports(PortRange reserved) {
+  constexpr std::uint32_t least = 1024;
+  constexpr std::uint32_t most = 65'535;
+  constexpr std::uint32_t plenty = 16'384;
+  const std::uint32_t below = reserved.first > least ? reserved.first - least : 0;
+  const std::uint32_t above = most - reserved.last;
+  const std::uint32_t count = std::min(plenty, std::max(below, above));
+  if (count < enough_local_ports) return std::nullopt;
+  const std::uint32_t first = below >= above ? reserved.first - count : reserved.last + 1u;
+  return PortRange{static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(first + count - 1)};
+}
+
+}  // namespace
+
+Plan make_plan(const Config& config, Format format) {
+  Plan plan;
+  plan.layout.nft = nft_text(config, format);
+  if (format == Format::iptables) plan.layout.iptables = iptables_tables(config);
+  plan.layout.routing = policy_routing(config);
+  plan.sysctls = sysctls(config);
+  plan.reserved_ports = config.ports;
+  plan.local_ports = local_ports(config.ports);
+  return plan;
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,57 @@
+// The record of what up() did in a network namespace, so that down() can undo exactly that.
+//
+// Theory of operation
+//
+// A file in the folder of the control socket, one for each network namespace. It is written before
+// the kernel is told anything, so whatever part of the work was done when a process ended, down()
+// finds it. A record of another boot, or of a namespace that is gone and whose number was given out
+// again, does not count. Rules and routes are found in the kernel itself by their names and
+// numbers; the layout in the record is what a failing up() returns to.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "rules/plan.h"
+#include "rules/sysctl.h"
+
+namespace swnat::rules {
+
+struct Record {
+  std::optional<Layout> layout;  // of the last up() that was completed
+  SysctlRecord sysctls;
+  // Chains of `iptables` tables that were not there before, as in "raw PREROUTING": iptables on top
+  // of nft makes them when they are first used, and leaves them empty.
+  std::vector<std::string> made_chains;
+  std::vector<std::string> made_folders;  // outer before inner
+};
+
+// The folder that records lie in; exclusively locked as long as this lives.
+class RecordFolder {
+ public:
+  // Makes the folder if it is missing. Throws KernelError.
+  explicit RecordFolder(const std::string& control_socket);
+  ~RecordFolder();
+  RecordFolder(const RecordFolder&) = delete;
+  RecordFolder& operator=(const RecordFolder&) = delete;
+
+  // This network namespace's record; an empty one, apart from the folders, if there is none that
+  // counts.
+  Record load() const;
+  // Replaces the record in one step that survives a crash.
+  void save(const Record& record) const;
+  // Removes the record, and the folders that were made for it if nothing else is in them.
+  void remove(const Record& record) const;
+
+ private:
+  bool open_and_lock();
+
+  std::string folder_;
+  std::string file_;
+  std::vector<std::string> made_;
+  int fd_ = -1;
+};
+
+}  // namespace swnat::rules

@@ -1,0 +1,98 @@
+#include "rules/record_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace swnat::rules {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int version = 1;
+
+Json layout_to_json(const Layout& layout) {
+  Json json = {{"nft", layout.nft},
+               {"iptables", Json::array()},
+               {"rules", Json::array()},
+               {"routes", Json::array()}};
+  for (const IptablesTable& table : layout.iptables) {
+    Json chains = Json::array();
+    for (const IptablesChain& chain : table.chains) {
+      chains.push_back({{"name", chain.name}, {"rules", chain.rules}});
+    }
+    json["iptables"].push_back({{"name", table.name}, {"hook", table.hook}, {"chains", chains}});
+  }
+  for (const FwmarkRule& rule : layout.routing.rules) {
+    json["rules"].push_back({{"fwmark", rule.fwmark}, {"mask", rule.mask}, {"table", rule.table}});
+  }
+  for (const FwmarkRoute& route : layout.routing.routes) {
+    json["routes"].push_back({{"table", route.table},
+                              {"to", route.to},
+                              {"via", route.via},
+                              {"interface", route.interface}});
+  }
+  return json;
+}
+
+Layout layout_from_json(const Json& json) {
+  Layout layout;
+  layout.nft = json.at("nft");
+  for (const Json& table : json.at("iptables")) {
+    IptablesTable found{table.at("name"), table.at("hook"), {}};
+    for (const Json& chain : table.at("chains")) {
+      found.chains.push_back({chain.at("name"), chain.at("rules")});
+    }
+    layout.iptables.push_back(std::move(found));
+  }
+  for (const Json& rule : json.at("rules")) {
+    layout.routing.rules.push_back({rule.at("fwmark"), rule.at("mask"), rule.at("table")});
+  }
+  for (const Json& route : json.at("routes")) {
+    layout.routing.routes.push_back(
+        {route.at("table"), route.at("to"), route.at("via"), route.at("interface")});
+  }
+  return layout;
+}
+
+}  // namespace
+
+std::string to_json(const Record& record, const RecordOrigin& origin) {
+  Json sysctls = Json::object();
+  for (const auto& [name, change] : record.sysctls.changes) {
+    sysctls[name] = {{"original", change.original}, {"written", change.written}};
+  }
+  const Json json = {
+      {"version", version},
+      {"boot_id", origin.boot_id},
+      {"namespace_cookie", origin.namespace_cookie},
+      {"sysctls", sysctls},
+      {"forwarding", record.sysctls.forwarding},
+      {"made_chains", record.made_chains},
+      {"made_folders", record.made_folders},
+      {"layout", record.layout ? layout_to_json(*record.layout) : Json(nullptr)},
+  };
+  return json.dump(2) + "\n";
+}
+
+std::optional<Record> record_from_json(const std::string& text, const RecordOrigin& origin) {
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("version") != version || json.at("boot_id") != origin.boot_id ||
+        json.at("namespace_cookie") != origin.namespace_cookie) {
+      return std::nullopt;
+    }
+    Record record;
+    for (const auto& [name, change] : json.at("sysctls").items()) {
+      record.sysctls.changes[name] = {change.at("original"),
+                                      change.at("written").get<std::vector<std::string>>()};
+    }
+    record.sysctls.forwarding = json.at("forwarding").get<std::map<std::string, std::string>>();
+    record.made_chains = json.at("made_chains").get<std::vector<std::string>>();
+    record.made_folders = json.at("made_folders").get<std::vector<std::string>>();
+    if (!json.at("layout").is_null()) record.layout = layout_from_json(json.at("layout"));
+    return record;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace swnat::rules

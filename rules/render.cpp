@@ -1,0 +1,96 @@
+// The plan as a shell script.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "rules/format.h"
+#include "rules/kernel.h"
+#include "rules/plan.h"
+
+namespace swnat::rules {
+namespace {
+
+// As sysctl(8) wants it: a dot within an interface's name is written as a slash.
+std::string sysctl_name(std::string name) {
+  for (char& c : name) c = c == '/' ? '.' : c == '.' ? '/' : c;
+  return name;
+}
+
+std::string here_document(std::string_view command, std::string_view text) {
+  return fmt::format("{} <<'EOF'\n{}EOF\n", command, text);
+}
+
+std::string iptables_script(const IptablesTable& table) {
+  std::string text = fmt::format("*{}\n", table.name);
+  for (const IptablesChain& chain : table.chains) text += fmt::format(":{} - [0:0]\n", chain.name);
+  for (const IptablesChain& chain : table.chains) {
+    for (const std::string& rule : chain.rules) text += fmt::format("-A {} {}\n", chain.name, rule);
+  }
+  const std::string jump = iptables_jump(table);
+  return here_document("iptables-restore --noflush --wait=5", text + "COMMIT\n") +
+         fmt::format(
+             "iptables -w -t {0} -C {1} {2} 2>/dev/null || iptables -w -t {0} -I {1} 1 {2}\n\n",
+             table.name, table.hook, jump);
+}
+
+std::string routing_script(const PolicyRouting& routing) {
+  if (routing.rules.empty())
+    return "# No namespace has interfaces: the operator's own rules route them.\n";
+  std::string text;
+  for (const FwmarkRoute& route : routing.routes) {
+    text += fmt::format("ip -4 route replace {}\n", to_text(route));
+  }
+  for (const FwmarkRule& rule : routing.rules) {
+    text +=
+        fmt::format("ip -4 rule del {0} 2>/dev/null || true\nip -4 rule add {0}\n", to_text(rule));
+  }
+  return text;
+}
+
+// The gateway's own sockets must find ports that are not the NAT's.
+std::string local_ports_script(const Plan& plan) {
+  if (!plan.local_ports) return "";
+  return fmt::format(
+      "# The gateway's own sockets take their ports from this range: elsewhere, if too few would be left.\n"
+      "set -- $(sysctl -n {0})\n"
+      "below=$(( ($2 < {1} ? $2 + 1 : {1}) - $1 )) above=$(( $2 - ($1 > {2} ? $1 - 1 : {2}) ))\n"
+      "[ $(( (below > 0 ? below : 0) + (above > 0 ? above : 0) )) -ge {3} ] ||\n"
+      "  sysctl -qw \"{0}={4} {5}\"\n",
+      sysctl_name(local_ports_sysctl), plan.reserved_ports.first, plan.reserved_ports.last,
+      enough_local_ports, plan.local_ports->first, plan.local_ports->last);
+}
+
+std::string sysctl_script(const Plan& plan) {
+  const std::string reserved = sysctl_name(reserved_ports_sysctl);
+  std::string text = local_ports_script(plan) + fmt::format(
+      "# The list as it is and the NAT's ports; the kernel joins what overlaps.\n"
+      "old=$(sysctl -n {0})\nsysctl -qw \"{0}=${{old:+$old,}}{1}-{2}\"\n",
+      reserved, plan.reserved_ports.first, plan.reserved_ports.last);
+  for (const Sysctl& each : plan.sysctls) {
+    text += fmt::format("sysctl -qw \"{}={}\"\n", sysctl_name(each.name), each.value);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string render(const Config& config, Format format) {
+  const Format chosen = choose_format(format);
+  const Plan plan = make_plan(config, chosen);
+  std::string script = fmt::format(
+      "#!/bin/sh\n"
+      "# What the kernel must be told for {}: `swnat-nfq up` does the same, and `swnat-nfq down` "
+      "undoes it.\n"
+      "set -e\n\n"
+      "# Rules: fwmarks, queues, and the guard behind the queues.\n{}\n",
+      config.file, here_document("nft -f -", plan.layout.nft));
+  if (!plan.layout.iptables.empty()) {
+    script += "# Rules for iptables: fwmarks and what goes to the queues.\n";
+    for (const IptablesTable& table : plan.layout.iptables) script += iptables_script(table);
+  }
+  script += "# Routes: each fwmark leads to its namespace's own subnets.\n" +
+            routing_script(plan.layout.routing) + "\n# Sysctls.\n" + sysctl_script(plan);
+  return script;
+}
+
+}  // namespace swnat::rules

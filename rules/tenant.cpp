@@ -1,0 +1,41 @@
+#include "rules/tenant.h"
+
+#include <algorithm>
+
+namespace swnat::rules {
+namespace {
+
+std::vector<Subnet> sources(const NamespaceConfig& config) {
+  std::vector<Subnet> all = config.subnets;
+  for (const Route& route : config.routes) all.push_back(route.to);
+  std::vector<Subnet> widest;
+  std::stable_sort(all.begin(), all.end(),
+                   [](const Subnet& a, const Subnet& b) { return a.length < b.length; });
+  for (const Subnet& each : all) {
+    const bool covered = std::any_of(widest.begin(), widest.end(),
+                                     [&](const Subnet& wide) { return overlap(wide, each); });
+    if (!covered) widest.push_back(each);
+  }
+  return widest;
+}
+
+}  // namespace
+
+std::vector<Tenant> tenants(const Config& config) {
+  std::vector<Tenant> all;
+  for (const NamespaceConfig& each : config.namespaces) {
+    if (each.interfaces.empty()) continue;
+    all.push_back({each.name, each.fwmark_first, each.interfaces, sources(each)});
+  }
+  return all;
+}
+
+std::vector<std::string> tenant_interfaces(const Config& config) {
+  std::vector<std::string> all;
+  for (const NamespaceConfig& each : config.namespaces) {
+    all.insert(all.end(), each.interfaces.begin(), each.interfaces.end());
+  }
+  return all;
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,26 @@
+// What the rules need to know of a namespace whose packets enter by interfaces of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "rules/address_text.h"
+#include "rules/config.h"
+
+namespace swnat::rules {
+
+struct Tenant {
+  std::string name;
+  std::uint32_t fwmark = 0;
+  std::vector<std::string> interfaces;
+  std::vector<Subnet> sources;  // that it may send from: none lies within another
+};
+
+// Ranges, and namespaces without interfaces, are not among them: the operator's own rules set their
+// fwmarks.
+std::vector<Tenant> tenants(const Config& config);
+
+// All interfaces of all of them.
+std::vector<std::string> tenant_interfaces(const Config& config);
+
+}  // namespace swnat::rules

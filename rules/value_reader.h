@@ -1,0 +1,32 @@
+// Values of the configuration that are written as text: addresses, subnets, interface names, times.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/toml_reader.h"
+
+namespace swnat::rules {
+
+// Each tells the table's faults, naming the key, what is wrong with the text.
+std::optional<Ipv4Address> read_address(const TableReader& table, std::string_view key,
+                                        const Located<std::string>& text);
+std::optional<Subnet> read_subnet(const TableReader& table, std::string_view key,
+                                  const Located<std::string>& text);
+bool read_interface(const TableReader& table, std::string_view key,
+                    const Located<std::string>& name);
+
+std::vector<Located<Ipv4Address>> read_addresses(const TableReader& table, std::string_view key);
+std::vector<Located<Subnet>> read_subnets(const TableReader& table, std::string_view key);
+std::vector<Located<std::string>> read_interfaces(const TableReader& table, std::string_view key);
+
+enum class Zero { refused, allowed };
+std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
+                                                      std::string_view key, Zero zero);
+
+std::optional<PortRange> read_ports(const TableReader& table, std::string_view key);
+
+}  // namespace swnat::rules
