@@ -1,0 +1,145 @@
+#include "nfq/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "nfq/daemon.h"
+#include "nfq/error.h"
+#include "nfq/log.h"
+#include "rules/config.h"
+#include "rules/kernel.h"
+
+namespace swnat::nfq {
+namespace {
+
+using rules::Format;
+
+constexpr int exit_usage = 2;
+
+constexpr const char* description =
+    "swnat gives many tenants, whose private addresses may overlap, one set of public addresses.\n"
+    "Kernel rules send packets to NFQUEUE; swnat-nfq translates them and gives them back. The\n"
+    "fwmark of a packet names its tenant.";
+
+constexpr const char* footer =
+    "A first start, as root:\n"
+    "  swnat-nfq check    is the configuration file valid?\n"
+    "  swnat-nfq rules    what would the kernel be told?\n"
+    "  swnat-nfq up       tell it; from now on tenants' packets need the daemon\n"
+    "  swnat-nfq run      translate, until Ctrl-C\n"
+    "  swnatctl sessions  in another terminal: what is translated now\n"
+    "  swnat-nfq down     remove the rules again\n"
+    "Signals: SIGHUP reloads the file and keeps sessions, SIGUSR1 prints counters,\n"
+    "SIGTERM and SIGINT stop. Without the daemon, tenants' packets are dropped, never leaked.";
+
+struct Arguments {
+  std::string file = "/etc/swnat/swnat.toml";
+  std::string format = "auto";
+};
+
+Format format_of(const std::string& name) {
+  if (name == "nft") return Format::nft;
+  return name == "iptables" ? Format::iptables : Format::automatic;
+}
+
+std::optional<rules::Config> load(const std::string& file) {
+  rules::LoadResult result = rules::load_config(file);
+  for (const rules::ConfigError& error : result.errors) {
+    std::fprintf(stderr, "%s\n", error.text().c_str());
+  }
+  return std::move(result.config);
+}
+
+int run(rules::Config config) {
+  Daemon daemon(std::move(config));
+  return daemon.run();
+}
+
+int check(const rules::Config& config) {
+  const std::size_t count = config.namespaces.size();
+  std::printf("%s: valid, %zu namespace%s\n", config.file.c_str(), count, count == 1 ? "" : "s");
+  return 0;
+}
+
+int print_rules(const rules::Config& config, Format format) {
+  const std::string text = rules::render(config, format);
+  std::fputs(text.c_str(), stdout);
+  return 0;
+}
+
+int apply(const rules::Config& config, Format format) {
+  rules::up(config, format);
+  return 0;
+}
+
+int remove(const rules::Config& config) {
+  rules::down(config);
+  return 0;
+}
+
+// Says in one line what the exceptions that end a command mean.
+template <class Action>
+int guarded(Action action) {
+  try {
+    const int status = action();
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+    log("cannot write to standard output");
+  } catch (const std::bad_alloc&) {
+    log("not enough memory; a smaller nat.max_sessions needs less");
+  } catch (const std::exception& error) {
+    log("{}", error.what());
+  }
+  return 1;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app(description, "swnat-nfq");
+  app.footer(footer);
+  app.set_version_flag("--version", "swnat-nfq " SWNAT_VERSION);
+  app.add_option("-c,--config", arguments.file, "the configuration file")
+      ->type_name("FILE")
+      ->capture_default_str();
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+
+  app.add_subcommand("run", "translate packets, in the foreground (also without any command)");
+  auto* check_command = app.add_subcommand("check", "only say whether the configuration is valid");
+  auto* rules_command =
+      app.add_subcommand("rules", "print what `up` would tell the kernel, changing nothing");
+  auto* up_command = app.add_subcommand("up", "tell the kernel: rules, policy routing and sysctls");
+  auto* down_command = app.add_subcommand("down", "remove exactly what `up` added");
+
+  const auto add_format = [&](CLI::App* command) {
+    command->add_option("--format", arguments.format, "auto is nft where this kernel can do it")
+        ->type_name("FORMAT")
+        ->check(CLI::IsMember({"auto", "nft", "iptables"}))
+        ->capture_default_str();
+  };
+  add_format(rules_command);
+  add_format(up_command);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+
+  return guarded([&] {
+    auto config = load(arguments.file);
+    if (!config) return 1;
+    if (*check_command) return check(*config);
+    if (*rules_command) return print_rules(*config, format_of(arguments.format));
+    if (*up_command) return apply(*config, format_of(arguments.format));
+    if (*down_command) return remove(*config);
+    return run(std::move(*config));
+  });
+}
+
+}  // namespace swnat::nfq

@@ -1,0 +1,101 @@
+#include "nfq/control_client.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <exception>
+#include <utility>
+
+#include "nfq/error.h"
+
+namespace swnat::nfq {
+namespace {
+
+bool is_temporary(int error) {
+  return error == EAGAIN || error == EINTR;
+}
+
+}  // namespace
+
+ControlClient::ControlClient(sd_event* loop, FileDescriptor socket, const ControlAsk& ask,
+                             std::function<void(ControlClient*)> finished)
+    : socket_(std::move(socket)), ask_(ask), finished_(std::move(finished)) {
+  sd_event_source* source = nullptr;
+  if (sd_event_add_io(loop, &source, socket_.get(), EPOLLIN, on_ready, this) < 0) {
+    throw Error("control client: cannot be watched");
+  }
+  readiness_.reset(source);
+  if (sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, max_idle_microseconds, 0, on_idle,
+                                 this) < 0) {
+    throw Error("control client: cannot be timed");
+  }
+  idle_timer_.reset(source);
+}
+
+int ControlClient::on_ready(sd_event_source*, int, std::uint32_t, void* self) {
+  auto& client = *static_cast<ControlClient*>(self);
+  bool goes_on = false;
+  try {
+    goes_on = client.is_answering_ ? client.write() : client.read();
+  } catch (const std::exception&) {
+    // Not enough memory for this client; the daemon goes on without it.
+  }
+  if (!goes_on) client.finish();
+  return 0;
+}
+
+int ControlClient::on_idle(sd_event_source*, std::uint64_t, void* self) {
+  static_cast<ControlClient*>(self)->finish();
+  return 0;
+}
+
+bool ControlClient::read() {
+  std::array<char, max_request> bytes;
+  const ssize_t size = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+  if (size < 0) return is_temporary(errno);
+  request_.append(bytes.data(), static_cast<std::size_t>(size));
+  const std::size_t end = request_.find('\n');
+  if (end != std::string::npos && end <= max_request) {
+    answer(std::string_view(request_).substr(0, end));
+  } else if (request_.size() > max_request) {
+    answer_.text = "{\"ok\":false,\"error\":\"the request is longer than 4096 bytes\"}\n";
+  } else if (size > 0) {
+    return true;
+  } else if (!request_.empty()) {
+    answer(request_);  // a client that has closed its side instead of ending the line
+  } else {
+    return false;
+  }
+  is_answering_ = true;
+  return sd_event_source_set_io_events(readiness_.get(), EPOLLOUT) >= 0;
+}
+
+void ControlClient::answer(std::string_view request) {
+  answer_ = ask_(request);
+}
+
+bool ControlClient::write() {
+  if (written_ == answer_.text.size()) {
+    if (!answer_.more) return false;
+    answer_.text.clear();
+    written_ = 0;
+    if (!answer_.more(answer_.text)) answer_.more = nullptr;
+    if (answer_.text.empty()) return answer_.more != nullptr;
+  }
+  const std::string_view rest = std::string_view(answer_.text).substr(written_);
+  const ssize_t size = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+  if (size < 0) return is_temporary(errno);
+  written_ += static_cast<std::size_t>(size);
+  sd_event_source_set_time_relative(idle_timer_.get(), max_idle_microseconds);
+  return written_ < answer_.text.size() || answer_.more != nullptr;
+}
+
+void ControlClient::finish() {
+  // A copy, because the call destroys the client and what it holds.
+  const auto finished = finished_;
+  finished(this);
+}
+
+}  // namespace swnat::nfq

@@ -1,0 +1,53 @@
+// One connection to the control socket: a request line in, an answer out, then it is closed.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "nfq/event_loop.h"
+#include "nfq/file_descriptor.h"
+
+namespace swnat::nfq {
+
+// Lines. What does not fit in memory well comes piece by piece: `more` appends the next lines and
+// returns whether there may be others. It is called only when the client has taken what was before.
+struct ControlAnswer {
+  std::string text;
+  std::function<bool(std::string& text)> more = {};
+};
+
+using ControlAsk = std::function<ControlAnswer(std::string_view request)>;
+
+class ControlClient {
+ public:
+  static constexpr std::size_t max_request = 4096;
+  // Clients that neither send nor take anything for that long are closed.
+  static constexpr std::uint64_t max_idle_microseconds = 10'000'000;
+
+  // `ask` outlives the client. `finished` is called once, last of all, and may destroy the client.
+  ControlClient(sd_event* loop, FileDescriptor socket, const ControlAsk& ask,
+                std::function<void(ControlClient*)> finished);
+
+ private:
+  static int on_ready(sd_event_source* source, int fd, std::uint32_t events, void* self);
+  static int on_idle(sd_event_source* source, std::uint64_t time, void* self);
+
+  // False when the connection is over.
+  bool read();
+  bool write();
+  void answer(std::string_view request);
+  void finish();
+
+  FileDescriptor socket_;
+  const ControlAsk& ask_;
+  std::function<void(ControlClient*)> finished_;
+  std::string request_;
+  ControlAnswer answer_;
+  std::size_t written_ = 0;  // of answer_.text
+  bool is_answering_ = false;
+  EventSource readiness_;
+  EventSource idle_timer_;
+};
+
+}  // namespace swnat::nfq

@@ -1,0 +1,209 @@
+#include "nfq/control_commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "engine/family.h"
+#include "nfq/clock.h"
+#include "nfq/daemon.h"
+#include "nfq/metrics.h"
+
+namespace swnat::nfq {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A client that takes one piece makes room for the next.
+constexpr std::size_t sessions_per_piece = 64;
+constexpr std::size_t namespaces_per_piece = 256;
+
+std::string line(const Json& json) {
+  // A file name may hold bytes that are no text.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+ControlAnswer refuse(const std::string& why) {
+  return {line({{"ok", false}, {"error", why}})};
+}
+
+double seconds(std::chrono::milliseconds time) {
+  return static_cast<double>(time.count()) / 1000;
+}
+
+std::string text_of(const Endpoint<Ipv4Address>& endpoint) {
+  const std::uint32_t address = endpoint.address.host();
+  return fmt::format("{}.{}.{}.{}:{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
+                     address & 0xff, endpoint.port);
+}
+
+std::string protocol_name(std::uint8_t number) {
+  switch (number) {
+    case protocol::icmp:
+      return "icmp";
+    case protocol::tcp:
+      return "tcp";
+    case protocol::udp:
+      return "udp";
+    default:
+      return std::to_string(number);
+  }
+}
+
+Json queue_json(const QueueReport& queue) {
+  Json json{{"queue", queue.number}};
+  for (std::size_t i = 0; i < queue.counts.size(); ++i) {
+    json[std::string(queue_counter_infos[i].name)] = queue.counts[i];
+  }
+  if (queue.kernel) {
+    json["kernel"] = {{"waiting", queue.kernel->waiting},
+                      {"dropped_full", queue.kernel->dropped_full},
+                      {"dropped_overflow", queue.kernel->dropped_overflow}};
+  }
+  return json;
+}
+
+Json queues_json(const Daemon& daemon) {
+  Json json = Json::array();
+  for (const QueueReport& queue : daemon.queues()) json.push_back(queue_json(queue));
+  return json;
+}
+
+ControlAnswer status(Daemon& daemon) {
+  const auto config = daemon.config();
+  return {line({{"ok", true},
+                {"version", SWNAT_VERSION},
+                {"pid", ::getpid()},
+                {"uptime", seconds(daemon.uptime())},
+                {"configuration", config->file},
+                {"namespaces", daemon.engine().namespaces().size()},
+                {"sessions", daemon.engine().session_count()},
+                {"max_sessions", config->max_sessions},
+                {"queues", queues_json(daemon)}})};
+}
+
+ControlAnswer stats(Daemon& daemon) {
+  Json packets;
+  const Counters counters = daemon.engine().counters();
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    packets[std::string(reasons[i].name)] = counters[i];
+  }
+  return {line({{"ok", true}, {"packets", packets}, {"queues", queues_json(daemon)}})};
+}
+
+ControlAnswer list_namespaces(Daemon& daemon) {
+  struct List {
+    std::shared_ptr<const rules::Config> config;
+    std::vector<NamespaceUse> uses;
+    std::size_t next = 0;
+  };
+  auto list = std::make_shared<List>(List{daemon.config(), daemon.engine().namespaces()});
+  return {line({{"ok", true}}), [list](std::string& text) {
+            const auto rest = std::span(list->uses).subspan(list->next);
+            const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
+            for (const NamespaceUse& use : piece) {
+              text += line({{"name", rules::namespace_name(*list->config, use.id)},
+                            {"fwmark", use.id},
+                            {"sessions", use.sessions},
+                            {"session_limit", use.session_limit}});
+            }
+            list->next += piece.size();
+            return list->next < list->uses.size();
+          }};
+}
+
+// Names are looked up once for each namespace and not for each session.
+class SessionList {
+ public:
+  explicit SessionList(const Daemon& daemon) : daemon_(daemon), config_(daemon.config()) {}
+
+  bool append_piece(std::string& text) {
+    std::array<SessionView, sessions_per_piece> views;
+    const std::size_t count = daemon_.engine().sessions(cursor_, views, now());
+    for (const SessionView& view : std::span(views).first(count)) text += line(json(view));
+    return count != 0;
+  }
+
+ private:
+  const std::string& name(NamespaceId id) {
+    const auto [place, is_new] = names_.try_emplace(id);
+    if (is_new) place->second = rules::namespace_name(*config_, id);
+    return place->second;
+  }
+
+  Json json(const SessionView& view) {
+    return {{"namespace", name(view.namespace_id)},
+            {"fwmark", view.namespace_id},
+            {"protocol", protocol_name(view.protocol)},
+            {"internal", text_of(view.internal)},
+            {"external", text_of(view.external)},
+            {"remote", text_of(view.remote)},
+            {"state", view.state},
+            {"idle", seconds(view.idle)},
+            {"expires_in", seconds(view.expires_in)}};
+  }
+
+  const Daemon& daemon_;
+  std::shared_ptr<const rules::Config> config_;
+  Engine::Cursor cursor_;
+  std::unordered_map<NamespaceId, std::string> names_;
+};
+
+ControlAnswer list_sessions(Daemon& daemon) {
+  auto list = std::make_shared<SessionList>(daemon);
+  return {line({{"ok", true}}), [list](std::string& text) { return list->append_piece(text); }};
+}
+
+ControlAnswer reload(Daemon& daemon) {
+  const std::vector<std::string> faults = daemon.reload();
+  if (faults.empty()) return {line({{"ok", true}, {"configuration", daemon.config()->file}})};
+  return refuse(fmt::format("{}", fmt::join(faults, "\n")));
+}
+
+// Pieces of Prometheus text, each in a line of JSON.
+ControlAnswer metrics(Daemon& daemon) {
+  auto text_of_metrics = std::make_shared<Metrics>(daemon);
+  return {line({{"ok", true}}), [text_of_metrics](std::string& text) {
+            std::string piece;
+            const bool goes_on = text_of_metrics->append_piece(piece);
+            text += line({{"text", piece}});
+            return goes_on;
+          }};
+}
+
+struct Command {
+  std::string_view name;
+  ControlAnswer (*answer)(Daemon& daemon);
+};
+
+constexpr Command commands[] = {
+    {"status", status},          {"namespaces", list_namespaces},
+    {"sessions", list_sessions}, {"stats", stats},
+    {"reload", reload},          {"metrics", metrics},
+};
+
+}  // namespace
+
+ControlAnswer answer_control_request(Daemon& daemon, std::string_view request) {
+  const Json json = Json::parse(request, nullptr, false);
+  if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
+    return refuse("the request must be one line of JSON like {\"command\":\"status\"}");
+  }
+  const std::string& name = json["command"].get_ref<const std::string&>();
+  const auto* command = std::ranges::find(commands, name, &Command::name);
+  if (command == std::end(commands)) {
+    return refuse(fmt::format("'{}' is no command of this daemon", name));
+  }
+  return command->answer(daemon);
+}
+
+}  // namespace swnat::nfq

@@ -1,0 +1,292 @@
+#include "nfq/daemon.h"
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "nfq/clock.h"
+#include "nfq/control_commands.h"
+#include "nfq/error.h"
+#include "nfq/log.h"
+#include "nfq/reload.h"
+#include "rules/kernel.h"
+
+namespace swnat::nfq {
+namespace {
+
+// A worker that was not seen for that long is stuck: its longest pause is far shorter.
+constexpr Time longest_silence{2000};
+static_assert(longest_silence >= 4 * Worker::longest_pause);
+
+constexpr std::array stop_signals{SIGTERM, SIGINT};
+
+void require_net_admin() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
+  const bool known = ::syscall(SYS_capget, &header, data.data()) == 0;
+  if (!known || (data[0].effective & 1u << CAP_NET_ADMIN) == 0) {
+    throw Error("CAP_NET_ADMIN is missing, without which no queue can be bound; run as root");
+  }
+}
+
+std::array<std::uint64_t, 4> random_secret() {
+  std::array<std::uint64_t, 4> secret{};
+  if (::getrandom(secret.data(), sizeof secret, 0) != ssize_t{sizeof secret}) {
+    throw Error(fmt::format("getrandom: {}", std::strerror(errno)));
+  }
+  return secret;
+}
+
+std::vector<int> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cpus;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
+  }
+  return cpus;
+}
+
+EventLoop make_loop() {
+  sd_event* loop = nullptr;
+  const int error = sd_event_new(&loop);
+  if (error < 0) throw Error(fmt::format("event loop: {}", std::strerror(-error)));
+  return EventLoop(loop);
+}
+
+// Either format tells two configurations apart.
+std::string rules_text(const rules::Config& config) {
+  return rules::render(config, rules::Format::iptables);
+}
+
+void require(int result, const char* what) {
+  if (result < 0) throw Error(fmt::format("{}: {}", what, std::strerror(-result)));
+}
+
+}  // namespace
+
+Daemon::Daemon(rules::Config config)
+    : config_(std::make_shared<const rules::Config>(std::move(config))),
+      started_(now()),
+      loop_(make_loop()),
+      worker_failure_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  require_net_admin();
+  rules::require_external_interface(*config_);
+  watch_signals();
+  watch_workers();
+  make_engine();
+  control_ = std::make_unique<ControlServer>(
+      loop_.get(), config_->control_socket,
+      [this](std::string_view request) { return answer_control_request(*this, request); });
+  bind_queues();
+}
+
+Daemon::~Daemon() {
+  stop_workers();
+}
+
+// Sessions of an earlier daemon go on. State that is of no use must not keep the NAT from working.
+void Daemon::make_engine() {
+  const auto policy = std::make_shared<const Policy>(rules::make_policy(*config_));
+  EngineOptions options{.shards = config_->workers,
+                        .max_sessions = config_->max_sessions,
+                        .secret = random_secret(),
+                        .time_epoch = boot_epoch()};
+  try {
+    if (!config_->state_file.empty()) {
+      state_ =
+          std::make_unique<StateFile>(config_->state_file, Engine::session_memory_size(options));
+      options.session_memory = state_->bytes();
+    }
+    try {
+      engine_ = std::make_unique<Engine>(options, policy);
+    } catch (const SessionMemoryError& error) {
+      log("state {}: {}; starting without sessions", state_->path(), error.what());
+      state_->clear();
+      engine_ = std::make_unique<Engine>(options, policy);
+    }
+  } catch (const std::invalid_argument& error) {
+    throw Error(fmt::format("{}: {}", config_->file, error.what()));
+  }
+  const std::uint64_t sessions = engine_->session_count();
+  if (sessions != 0) {
+    log("{} session{} taken over from {}", sessions, sessions == 1 ? "" : "s", state_->path());
+  }
+}
+
+void Daemon::watch_signals() {
+  // Blocked before any thread exists, so that they only ever arrive in the event loop.
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  for (const int signal : stop_signals) {
+    require(sd_event_add_signal(loop_.get(), nullptr, signal, on_stop_signal, this), "signals");
+  }
+  require(sd_event_add_signal(loop_.get(), nullptr, SIGHUP, on_reload_signal, this), "signals");
+  require(sd_event_add_signal(loop_.get(), nullptr, SIGUSR1, on_report_signal, this), "signals");
+}
+
+void Daemon::watch_workers() {
+  if (!worker_failure_) throw Error(fmt::format("eventfd: {}", std::strerror(errno)));
+  require(sd_event_add_io(loop_.get(), nullptr, worker_failure_.get(), EPOLLIN, on_worker_failure,
+                          this),
+          "workers");
+}
+
+void Daemon::bind_queues() {
+  const std::vector<int> cpus = allowed_cpus();
+  for (std::uint32_t i = 0; i < config_->workers; ++i) {
+    WorkerOptions options{
+        .queue = {static_cast<std::uint16_t>(config_->first_queue + i), config_->max_packets},
+        .shard = i,
+        .fwmark_mask = config_->fwmark_mask,
+        .cpu = cpus.empty() ? -1 : cpus[i % cpus.size()],
+        .wakeup = worker_failure_.get()};
+    workers_.push_back(std::make_unique<Worker>(*engine_, options));
+  }
+}
+
+void Daemon::start_watchdog() {
+  std::uint64_t period = 0;
+  if (sd_watchdog_enabled(0, &period) <= 0) return;
+  // Often enough that a period passes only when workers were silent for several checks.
+  watchdog_pause_ = std::max<std::uint64_t>(period / 4, 1000);
+  sd_event_source* source = nullptr;
+  require(
+      sd_event_add_time_relative(loop_.get(), &source, CLOCK_MONOTONIC, 0, 0, on_watchdog, this),
+      "watchdog");
+  watchdog_.reset(source);
+}
+
+int Daemon::run() {
+  for (const auto& worker : workers_) worker->start();
+  start_watchdog();
+  if (state_) state_->keep();
+  log("ready");
+  sd_notify(0, "READY=1");
+  const int status = sd_event_loop(loop_.get());
+  sd_notify(0, "STOPPING=1");
+  // Taken before the queues are given up, when the kernel forgets its counters.
+  const std::vector<QueueReport> last = queues();
+  stop_workers();
+  std::vector<QueueReport> reports = queues();
+  for (std::size_t i = 0; i < reports.size(); ++i) reports[i].kernel = last[i].kernel;
+  write_log(counters_text(engine_->counters(), reports));
+  return status < 0 ? 1 : status;
+}
+
+void Daemon::stop_workers() {
+  for (const auto& worker : workers_) worker->request_stop();
+  for (const auto& worker : workers_) worker->join();
+}
+
+int Daemon::on_stop_signal(sd_event_source* source, const signalfd_siginfo*, void*) {
+  return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+int Daemon::on_reload_signal(sd_event_source*, const signalfd_siginfo*, void* self) {
+  static_cast<Daemon*>(self)->reload();
+  return 0;
+}
+
+int Daemon::on_report_signal(sd_event_source*, const signalfd_siginfo*, void* self) {
+  const auto& daemon = *static_cast<const Daemon*>(self);
+  write_log(counters_text(daemon.engine_->counters(), daemon.queues()));
+  return 0;
+}
+
+int Daemon::on_worker_failure(sd_event_source* source, int, std::uint32_t, void* self) {
+  for (const auto& worker : static_cast<const Daemon*>(self)->workers_) {
+    if (const auto failure = worker->failure()) write_log(*failure);
+  }
+  return sd_event_exit(sd_event_source_get_event(source), 1);
+}
+
+int Daemon::on_watchdog(sd_event_source* source, std::uint64_t, void* self) {
+  const auto& daemon = *static_cast<const Daemon*>(self);
+  if (daemon.workers_make_progress()) sd_notify(0, "WATCHDOG=1");
+  sd_event_source_set_time_relative(source, daemon.watchdog_pause_);
+  return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+bool Daemon::workers_make_progress() const {
+  const Time time = now();
+  return std::ranges::all_of(
+      workers_, [&](const auto& worker) { return time - worker->last_beat() < longest_silence; });
+}
+
+std::vector<std::string> Daemon::reload() {
+  sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+             static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count()));
+  std::vector<std::string> faults;
+  try {
+    faults = try_reload();
+  } catch (const std::exception& error) {
+    faults = {fmt::format("{}: {}", config_->file, error.what())};
+  }
+  for (const std::string& fault : faults) write_log(fault);
+  if (faults.empty()) {
+    log("reloaded {}", config_->file);
+  } else {
+    log("not reloaded: the configuration from before stays in effect");
+  }
+  sd_notify(0, "READY=1");
+  return faults;
+}
+
+std::vector<std::string> Daemon::try_reload() {
+  rules::LoadResult result = rules::load_config(config_->file);
+  std::vector<std::string> faults;
+  for (const rules::ConfigError& error : result.errors) faults.push_back(error.text());
+  if (!result.config) return faults;
+  faults = fixed_keys_changed(*config_, *result.config);
+  if (!faults.empty()) return faults;
+  auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
+  const bool same_rules = rules_text(*config_) == rules_text(*loaded);
+  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)));
+  config_ = std::move(loaded);
+  if (!same_rules) {
+    log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
+        config_->file);
+  }
+  return {};
+}
+
+std::vector<QueueReport> Daemon::queues() const {
+  const auto kernel = kernel_queues();
+  std::vector<QueueReport> reports;
+  for (const auto& worker : workers_) {
+    QueueReport report;
+    report.number = worker->queue();
+    report.counts = worker->counters().read();
+    if (kernel) {
+      const auto row = std::ranges::find(*kernel, report.number, &KernelQueue::number);
+      if (row != kernel->end()) report.kernel = *row;
+    }
+    reports.push_back(report);
+  }
+  return reports;
+}
+
+Time Daemon::uptime() const {
+  return now() - started_;
+}
+
+}  // namespace swnat::nfq

@@ -1,0 +1,72 @@
+// The daemon: the engine, its workers and the control socket, under one event loop.
+//
+// Everything that can fail at the start is done in the constructor, all queues bound before any
+// worker runs, and undone if a later step fails. Afterwards the main thread only waits: for
+// signals, for clients of the control socket, for workers that give up, and for systemd's watchdog.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "nfq/control_server.h"
+#include "nfq/event_loop.h"
+#include "nfq/file_descriptor.h"
+#include "nfq/report.h"
+#include "nfq/state_file.h"
+#include "nfq/worker.h"
+#include "rules/config.h"
+
+namespace swnat::nfq {
+
+class Daemon {
+ public:
+  // Throws Error, rules::KernelError, std::bad_alloc.
+  explicit Daemon(rules::Config config);
+  ~Daemon();
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Returns the exit status when a signal or a worker's failure has ended it.
+  int run();
+
+  // Takes over the changed configuration file, all of it or nothing, and logs what happened.
+  // Returns what is wrong, if anything.
+  std::vector<std::string> reload();
+
+  std::shared_ptr<const rules::Config> config() const { return config_; }
+  const Engine& engine() const { return *engine_; }
+  std::vector<QueueReport> queues() const;
+  Time uptime() const;
+
+ private:
+  static int on_stop_signal(sd_event_source*, const signalfd_siginfo*, void* self);
+  static int on_reload_signal(sd_event_source*, const signalfd_siginfo*, void* self);
+  static int on_report_signal(sd_event_source*, const signalfd_siginfo*, void* self);
+  static int on_worker_failure(sd_event_source*, int, std::uint32_t, void* self);
+  static int on_watchdog(sd_event_source*, std::uint64_t, void* self);
+
+  void make_engine();
+  void watch_signals();
+  void watch_workers();
+  void start_watchdog();
+  void bind_queues();
+  void stop_workers();
+  bool workers_make_progress() const;
+  std::vector<std::string> try_reload();
+
+  std::shared_ptr<const rules::Config> config_;
+  Time started_;
+  EventLoop loop_;
+  FileDescriptor worker_failure_;
+  EventSource watchdog_;
+  std::uint64_t watchdog_pause_ = 0;  // in microseconds
+  std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
+  std::unique_ptr<Engine> engine_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<ControlServer> control_;
+};
+
+}  // namespace swnat::nfq

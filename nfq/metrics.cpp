@@ -1,0 +1,118 @@
+#include "nfq/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <span>
+
+#include "nfq/counters.h"
+#include "nfq/daemon.h"
+
+namespace swnat::nfq {
+namespace {
+
+constexpr std::size_t namespaces_per_piece = 256;
+
+template <class... Args>
+void append(std::string& text, fmt::format_string<Args...> format, Args&&... args) {
+  fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
+}
+
+void head(std::string& text, std::string_view name, std::string_view type, std::string_view help) {
+  append(text, "# HELP {0} {2}\n# TYPE {0} {1}\n", name, type, help);
+}
+
+std::string label(std::string_view value) {
+  std::string escaped;
+  for (const char c : value) {
+    if (c == '\\' || c == '"') escaped += '\\';
+    escaped += c;
+  }
+  return escaped;
+}
+
+struct KernelGauge {
+  std::string_view name;
+  std::string_view type;
+  std::string_view help;
+  std::uint64_t (*value)(const KernelQueue& queue);
+};
+
+constexpr KernelGauge kernel_gauges[] = {
+    {"swnat_queue_waiting", "gauge", "packets that wait in the kernel for a verdict",
+     [](const KernelQueue& queue) -> std::uint64_t { return queue.waiting; }},
+    {"swnat_queue_dropped_full_total", "counter",
+     "packets that the kernel dropped because queue.max_packets were waiting",
+     [](const KernelQueue& queue) { return queue.dropped_full; }},
+    {"swnat_queue_dropped_overflow_total", "counter",
+     "packets that the kernel dropped because the socket's buffer was full",
+     [](const KernelQueue& queue) { return queue.dropped_overflow; }},
+};
+
+void append_queues(std::string& text, std::span<const QueueReport> queues) {
+  for (std::size_t i = 0; i < queue_counter_count; ++i) {
+    const auto name = fmt::format("swnat_queue_{}_total", queue_counter_infos[i].name);
+    head(text, name, "counter", queue_counter_infos[i].text);
+    for (const QueueReport& queue : queues) {
+      append(text, "{}{{queue=\"{}\"}} {}\n", name, queue.number, queue.counts[i]);
+    }
+  }
+  for (const KernelGauge& gauge : kernel_gauges) {
+    head(text, gauge.name, gauge.type, gauge.help);
+    for (const QueueReport& queue : queues) {
+      if (!queue.kernel) continue;
+      append(text, "{}{{queue=\"{}\"}} {}\n", gauge.name, queue.number, gauge.value(*queue.kernel));
+    }
+  }
+}
+
+}  // namespace
+
+Metrics::Metrics(const Daemon& daemon)
+    : daemon_(daemon), config_(daemon.config()), uses_(daemon.engine().namespaces()) {}
+
+bool Metrics::append_piece(std::string& text) {
+  if (has_totals_) return append_namespaces(text);
+  append_totals(text);
+  has_totals_ = true;
+  return true;
+}
+
+void Metrics::append_totals(std::string& text) const {
+  head(text, "swnat_build_info", "gauge", "always 1; the label tells the version");
+  append(text, "swnat_build_info{{version=\"{}\"}} 1\n", SWNAT_VERSION);
+  head(text, "swnat_uptime_seconds", "gauge", "seconds since the daemon started");
+  append(text, "swnat_uptime_seconds {}\n", daemon_.uptime().count() / 1000);
+  head(text, "swnat_max_sessions", "gauge", "sessions that the table has room for");
+  append(text, "swnat_max_sessions {}\n", config_->max_sessions);
+  head(text, "swnat_packets_total", "counter", "packets by what became of them");
+  const Counters counters = daemon_.engine().counters();
+  for (std::size_t i = 0; i < counters.size(); ++i) {
+    append(text, "swnat_packets_total{{reason=\"{}\",verdict=\"{}\"}} {}\n", reasons[i].name,
+           reasons[i].verdict == Verdict::accept ? "accept" : "drop", counters[i]);
+  }
+  append_queues(text, daemon_.queues());
+}
+
+bool Metrics::append_namespaces(std::string& text) {
+  const std::string_view name = shows_limits_ ? "swnat_session_limit" : "swnat_sessions";
+  if (next_ == 0) {
+    head(
+        text, name, "gauge",
+        shows_limits_ ? "sessions that the namespace may have" : "sessions that the namespace has");
+  }
+  const auto rest = std::span(uses_).subspan(next_);
+  const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
+  for (const NamespaceUse& use : piece) {
+    append(text, "{}{{namespace=\"{}\"}} {}\n", name,
+           label(rules::namespace_name(*config_, use.id)),
+           shows_limits_ ? use.session_limit : use.sessions);
+  }
+  next_ += piece.size();
+  if (next_ < uses_.size()) return true;
+  next_ = 0;
+  return !std::exchange(shows_limits_, true);
+}
+
+}  // namespace swnat::nfq

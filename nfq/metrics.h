@@ -1,0 +1,37 @@
+// The daemon's numbers in the text format of Prometheus, version 0.0.4.
+//
+// Counters end in _total and count packets unless their HELP line says otherwise.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "rules/config.h"
+
+namespace swnat::nfq {
+
+class Daemon;
+
+class Metrics {
+ public:
+  explicit Metrics(const Daemon& daemon);
+
+  // Appends some whole lines. False when they were the last. Namespaces may be many, so they come
+  // in pieces; the rest is the first piece.
+  bool append_piece(std::string& text);
+
+ private:
+  void append_totals(std::string& text) const;
+  bool append_namespaces(std::string& text);
+
+  const Daemon& daemon_;
+  std::shared_ptr<const rules::Config> config_;
+  std::vector<NamespaceUse> uses_;
+  bool has_totals_ = false;
+  bool shows_limits_ = false;  // all namespaces' sessions come first, then all their limits
+  std::size_t next_ = 0;
+};
+
+}  // namespace swnat::nfq

@@ -1,0 +1,23 @@
+// Counters as text for the log.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "nfq/counters.h"
+#include "nfq/queue_table.h"
+
+namespace swnat::nfq {
+
+struct QueueReport {
+  std::uint16_t number = 0;
+  QueueCounts counts{};
+  std::optional<KernelQueue> kernel;  // what the kernel says of it
+};
+
+// Lines without the last line's end; reasons and queue counters that are 0 are left out.
+std::string counters_text(const Counters& packets, const std::vector<QueueReport>& queues);
+
+}  // namespace swnat::nfq
