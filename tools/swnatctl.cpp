@@ -1,0 +1,128 @@
+// swnatctl: asks a running swnat-nfq, and shows the answer as text or as JSON.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <sstream>
+#include <string>
+
+#include "tools/swnatctl_connection.h"
+#include "tools/swnatctl_text.h"
+
+namespace swnat::ctl {
+namespace {
+
+constexpr int exit_usage = 2;
+
+struct Command {
+  const char* name;
+  const char* help;
+  const char* list = nullptr;  // the key that the answer's further lines stand under, if any
+  std::string (*text)(const Json& document) = nullptr;
+};
+
+std::string reload_text(const Json& document) {
+  return fmt::format("reloaded {}\n", document.at("configuration").get<std::string>());
+}
+
+std::string metrics_text(const Json& document) {
+  return document.at("metrics");
+}
+
+constexpr Command commands[] = {
+    {"status", "the daemon, its queues, and how full it is", nullptr, status_text},
+    {"namespaces", "each namespace's sessions and limit", "namespaces", namespaces_text},
+    {"sessions", "each session with its translation", "sessions", sessions_text},
+    {"stats", "packets by what became of them, and each queue's counters", nullptr, stats_text},
+    {"reload", "read the configuration file again, keeping sessions", nullptr, reload_text},
+    {"metrics", "all numbers, as text for Prometheus", "metrics", metrics_text},
+};
+
+constexpr const char* later_commands[] = {"mappings", "flush", "watch", "top"};
+
+// The whole answer as one document.
+Json ask(const std::string& socket, const Command& command) {
+  Connection connection(socket, command.name);
+  const auto first = connection.next_line();
+  if (!first) throw Error(fmt::format("{}: the daemon closed the connection", socket));
+  Json document = Json::parse(*first);
+  if (!document.at("ok").get<bool>()) throw Error(document.at("error").get<std::string>());
+  document.erase("ok");
+  if (command.list == nullptr) return document;
+  const bool is_text = command.text == metrics_text;
+  Json& list = document[command.list] = is_text ? Json("") : Json::array();
+  while (const auto line = connection.next_line()) {
+    Json item = Json::parse(*line);
+    if (is_text) {
+      list.get_ref<std::string&>() += item.at("text").get_ref<const std::string&>();
+    } else {
+      list.push_back(std::move(item));
+    }
+  }
+  return document;
+}
+
+int print(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (written && std::fflush(stdout) == 0) return 0;
+  std::fputs("swnatctl: cannot write to standard output\n", stderr);
+  return 1;
+}
+
+// An error may have several faults, one a line.
+void print_lines(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::fprintf(stderr, "swnatctl: %s\n", line.c_str());
+  }
+}
+
+int run(const std::string& socket, const Command& command, bool as_json) {
+  try {
+    const Json document = ask(socket, command);
+    return print(as_json ? document.dump(2) + '\n' : command.text(document));
+  } catch (const Json::exception&) {
+    std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
+  } catch (const std::exception& error) {
+    print_lines(error.what());
+  }
+  return 1;
+}
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
+  std::string socket = "/run/swnat/control.sock";
+  bool as_json = false;
+  CLI::App app("Asks a running swnat-nfq what it does.", "swnatctl");
+  app.footer("For example: swnatctl sessions --json | jq '.sessions[] | .external'");
+  app.set_version_flag("--version", "swnatctl " SWNAT_VERSION);
+  app.add_option("-s,--socket", socket, "the daemon's control.socket")
+      ->type_name("PATH")
+      ->capture_default_str();
+  app.add_flag("-j,--json", as_json, "print one JSON document (times are in seconds)");
+  app.require_subcommand(1);
+  app.fallthrough();
+  for (const Command& command : commands) app.add_subcommand(command.name, command.help);
+  for (const char* name : later_commands) app.add_subcommand(name, "not yet supported");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_usage;
+  }
+
+  const std::string chosen = app.get_subcommands().front()->get_name();
+  for (const Command& command : commands) {
+    if (chosen == command.name) return run(socket, command, as_json);
+  }
+  std::fprintf(stderr, "swnatctl: %s: not yet supported\n", chosen.c_str());
+  return 1;
+}
+
+}  // namespace
+}  // namespace swnat::ctl
+
+int main(int argc, char** argv) {
+  return swnat::ctl::main(argc, argv);
+}

@@ -1,0 +1,94 @@
+#include "tools/swnatctl_connection.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace swnat::ctl {
+namespace {
+
+// A daemon that says nothing for that long is stuck.
+constexpr timeval patience{10, 0};
+
+std::string reason_of(int error) {
+  switch (error) {
+    case ENOENT:
+    case ECONNREFUSED:
+      return "the daemon is not running, or its control.socket is another one (--socket PATH)";
+    case EACCES:
+      return "permission denied; run as root";
+    default:
+      return std::strerror(error);
+  }
+}
+
+}  // namespace
+
+Connection::Connection(const std::string& socket, const std::string& command)
+    : socket_(socket), fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  if (fd_ < 0) throw Error(fmt::format("socket: {}", std::strerror(errno)));
+  try {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (socket.size() >= sizeof address.sun_path) {
+      throw Error(fmt::format("{}: the path is too long; at most {} bytes are allowed", socket,
+                              sizeof address.sun_path - 1));
+    }
+    socket.copy(address.sun_path, sizeof address.sun_path - 1);
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      throw Error(fmt::format("{}: {}", socket, reason_of(errno)));
+    }
+    send(nlohmann::json{{"command", command}}.dump() + '\n');
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+Connection::~Connection() {
+  ::close(fd_);
+}
+
+void Connection::send(const std::string& request) const {
+  // It fits in the socket's buffer. A daemon that turns clients away has answered already.
+  if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
+    throw Error(fmt::format("{}: {}", socket_, std::strerror(errno)));
+  }
+}
+
+std::optional<std::string> Connection::next_line() {
+  for (std::size_t searched = start_;;) {
+    const std::size_t end = received_.find('\n', searched);
+    if (end != std::string::npos) {
+      std::string line = received_.substr(start_, end - start_);
+      start_ = end + 1;
+      return line;
+    }
+    received_.erase(0, start_);
+    start_ = 0;
+    searched = received_.size();
+    std::array<char, 65536> bytes;
+    const ssize_t size = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    if (size > 0) {
+      received_.append(bytes.data(), static_cast<std::size_t>(size));
+    } else if (size == 0 || errno == ECONNRESET) {
+      if (received_.empty()) return std::nullopt;
+      throw Error(fmt::format("{}: the daemon ended in the middle of its answer", socket_));
+    } else if (errno == EAGAIN) {
+      throw Error(fmt::format("{}: the daemon does not answer", socket_));
+    } else if (errno != EINTR) {
+      throw Error(fmt::format("{}: {}", socket_, std::strerror(errno)));
+    }
+  }
+}
+
+}  // namespace swnat::ctl

@@ -1,0 +1,175 @@
+#include "tools/swnatctl_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <iterator>
+#include <string_view>
+#include <vector>
+
+namespace swnat::ctl {
+namespace {
+
+enum class Align { left, right };
+
+struct Column {
+  std::string head;
+  Align align = Align::left;
+};
+
+// Columns as wide as their widest cell.
+class Table {
+ public:
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+
+  std::string text() const {
+    std::vector<std::size_t> widths;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      std::size_t width = columns_[i].head.size();
+      for (const auto& row : rows_) width = std::max(width, row[i].size());
+      widths.push_back(width);
+    }
+    std::vector<std::string> heads;
+    for (const Column& column : columns_) heads.push_back(column.head);
+    std::string text = line(heads, widths);
+    for (const auto& row : rows_) text += line(row, widths);
+    return text;
+  }
+
+ private:
+  std::string line(const std::vector<std::string>& cells,
+                   const std::vector<std::size_t>& widths) const {
+    std::string text;
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      if (i != 0) text += "  ";
+      const bool is_last = i + 1 == cells.size();
+      if (columns_[i].align == Align::right) {
+        text += fmt::format("{:>{}}", cells[i], widths[i]);
+      } else if (is_last) {
+        text += cells[i];
+      } else {
+        text += fmt::format("{:<{}}", cells[i], widths[i]);
+      }
+    }
+    return text + '\n';
+  }
+
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string number(const Json& value) {
+  return std::to_string(value.get<std::uint64_t>());
+}
+
+// "2h 4m", "4m 10s", "59.5s": the two largest units.
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
+  if (whole < 60) return fmt::format("{:.1f}s", std::max(seconds, 0.0));
+  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole / 60 % 60);
+  return fmt::format("{}d {}h", whole / 86400, whole / 3600 % 24);
+}
+
+// ICMP has no remote port.
+std::string remote_text(const Json& session) {
+  std::string remote = session.at("remote");
+  if (session.at("protocol") == "icmp") remote.erase(std::min(remote.rfind(':'), remote.size()));
+  return remote;
+}
+
+// For people the counters that never moved are noise, but for these three.
+constexpr std::array<std::string_view, 3> basic_counters{"received", "accepted", "dropped"};
+
+std::string queue_text(const Json& queue) {
+  std::string text = fmt::format("queue {}:", number(queue.at("queue")));
+  for (const auto& [name, value] : queue.items()) {
+    if (name == "queue" || !value.is_number()) continue;
+    const bool is_basic = std::ranges::find(basic_counters, name) != basic_counters.end();
+    if (is_basic || value != 0) text += fmt::format(" {} {},", name, number(value));
+  }
+  if (!queue.contains("kernel")) return text + " not bound\n";
+  const Json& kernel = queue["kernel"];
+  text += fmt::format(" waiting in the kernel {}", number(kernel.at("waiting")));
+  if (kernel.at("dropped_full") != 0) {
+    text += fmt::format(", dropped there because full {}", number(kernel["dropped_full"]));
+  }
+  if (kernel.at("dropped_overflow") != 0) {
+    text +=
+        fmt::format(", dropped there because of overflow {}", number(kernel["dropped_overflow"]));
+  }
+  return text + '\n';
+}
+
+std::string queues_text(const Json& document) {
+  std::string text;
+  for (const Json& queue : document.at("queues")) text += queue_text(queue);
+  return text;
+}
+
+}  // namespace
+
+std::string status_text(const Json& document) {
+  return fmt::format(
+             "swnat-nfq {}, process {}, running for {}\n"
+             "configuration: {}\n"
+             "namespaces: {}\n"
+             "sessions: {} of at most {}\n",
+             document.at("version").get<std::string>(), number(document.at("pid")),
+             duration(document.at("uptime")), document.at("configuration").get<std::string>(),
+             number(document.at("namespaces")), number(document.at("sessions")),
+             number(document.at("max_sessions"))) +
+         queues_text(document);
+}
+
+std::string namespaces_text(const Json& document) {
+  Table table({{"NAMESPACE"},
+               {"FWMARK", Align::right},
+               {"SESSIONS", Align::right},
+               {"LIMIT", Align::right}});
+  for (const Json& one : document.at("namespaces")) {
+    table.add({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
+               number(one.at("session_limit"))});
+  }
+  return table.text();
+}
+
+std::string sessions_text(const Json& document) {
+  Table table({{"NAMESPACE"},
+               {"PROTOCOL"},
+               {"INTERNAL"},
+               {"EXTERNAL"},
+               {"REMOTE"},
+               {"STATE"},
+               {"IDLE", Align::right},
+               {"EXPIRES IN", Align::right}});
+  std::vector<const Json*> sessions;
+  for (const Json& one : document.at("sessions")) sessions.push_back(&one);
+  // A reader looks for a tenant, and then for its newest traffic.
+  std::ranges::stable_sort(sessions, [](const Json* left, const Json* right) {
+    const auto first = left->at("fwmark").get<std::uint32_t>();
+    const auto second = right->at("fwmark").get<std::uint32_t>();
+    if (first != second) return first < second;
+    return left->at("idle").get<double>() < right->at("idle").get<double>();
+  });
+  for (const Json* one : sessions) {
+    table.add({one->at("namespace"), one->at("protocol"), one->at("internal"), one->at("external"),
+               remote_text(*one), one->at("state"), duration(one->at("idle")),
+               duration(one->at("expires_in"))});
+  }
+  return table.text();
+}
+
+std::string stats_text(const Json& document) {
+  Table table({{"PACKETS", Align::right}, {"REASON"}});
+  for (const auto& [name, count] : document.at("packets").items()) {
+    if (count != 0) table.add({number(count), name});
+  }
+  return table.text() + queues_text(document);
+}
+
+}  // namespace swnat::ctl
