@@ -1,0 +1,182 @@
+// What a good configuration file becomes.
+#include "rules/config.h"
+
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <chrono>
+
+#include "rules/address_text.h"
+#include "tests/rules/temporary_file.h"
+
+namespace swnat::rules {
+namespace {
+
+using namespace std::chrono_literals;
+
+Config load(std::string_view text) {
+  const TemporaryFile file(text);
+  LoadResult result = load_config(file.path());
+  for (const ConfigError& error : result.errors) FAIL_CHECK(error.text());
+  REQUIRE(result.config);
+  CHECK(result.config->file == file.path());
+  return *std::move(result.config);
+}
+
+constexpr std::string_view full = R"(
+[external]
+interface = "wan0"
+addresses = ["203.0.113.1", "203.0.113.2"]
+ports     = "40000-50000"
+
+[nat]
+mapping       = "endpoint-independent"
+filtering     = "endpoint-independent"
+hairpin       = false
+fwmark_mask   = 0xfff
+max_sessions  = 1000
+session_limit = 100
+at_limit      = "refuse"
+
+[timeouts]
+tcp_established = "2h5m"
+tcp_transitory  = 0
+udp             = 300
+icmp            = "30s"
+
+[queue]
+first       = 10
+workers     = 4
+max_packets = 4096
+fail_open   = false
+
+[control]
+socket = "/run/other/control.sock"
+state  = ""
+
+[[namespace]]
+name          = "green"
+fwmark        = 2
+interfaces    = ["green0", "green1"]
+subnets       = ["10.0.0.0/24", "10.0.1.0/24"]
+session_limit = 500
+external      = ["203.0.113.2"]
+routes        = [{ to = "10.9.0.0/16", via = "10.0.0.254" }]
+
+[[namespace]]
+name   = "vpn"
+fwmark = "1000-1999"
+
+[[namespace]]
+name   = "blue"
+fwmark = 0x1
+)";
+
+constexpr std::string_view least = R"(
+[external]
+interface = "wan0"
+addresses = ["203.0.113.1"]
+[[namespace]]
+name   = "blue"
+fwmark = 1
+)";
+
+TEST_CASE("every value is read") {
+  const Config config = load(full);
+  CHECK(config.external_interface == "wan0");
+  REQUIRE(config.external_addresses.size() == 2);
+  CHECK(config.external_addresses[1] == Ipv4Address::of(203, 0, 113, 2));
+  CHECK(config.ports == PortRange{40'000, 50'000});
+  CHECK(config.filtering == Filtering::endpoint_independent);
+  CHECK_FALSE(config.hairpin);
+  CHECK(config.fwmark_mask == 0xfff);
+  CHECK(config.max_sessions == 1000);
+  CHECK(config.session_limit == 100);
+  CHECK(config.at_limit == AtLimit::refuse);
+  CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
+  CHECK(config.first_queue == 10);
+  CHECK(config.workers == 4);
+  CHECK(config.max_packets == 4096);
+  CHECK(config.control_socket == "/run/other/control.sock");
+  CHECK(config.state_file.empty());
+
+  REQUIRE(config.namespaces.size() == 3);
+  const NamespaceConfig& green = config.namespaces[0];
+  CHECK(green.name == "green");
+  CHECK(green.fwmark_first == 2);
+  CHECK_FALSE(green.is_range());
+  CHECK(green.interfaces == std::vector<std::string>{"green0", "green1"});
+  REQUIRE(green.subnets.size() == 2);
+  CHECK(to_text(green.subnets[1]) == "10.0.1.0/24");
+  REQUIRE(green.routes.size() == 1);
+  CHECK(to_text(green.routes[0].to) == "10.9.0.0/16");
+  CHECK(green.routes[0].via == Ipv4Address::of(10, 0, 0, 254));
+  CHECK(green.session_limit == 500);
+  CHECK(green.external == std::vector{Ipv4Address::of(203, 0, 113, 2)});
+  CHECK(config.namespaces[1].is_range());
+  CHECK(config.namespaces[1].fwmark_last == 1999);
+  CHECK(config.namespaces[1].session_limit == 100);
+}
+
+TEST_CASE("what is not written has its default") {
+  const Config config = load(least);
+  CHECK(config.ports == PortRange{32'768, 65'535});
+  CHECK(config.filtering == Filtering::address_dependent);
+  CHECK(config.hairpin);
+  CHECK(config.fwmark_mask == 0xffff);
+  CHECK(config.max_sessions == 262'144);
+  CHECK(config.session_limit == 200);
+  CHECK(config.at_limit == AtLimit::evict_oldest);
+  CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
+  CHECK(config.first_queue == 0);
+  CHECK(std::has_single_bit(config.workers));
+  CHECK(config.workers <= 64);
+  CHECK(config.max_packets == 8192);
+  CHECK(config.control_socket == "/run/swnat/control.sock");
+  CHECK(config.state_file == "/run/swnat/state");
+  CHECK(config.namespaces[0].external.empty());
+}
+
+TEST_CASE("the default limit of a namespace fits a small table") {
+  const Config config = load(std::string(least) + "[nat]\nmax_sessions = 50\n");
+  CHECK(config.session_limit == 50);
+}
+
+TEST_CASE("every filtering is read") {
+  const auto filtering = [](std::string_view name) {
+    return load(std::string(least) + "[nat]\nfiltering = \"" + std::string(name) + "\"\n")
+        .filtering;
+  };
+  CHECK(filtering("endpoint-independent") == Filtering::endpoint_independent);
+  CHECK(filtering("address-dependent") == Filtering::address_dependent);
+  CHECK(filtering("address-and-port-dependent") == Filtering::address_and_port_dependent);
+}
+
+TEST_CASE("the engine's policy is sorted by fwmark") {
+  const Policy policy = make_policy(load(full));
+  CHECK(policy.external.size() == 2);
+  CHECK(policy.ports == PortRange{40'000, 50'000});
+  CHECK(policy.filtering == Filtering::endpoint_independent);
+  CHECK(policy.at_limit == AtLimit::refuse);
+  CHECK_FALSE(policy.hairpin);
+  CHECK(policy.timeouts.tcp_transitory == 0s);
+  REQUIRE(policy.namespaces.size() == 3);
+  CHECK(policy.namespaces[0].first == 1);
+  CHECK(policy.namespaces[1].first == 2);
+  CHECK(policy.namespaces[1].session_limit == 500);
+  CHECK(policy.namespaces[1].external.size() == 1);
+  CHECK(policy.namespaces[2].first == 1000);
+  CHECK(policy.namespaces[2].last == 1999);
+}
+
+TEST_CASE("namespaces have names") {
+  const Config config = load(full);
+  CHECK(namespace_name(config, 1) == "blue");
+  CHECK(namespace_name(config, 1000) == "vpn-1000");
+  CHECK(namespace_name(config, 1999) == "vpn-1999");
+  CHECK(namespace_name(config, 2000).empty());
+  CHECK(namespace_name(config, 0).empty());
+}
+
+}  // namespace
+}  // namespace swnat::rules

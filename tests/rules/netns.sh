@@ -1,0 +1,112 @@
+# Sourced by the tests in this folder: a network namespace that vanishes with the test, and what is in it.
+# Usage: netns.sh is sourced with the test's own arguments; the first is the program under test.
+
+set -euo pipefail
+
+program=$(realpath -- "$1")
+if [ "$(id -u)" -ne 0 ]; then
+  echo "skipped: needs root" >&2
+  exit 77
+fi
+# Without a name there is nothing to remove: the kernel ends the namespaces with the last process in them.
+if [ -z "${SWNAT_TEST_INSIDE:-}" ]; then
+  SWNAT_TEST_INSIDE=1 exec unshare --net --mount --propagation private -- "$0" "$@"
+fi
+
+folder=$(mktemp -d /tmp/swnat-rules-XXXXXX)
+trap 'rm -rf -- "$folder"' EXIT
+trap 'exit 1' INT TERM HUP
+config=$folder/swnat.toml
+failures=0
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'FAILED: %s\n' "$*" >&2
+  failures=$((failures + 1))
+}
+finish() {
+  [ "$failures" -eq 0 ] || exit 1
+  say "all right"
+}
+
+# The tenants' interfaces and the one to the outside; the other ends of the cables lie here too.
+make_interfaces() {
+  local name
+  ip link set lo up
+  for name in "$@"; do
+    ip link add "$name" type veth peer name "far-$name"
+    ip link set "$name" up
+    ip link set "far-$name" up
+  done
+}
+
+swnat() { "$program" "$@" --config "$config"; }
+
+# Everything that `up` may change, as text.
+snapshot() {
+  local save family table
+  # Of the tables that belong to iptables only that they exist: in which order their chains were made is no matter.
+  nft list tables | sort
+  nft list chains | sort
+  nft list tables | sed 's/^table //' | while read -r family table; do
+    [ "$family" = ip ] || nft list table "$family" "$table" | sed 's/packets [0-9]* bytes [0-9]*//'
+  done
+  for save in iptables-nft-save iptables-legacy-save; do
+    $save 2>/dev/null | sed -e '/^#/d' -e 's/\[[0-9]*:[0-9]*\]//'
+  done
+  ip -4 rule show
+  ip -4 route show table all | sort
+  { grep -rs . /proc/sys/net/ipv4 || true; } | sort  # some cannot be read
+  ls -d "$folder"/run 2>/dev/null || true
+}
+
+expect_same() { # what, snapshot file, snapshot file
+  if ! diff -u -- "$2" "$3" >"$folder/difference"; then
+    fail "$1"
+    head -40 "$folder/difference" >&2
+  fi
+}
+
+# The command fails with one line that contains the text.
+expect_error() { # text, command...
+  local text=$1
+  shift
+  if "$@" >"$folder/out" 2>"$folder/err"; then
+    fail "$*: expected an error with \"$text\", but it succeeded"
+  elif ! grep -qF -- "$text" "$folder/err"; then
+    fail "$*: expected an error with \"$text\", but it said: $(cat "$folder/err")"
+  elif [ "$(wc -l <"$folder/err")" -ne 1 ]; then
+    fail "$*: expected one line, but it said: $(cat "$folder/err")"
+  fi
+}
+
+write_config() { # more text
+  cat >"$config" <<END
+[external]
+interface = "wan0"
+addresses = ["203.0.113.1", "203.0.113.2"]
+ports     = "40000-50000"
+
+[queue]
+workers = 2
+
+[control]
+socket = "$folder/run/swnat/control.sock"
+
+[[namespace]]
+name       = "blue"
+fwmark     = 1
+interfaces = ["blue0"]
+subnets    = ["10.0.0.0/24"]
+routes     = [{ to = "10.9.0.0/16", via = "10.0.0.254" }]
+$*
+END
+}
+
+green='
+[[namespace]]
+name       = "green"
+fwmark     = 2
+interfaces = ["green0"]
+subnets    = ["10.0.0.0/24", "10.0.7.0/24"]
+'

@@ -1,0 +1,111 @@
+// Parts of the plan that have a logic of their own.
+#include "rules/plan.h"
+
+#include <doctest/doctest.h>
+
+#include "rules/address_text.h"
+#include "rules/nft_text.h"
+#include "rules/sysctl.h"
+#include "rules/tenant.h"
+
+namespace swnat::rules {
+namespace {
+
+TEST_CASE("reserved ports are merged as the kernel lists them") {
+  struct Case {
+    const char* list;
+    PortRange range;
+    const char* merged;
+  };
+  for (const auto& [list, range, merged] :
+       {Case{"", {32'768, 65'535}, "32768-65535"}, Case{"80", {100, 200}, "80,100-200"},
+        Case{"80,443,8000-9000", {9001, 9002}, "80,443,8000-9002"},
+        Case{"150", {100, 200}, "100-200"}, Case{"50-300", {100, 200}, "50-300"},
+        Case{"99,201", {100, 200}, "99-201"}, Case{"300", {7, 7}, "7,300"},
+        Case{"65535", {1, 1}, "1,65535"}}) {
+    CAPTURE(list);
+    CHECK(merge_ports(list, range) == merged);
+  }
+}
+
+TEST_CASE("the gateway keeps ports of its own") {
+  const auto local = [](PortRange ports) {
+    Config config;
+    config.external_interface = "wan0";
+    config.ports = ports;
+    return make_plan(config, Format::nft).local_ports;
+  };
+  CHECK(local({32'768, 65'535}) == PortRange{16'384, 32'767});
+  CHECK(local({1024, 32'767}) == PortRange{32'768, 49'151});
+  CHECK(local({4000, 65'000}) == PortRange{1024, 3999});
+  CHECK_FALSE(local({2000, 65'000}));
+  CHECK_FALSE(local({1, 65'535}));
+}
+
+TEST_CASE("what a tenant may send from holds nothing twice") {
+  Config config;
+  NamespaceConfig blue;
+  blue.interfaces = {"blue0"};
+  blue.subnets = {{Ipv4Address::of(10, 0, 0, 0), 16}, {Ipv4Address::of(192, 168, 0, 0), 24}};
+  blue.routes = {{{Ipv4Address::of(10, 0, 9, 0), 24}, Ipv4Address::of(10, 0, 0, 1)},
+                 {{Ipv4Address::of(172, 16, 0, 0), 12}, Ipv4Address::of(10, 0, 0, 1)}};
+  config.namespaces = {blue};
+  std::vector<std::string> sources;
+  const std::vector<Tenant> all = tenants(config);
+  for (const Subnet& subnet : all.at(0).sources) sources.push_back(to_text(subnet));
+  CHECK(sources == std::vector<std::string>{"172.16.0.0/12", "10.0.0.0/16", "192.168.0.0/24"});
+}
+
+TEST_CASE("a record under way knows both values that may be there") {
+  SysctlRecord before;
+  before.changes["a"] = {"0", {"1"}};
+  before.changes["b"] = {"0", {"1"}};
+  SysctlRecord after;
+  after.changes["b"] = {"0", {"2"}};
+  after.changes["c"] = {"0", {"2"}};
+  const SysctlRecord both = during(before, after);
+  CHECK(both.changes.at("a").written == std::vector<std::string>{"1"});
+  CHECK(both.changes.at("b").written == std::vector<std::string>{"2", "1"});
+  CHECK(both.changes.at("c").written == std::vector<std::string>{"2"});
+}
+
+Config small() {
+  Config config;
+  config.external_interface = "wan0";
+  config.external_addresses = {Ipv4Address::of(203, 0, 113, 1)};
+  NamespaceConfig vpn;
+  vpn.name = "vpn";
+  vpn.fwmark_first = 1000;
+  vpn.fwmark_last = 1999;
+  config.namespaces = {vpn};
+  return config;
+}
+
+TEST_CASE("one worker needs no map, and sixty-four have one entry each") {
+  Config config = small();
+  CHECK(nft_text(config, Format::nft).find("map") == std::string::npos);
+  config.workers = 64;
+  config.first_queue = 100;
+  const std::string text = nft_text(config, Format::nft);
+  CHECK(text.find("queue to th dport & 126 map { 0 : 100, 2 : 101,") != std::string::npos);
+  CHECK(text.find("126 : 163 }") != std::string::npos);
+}
+
+TEST_CASE("without tenants' interfaces there are no empty sets") {
+  const std::string text = nft_text(small(), Format::nft);
+  CHECK(text.find("{  }") == std::string::npos);
+  CHECK(text.find("\"\"") == std::string::npos);
+  CHECK(make_plan(small(), Format::nft).layout.routing.rules.empty());
+}
+
+TEST_CASE("a fwmark of all bits is set without keeping any") {
+  Config config = small();
+  config.fwmark_mask = 0xffff'ffff;
+  config.namespaces[0].fwmark_last = 1000;
+  config.namespaces[0].interfaces = {"blue0"};
+  config.namespaces[0].subnets = {{Ipv4Address::of(10, 0, 0, 0), 24}};
+  CHECK(nft_text(config, Format::nft).find("meta mark set 0x3e8 ") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace swnat::rules

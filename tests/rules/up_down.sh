@@ -1,0 +1,159 @@
+#!/bin/bash
+# `up` twice is `up` once, a changed file leaves nothing of the old one, and `down` leaves what was there before,
+# with all that the operator has: rules, chains, routing rules, reserved ports, forwarding of single interfaces.
+. "$(dirname -- "$0")/netns.sh"
+
+make_interfaces blue0 green0 wan0
+ip addr add 10.0.0.1/24 dev blue0
+ip addr add 10.0.0.1/24 dev green0
+ip addr add 203.0.113.1/24 dev wan0
+
+# What an operator may have.
+nft add table inet operator
+nft add chain inet operator input '{ type filter hook input priority 0; }'
+nft add rule inet operator input tcp dport 22 accept
+ip rule add pref 5300 fwmark 0x70000/0xf0000 lookup 77
+ip route add 192.0.2.0/24 dev wan0 table 77
+echo 80,49999-50010 >/proc/sys/net/ipv4/ip_local_reserved_ports
+echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter
+echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects
+echo 1 >/proc/sys/net/ipv4/conf/green0/forwarding
+echo 1 >/proc/sys/net/ipv4/conf/wan0/rp_filter
+
+cycle() { # format
+  local format=$1
+  write_config "$green"
+  snapshot >"$folder/before"
+  swnat up --format "$format"
+  snapshot >"$folder/once"
+  if diff -q "$folder/before" "$folder/once" >/dev/null; then fail "$format: up changed nothing"; fi
+  swnat up --format "$format"
+  snapshot >"$folder/twice"
+  expect_same "$format: up twice is not up once" "$folder/once" "$folder/twice"
+
+  grep -qx '80,40000-50010' /proc/sys/net/ipv4/ip_local_reserved_ports ||
+    fail "$format: reserved ports are $(cat /proc/sys/net/ipv4/ip_local_reserved_ports)"
+  ip -4 route show table $((0x53000001)) | grep -q '^10.9.0.0/16 via 10.0.0.254 dev blue0' ||
+    fail "$format: no route through blue's router"
+
+  # A file that asks for less and for other things.
+  write_config ""
+  sed -i -e 's/"40000-50000"/"45000-55000"/' -e 's/10\.0\.0\.254/10.0.0.253/' "$config"
+  swnat up --format "$format"
+  snapshot >"$folder/changed"
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$format: down after a change left something" "$folder/before" "$folder/after"
+  swnat up --format "$format"
+  snapshot >"$folder/fresh"
+  expect_same "$format: up with a changed file is not the same as up" "$folder/fresh" "$folder/changed"
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$format: down left something" "$folder/before" "$folder/after"
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$format: a second down changed something" "$folder/before" "$folder/after"
+}
+
+write_config "$green"
+snapshot >"$folder/before"
+formats=iptables
+if swnat up --format nft 2>/dev/null; then
+  swnat down
+  formats="iptables nft"
+else
+  expect_error "no nft queue expression" swnat up --format nft
+  say "this kernel has no nft queue expression: only iptables is tried"
+fi
+snapshot >"$folder/after"
+expect_same "nft where the kernel has none changed something" "$folder/before" "$folder/after"
+
+for format in $formats; do
+  say "$format, in a machine without iptables rules"
+  cycle "$format"
+done
+
+iptables-nft -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT
+iptables-nft -t raw -N OPERATOR
+iptables-nft -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT
+for format in $formats; do
+  say "$format, beside the operator's iptables rules"
+  cycle "$format"
+done
+
+if iptables-legacy -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT 2>/dev/null &&
+  iptables-legacy -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT; then
+  say "iptables, the legacy kind"
+  mkdir "$folder/bin"
+  for name in iptables iptables-save iptables-restore; do
+    ln -s "$(command -v "${name/iptables/iptables-legacy}")" "$folder/bin/$name"
+  done
+  PATH=$folder/bin:$PATH cycle iptables
+fi
+
+say "what somebody changed since stays"
+write_config "$green"
+swnat up
+echo 0 >/proc/sys/net/ipv4/conf/blue0/rp_filter
+echo 0 >/proc/sys/net/ipv4/conf/wan0/rp_filter
+# The operator's later value is what `up` finds, and what `down` puts back.
+swnat up
+swnat down
+for name in blue0 wan0; do
+  grep -qx 0 /proc/sys/net/ipv4/conf/$name/rp_filter || fail "$name's rp_filter was not left as it was set"
+done
+swnat up
+echo 7000 >/proc/sys/net/ipv4/ip_local_reserved_ports
+swnat down
+grep -qx 7000 /proc/sys/net/ipv4/ip_local_reserved_ports || fail "the reserved ports were not left as they were set"
+
+say "the gateway's own connections find ports"
+sed -i 's/"40000-50000"/"32768-65535"/' "$config"
+cat /proc/sys/net/ipv4/ip_local_port_range >"$folder/range"
+[ "$(tr '\t' - <"$folder/range")" = 32768-60999 ] || fail "the test expects the kernel's own range of ports"
+swnat up
+connect() { /usr/bin/python3 -c '
+import socket
+listener = socket.create_server(("203.0.113.1", 80))
+socket.create_connection(("203.0.113.1", 80), timeout=10)'; }
+connect || fail "the gateway cannot connect to anything"
+swnat down
+cmp /proc/sys/net/ipv4/ip_local_port_range "$folder/range" || fail "the range of ports was not restored"
+
+say "rules of the operator's that came since stay"
+swnat up --format iptables
+iptables -t mangle -A POSTROUTING -p udp --dport 123 -j ACCEPT
+iptables -t raw -I PREROUTING 1 -p udp --dport 123 -j ACCEPT
+ip rule add pref 5300 fwmark 0x60000/0xf0000 lookup 78
+swnat up --format iptables
+swnat down
+iptables -t mangle -C POSTROUTING -p udp --dport 123 -j ACCEPT || fail "a mangle rule is gone"
+iptables -t raw -C PREROUTING -p udp --dport 123 -j ACCEPT || fail "a raw rule is gone"
+ip rule show pref 5300 | grep -q 'lookup 78' || fail "a routing rule is gone"
+
+say "down without the record removes what can be recognised"
+snapshot >"$folder/before"
+swnat up --format iptables
+rm -r "$folder/run"
+swnat down
+snapshot | grep -v /proc/sys >"$folder/after"
+grep -v /proc/sys "$folder/before" >"$folder/before-rules"
+expect_same "down without a record left rules" "$folder/before-rules" "$folder/after"
+
+say "the printed script does what up does"
+write_config "$green"
+sed -i 's/"40000-50000"/"32768-65535"/' "$config"
+swnat down
+# Sysctls are as the last part left them: both must start from the same.
+echo 0 >/proc/sys/net/ipv4/ip_forward
+snapshot >"$folder/before"
+swnat up --format iptables
+snapshot | grep -v "^$folder" >"$folder/applied"
+swnat down
+snapshot >"$folder/after"
+expect_same "down left something" "$folder/before" "$folder/after"
+swnat rules --format iptables | sh
+snapshot >"$folder/printed"
+expect_same "the printed script does something else than up" "$folder/applied" "$folder/printed"
+
+finish

@@ -1,0 +1,129 @@
+#!/bin/bash
+# An `up` that fails at any step, or is killed there, leaves nothing half-done; bad circumstances are told in one
+# clear line.
+. "$(dirname -- "$0")/netns.sh"
+
+make_interfaces blue0 green0 wan0
+echo 80 >/proc/sys/net/ipv4/ip_local_reserved_ports
+
+# A program that stands in for the real one and does something else the Nth time it is called in earnest, with
+# an input.
+mkdir "$folder/bin"
+stand_in() { # name, the argument that tells an earnest call, which of them, what then
+  local name=$1 argument=$2 count=$3 action=$4
+  echo 0 >"$folder/calls"
+  cat >"$folder/bin/$name" <<END
+#!/bin/bash
+case " \$* " in *" $argument "*)
+  calls=\$((\$(cat "$folder/calls") + 1))
+  echo \$calls >"$folder/calls"
+  if [ \$calls -eq $count ]; then
+    $action
+  fi ;;
+esac
+exec $(command -v "$name") "\$@"
+END
+  chmod +x "$folder/bin/$name"
+}
+no_stand_ins() { rm -f "$folder"/bin/*; }
+with_stand_ins() { PATH=$folder/bin:$PATH "$@"; }
+
+# The steps of `up`, as the program, the argument and the call. The kernel's abilities are tried before, in a
+# namespace of their own: those calls count too.
+steps=(
+  "nft -f 2"
+  "iptables-restore --noflush 1"
+  "iptables-restore --noflush 2"
+  "ip -batch 1"
+)
+
+write_config "$green"
+snapshot >"$folder/clean"
+for step in "${steps[@]}"; do
+  read -r name argument count <<<"$step"
+  say "failing: $name $argument, call $count"
+  stand_in "$name" "$argument" "$count" 'echo "it broke" >&2; exit 1'
+  write_config "$green"
+  expect_error "it broke" with_stand_ins swnat up
+  no_stand_ins
+  snapshot >"$folder/after"
+  expect_same "$step: a failed up left something" "$folder/clean" "$folder/after"
+
+  # From another configuration that stands.
+  write_config ""
+  swnat up --format iptables
+  snapshot >"$folder/standing"
+  write_config "$green"
+  stand_in "$name" "$argument" "$count" 'echo "it broke" >&2; exit 1'
+  expect_error "it broke" with_stand_ins swnat up
+  no_stand_ins
+  snapshot >"$folder/after"
+  expect_same "$step: a failed up changed what stood" "$folder/standing" "$folder/after"
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$step: down after a failed up left something" "$folder/clean" "$folder/after"
+
+  say "killed: $name $argument, call $count"
+  stand_in "$name" "$argument" "$count" 'kill -9 $PPID; exit 1'
+  with_stand_ins swnat up 2>/dev/null && fail "$step: up was not killed"
+  no_stand_ins
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$step: down after a killed up left something" "$folder/clean" "$folder/after"
+
+  write_config ""
+  swnat up --format iptables
+  write_config "$green"
+  stand_in "$name" "$argument" "$count" 'kill -9 $PPID; exit 1'
+  with_stand_ins swnat up 2>/dev/null && fail "$step: the second up was not killed"
+  no_stand_ins
+  swnat up
+  snapshot >"$folder/again"
+  swnat down
+  snapshot >"$folder/after"
+  expect_same "$step: down after a killed second up left something" "$folder/clean" "$folder/after"
+  swnat up
+  snapshot >"$folder/fresh"
+  expect_same "$step: up after a killed one is not the same as up" "$folder/fresh" "$folder/again"
+  swnat down
+done
+
+say "failing: the last sysctl"
+mount --bind /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_forward
+mount -o remount,bind,ro /proc/sys/net/ipv4/ip_forward
+expect_error "/proc/sys/net/ipv4/ip_forward cannot be set" swnat up
+umount /proc/sys/net/ipv4/ip_forward
+snapshot >"$folder/after"
+expect_same "a failed sysctl left something" "$folder/clean" "$folder/after"
+
+say "circumstances"
+ip link set green0 down
+expect_error "interface green0 is down" swnat up
+ip link del green0
+expect_error 'namespace "green": there is no interface green0' swnat up
+write_config ""
+ip link del wan0
+expect_error "there is no interface wan0" swnat up
+make_interfaces wan0
+chmod 755 "$folder"
+# A copy, because others may not be able to reach the program where it lies.
+cp -- "$program" "$folder/program"
+expect_error "this needs root, or the capability CAP_NET_ADMIN" \
+  setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all "$folder/program" up --config "$config"
+printf '#!/bin/sh\necho "no such target" >&2\nexit 2\n' >"$folder/bin/iptables-restore"
+chmod +x "$folder/bin/iptables-restore"
+expect_error "the kernel needs NFQUEUE" with_stand_ins swnat up --format iptables
+no_stand_ins
+# A machine without iptables: its programs are covered by a folder without them.
+mkdir "$folder/empty"
+for path in /usr/sbin /usr/bin /sbin /bin; do
+  for name in "$path"/iptables-restore "$path"/iptables-save; do
+    [ -e "$name" ] || continue
+    mount --bind /dev/null "$name"
+  done
+done
+expect_error "the program iptables-restore is missing; it is in the Debian package iptables" \
+  swnat up --format iptables
+[ -e "$folder/run" ] && fail "circumstances left a folder"
+
+finish

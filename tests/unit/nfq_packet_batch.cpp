@@ -1,0 +1,185 @@
+#include <doctest/doctest.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "nfq/packet_batch.h"
+#include "tests/unit/dice.h"
+#include "tests/unit/nfq_messages.h"
+
+using namespace swnat;
+using namespace swnat::nfq;
+using namespace swnat::test;
+
+namespace {
+
+constexpr Host external = Host::of(203, 0, 113, 1);
+constexpr Peer tenant{Host::of(10, 0, 0, 2), 1234};
+constexpr Peer remote{Host::of(192, 0, 2, 1), 80};
+constexpr std::uint32_t mask = 0xff;
+
+std::shared_ptr<const Policy> two_namespaces() {
+  Policy policy;
+  policy.external = {external};
+  policy.namespaces = {{.first = 1, .last = 1, .external = {}},
+                       {.first = 2, .last = 2, .external = {}}};
+  return std::make_shared<const Policy>(policy);
+}
+
+// The queue parts with an engine behind and the kernel's end in front.
+class Gateway {
+ public:
+  // The datagram has room behind it as in a receive buffer.
+  bool give_datagram(Bytes datagram) {
+    const std::size_t size = datagram.size();
+    datagram.resize(size + 4);
+    batch_.take(std::span(datagram).first(size), kernel, now_);
+    return batch_.finish(kernel, now_);
+  }
+  bool give(const QueueMessage& message) { return give_datagram(packet_message(message)); }
+
+  std::uint64_t count(QueueCounter counter) const {
+    return counters_.read()[static_cast<std::size_t>(counter)];
+  }
+  std::uint64_t count(Reason reason) const {
+    return engine_.counters()[static_cast<std::size_t>(reason)];
+  }
+
+  Kernel kernel;
+
+ private:
+  QueueCounters counters_;
+  Engine engine_{{.shards = 2, .max_sessions = 4096}, two_namespaces()};
+  PacketBatch batch_{engine_, counters_, 3, mask};
+  Time now_{1000};
+};
+
+Bytes operator+(Bytes left, const Bytes& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a packet goes out translated with its fwmark as it was, and its answer gets the tenant's") {
+  Gateway gateway;
+  gateway.give({.id = 1, .hook = NF_INET_FORWARD, .fwmark = 0x702, .packet = udp(tenant, remote)});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 1u);
+  const SentVerdict out = gateway.kernel.verdicts[0];
+  CHECK_EQ(out.verdict, accept_verdict);
+  CHECK_FALSE(out.fwmark.has_value());
+  REQUIRE(out.packet.has_value());
+  CHECK_EQ(source_of(*out.packet).address, external);
+  CHECK(transport_checksum_is_right(*out.packet));
+
+  const Bytes answer = udp(remote, source_of(*out.packet));
+  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .fwmark = 0x500, .packet = answer});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 2u);
+  const SentVerdict in = gateway.kernel.verdicts[1];
+  CHECK_EQ(in.verdict, accept_verdict);
+  CHECK_EQ(in.fwmark, std::optional(0x502u));
+  CHECK_EQ(destination_of(*in.packet), tenant);
+}
+
+TEST_CASE("a hairpin gets the receiver's fwmark, which is only sent if it differs") {
+  Gateway gateway;
+  gateway.give({.id = 1, .hook = NF_INET_FORWARD, .fwmark = 1, .packet = udp(tenant, remote)});
+  const Peer mapped = source_of(*gateway.kernel.verdicts[0].packet);
+  // Address-dependent filtering: the receiver must have sent to the external address before.
+  gateway.give({.id = 2,
+                .hook = NF_INET_PRE_ROUTING,
+                .fwmark = 1,
+                .packet = udp(tenant, {external, mapped.port})});
+  const Peer neighbour{Host::of(10, 0, 0, 3), 555};
+  for (const std::uint32_t sender : {1u, 2u}) {
+    gateway.kernel.verdicts.clear();
+    gateway.give(
+        {.id = 3, .hook = NF_INET_PRE_ROUTING, .fwmark = sender, .packet = udp(neighbour, mapped)});
+    REQUIRE_EQ(gateway.kernel.verdicts.size(), 1u);
+    CHECK_EQ(gateway.kernel.verdicts[0].verdict, accept_verdict);
+    CHECK_EQ(gateway.kernel.verdicts[0].fwmark, sender == 1 ? std::nullopt : std::optional(1u));
+  }
+}
+
+TEST_CASE("packets that cannot be translated are dropped, each counted") {
+  Gateway gateway;
+  const Bytes packet = udp(tenant, remote);
+  gateway.give({.id = 1, .fwmark = 1, .cap_len = 70'000, .packet = packet});
+  CHECK_EQ(gateway.count(QueueCounter::truncated), 1u);
+  gateway.give({.id = 2, .hook = NF_INET_LOCAL_IN, .fwmark = 1, .packet = packet});
+  CHECK_EQ(gateway.count(QueueCounter::wrong_hook), 1u);
+  gateway.give({.id = 3, .fwmark = 1, .packet = {}});
+  CHECK_EQ(gateway.count(QueueCounter::malformed), 1u);
+  gateway.give({.id = 4, .fwmark = 9, .packet = packet});
+  CHECK_EQ(gateway.count(Reason::unknown_namespace), 1u);
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 4u);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    CHECK_EQ(gateway.kernel.verdicts[i],
+             SentVerdict{.queue = 3, .verdict = drop_verdict, .id = i + 1});
+  }
+  CHECK_EQ(gateway.count(QueueCounter::received), 4u);
+  CHECK_EQ(gateway.count(QueueCounter::dropped), 4u);
+}
+
+TEST_CASE("a length that is as captured is no cut") {
+  Gateway gateway;
+  const Bytes packet = udp(tenant, remote);
+  gateway.give({.id = 1,
+                .fwmark = 1,
+                .cap_len = static_cast<std::uint32_t>(packet.size()),
+                .packet = packet});
+  CHECK_EQ(gateway.count(QueueCounter::truncated), 0u);
+  CHECK_EQ(gateway.count(QueueCounter::accepted), 1u);
+}
+
+TEST_CASE("any number of messages in a datagram, errors among them, are all answered in order") {
+  Gateway gateway;
+  Bytes datagram = error_message(-ENOENT) + error_message(0);
+  constexpr std::uint32_t packets = 3 * PacketBatch::capacity + 5;
+  for (std::uint32_t id = 0; id < packets; ++id) {
+    const Peer from{tenant.address, static_cast<std::uint16_t>(2000 + id)};
+    datagram = datagram + packet_message({.id = id, .fwmark = 1, .packet = udp(from, remote)});
+    if (id % 50 == 0) datagram = datagram + error_message(-ENOBUFS);
+  }
+  CHECK(gateway.give_datagram(datagram));
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), packets);
+  for (std::uint32_t id = 0; id < packets; ++id) {
+    CHECK_EQ(gateway.kernel.verdicts[id].id, id);
+    CHECK_EQ(gateway.kernel.verdicts[id].verdict, accept_verdict);
+  }
+  CHECK_EQ(gateway.count(QueueCounter::netlink_errors), 5u);
+}
+
+TEST_CASE("a refused verdict is reported once") {
+  Gateway gateway;
+  gateway.kernel.refuses = [](std::size_t, std::size_t) { return EBADF; };
+  CHECK_FALSE(gateway.give({.id = 1, .fwmark = 1, .packet = udp(tenant, remote)}));
+  gateway.kernel.refuses = nullptr;
+  CHECK(gateway.give({.id = 2, .fwmark = 1, .packet = udp(tenant, remote)}));
+}
+
+TEST_CASE("damaged datagrams end, and each packet that can be named has exactly one verdict") {
+  Dice random(7);
+  Gateway gateway;
+  std::uint64_t verdicts = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    Bytes datagram = packet_message({.id = 1, .fwmark = 1, .packet = udp(tenant, remote)}) +
+                     packet_message({.id = 2, .fwmark = 2, .packet = tcp(tenant, remote)});
+    for (std::uint32_t i = 0; i <= random.below(4); ++i) {
+      datagram[random.below(static_cast<std::uint32_t>(datagram.size()))] =
+          static_cast<std::uint8_t>(random());
+    }
+    if (random.one_in(3))
+      datagram.resize(random.below(static_cast<std::uint32_t>(datagram.size())));
+    const std::uint64_t before = gateway.count(QueueCounter::received);
+    gateway.give_datagram(datagram);
+    verdicts += gateway.kernel.verdicts.size();
+    REQUIRE_EQ(gateway.kernel.verdicts.size(), gateway.count(QueueCounter::received) - before);
+    gateway.kernel.verdicts.clear();
+  }
+  CHECK_EQ(gateway.count(QueueCounter::accepted) + gateway.count(QueueCounter::dropped), verdicts);
+}

@@ -1,0 +1,190 @@
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "tests/unit/gateway.h"
+
+using namespace swnat;
+using namespace swnat::test;
+
+namespace {
+
+constexpr Peer web = at(server, 80);
+
+Outcome send_one(const Bytes& packet) {
+  Gateway gateway;
+  return gateway.out(blue, packet);
+}
+
+Bytes with_word(Bytes packet, std::size_t offset, std::uint16_t word) {
+  set_word(packet, offset, word);
+  return packet;
+}
+
+Policy tight(AtLimit at_limit) {
+  Policy policy = roomy_policy();
+  policy.at_limit = at_limit;
+  policy.ports = {40000, 40000};
+  policy.namespaces[0].session_limit = 1;
+  return policy;
+}
+
+// One way to each reason there is.
+const std::map<Reason, std::function<Outcome()>>& ways() {
+  static const std::map<Reason, std::function<Outcome()>> all{
+      {Reason::translated_outbound, [] { return send_one(udp(client, web)); }},
+      {Reason::translated_inbound,
+       [] {
+         Gateway gateway;
+         return gateway.in(udp(web, gateway.open(protocol::udp, blue, client, web)));
+       }},
+      {Reason::translated_hairpin,
+       [] {
+         Policy policy = roomy_policy();
+         policy.filtering = Filtering::endpoint_independent;
+         Gateway gateway(policy);
+         return gateway.hairpin(green, udp(client, gateway.open(protocol::udp, blue, client, web)));
+       }},
+      {Reason::not_ipv4, [] { return send_one(Bytes(40, 0x60)); }},
+      {Reason::malformed_ip, [] { return send_one(with_word(udp(client, web), 2, 1000)); }},
+      {Reason::malformed_transport, [] { return send_one(with_word(udp(client, web), 24, 1000)); }},
+      {Reason::fragment, [] { return send_one(with_word(udp(client, web), 6, 0x2000)); }},
+      {Reason::unsupported_protocol,
+       [] {
+         return send_one(ip_packet(client.address, web.address, Bytes(20), {.protocol = 47}));
+       }},
+      {Reason::icmp_error,
+       [] { return send_one(icmp(client.address, web.address, 3, 3, 0, Bytes(28))); }},
+      {Reason::icmp_not_query,
+       [] { return send_one(icmp(client.address, web.address, 13, 0, 7, Bytes(12))); }},
+      {Reason::invalid_address,
+       [] {
+         return send_one(udp(client, {Host::of(224, 0, 0, 251), 5353}));
+       }},
+      {Reason::invalid_port, [] { return send_one(udp(client, at(web, 0))); }},
+      {Reason::unknown_namespace,
+       [] {
+         Gateway gateway;
+         return gateway.out(9999, udp(client, web));
+       }},
+      {Reason::no_mapping,
+       [] {
+         Gateway gateway;
+         return gateway.in(udp(web, {external_host, 50000}));
+       }},
+      {Reason::filtered,
+       [] {
+         Gateway gateway;
+         const Peer external = gateway.open(protocol::udp, blue, client, web);
+         return gateway.in(udp({Host::of(192, 0, 2, 1), 80}, external));
+       }},
+      {Reason::tcp_not_syn, [] { return send_one(tcp(client, web, {.flags = 0x10})); }},
+      {Reason::session_limit,
+       [] {
+         Gateway gateway(tight(AtLimit::refuse));
+         gateway.open(protocol::udp, blue, client, web);
+         return gateway.out(blue, udp(client, at(web, 81)));
+       }},
+      {Reason::table_full,
+       [] {
+         Gateway gateway(roomy_policy(), options_of(1, 1));
+         gateway.open(protocol::udp, blue, client, web);
+         return gateway.out(blue, udp(client, at(web, 81)));
+       }},
+      {Reason::no_free_port,
+       [] {
+         Gateway gateway(tight(AtLimit::evict_oldest));
+         gateway.open(protocol::udp, blue, client, web);
+         return gateway.out(green, udp(client, web));
+       }},
+      {Reason::hairpin_off,
+       [] {
+         Policy policy = roomy_policy();
+         policy.hairpin = false;
+         Gateway gateway(policy);
+         return gateway.hairpin(blue, udp(client, {external_host, 50000}));
+       }},
+  };
+  return all;
+}
+
+struct OddAddress {
+  const char* name;
+  Host address;
+  bool valid;
+};
+
+const OddAddress addresses[] = {
+    {"unspecified", Host::of(0, 0, 0, 0), false},
+    {"this network", Host::of(0, 1, 2, 3), false},
+    {"first unicast", Host::of(1, 0, 0, 1), true},
+    {"before loopback", Host::of(126, 255, 255, 254), true},
+    {"loopback", Host::of(127, 0, 0, 1), false},
+    {"the end of loopback", Host::of(127, 255, 255, 254), false},
+    {"behind loopback", Host::of(128, 0, 0, 1), true},
+    {"shared", Host::of(100, 64, 0, 1), true},
+    {"the last unicast", Host::of(223, 255, 255, 254), true},
+    {"the first multicast", Host::of(224, 0, 0, 1), false},
+    {"the last multicast", Host::of(239, 255, 255, 255), false},
+    {"reserved", Host::of(240, 0, 0, 1), false},
+    {"broadcast", Host::of(255, 255, 255, 255), false},
+};
+
+}  // namespace
+
+TEST_CASE("reasons: there is a way to each of them") {
+  for (std::size_t i = 0; i < reason_count; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    INFO(std::string(info(reason).name));
+    const auto way = ways().find(reason);
+    REQUIRE_NE(way, ways().end());
+    const Outcome outcome = way->second();
+    CHECK_EQ(outcome.reason, reason);
+    CHECK_EQ(outcome.accepted(), info(reason).verdict == Verdict::accept);
+  }
+}
+
+TEST_CASE("reasons: only translations are accepted, and every text is there") {
+  for (std::size_t i = 0; i < reason_count; ++i) {
+    const ReasonInfo& reason = reasons[i];
+    CHECK_EQ(reason.verdict == Verdict::accept, reason.name.starts_with("translated_"));
+    CHECK_FALSE(reason.text.empty());
+  }
+}
+
+TEST_CASE("reasons: addresses that no host can have") {
+  for (const OddAddress& c : addresses) {
+    INFO(std::string(c.name));
+    const Peer odd{c.address, 1234};
+    const Reason outbound = c.valid ? Reason::translated_outbound : Reason::invalid_address;
+    Policy policy = roomy_policy();
+    policy.filtering = Filtering::endpoint_independent;
+    for (const std::uint8_t protocol : all_protocols) {
+      Gateway gateway(policy);
+      CHECK_EQ(gateway.out(blue, opening(protocol, odd, server)).reason, outbound);
+      CHECK_EQ(gateway.out(blue, opening(protocol, client, odd)).reason, outbound);
+      if (c.valid) continue;
+      const Peer external = gateway.open(protocol, blue, client, server);
+      if (protocol != protocol::icmp) {
+        CHECK_EQ(gateway.in(opening(protocol, odd, external)).reason, Reason::invalid_address);
+      }
+      CHECK_EQ(gateway.hairpin(blue, opening(protocol, odd, external)).reason,
+               Reason::invalid_address);
+    }
+  }
+}
+
+TEST_CASE("reasons: port 0 is no port") {
+  for (const std::uint8_t protocol : {protocol::tcp, protocol::udp}) {
+    Gateway gateway;
+    CHECK_EQ(gateway.out(blue, opening(protocol, at(client, 0), server)).reason,
+             Reason::invalid_port);
+    CHECK_EQ(gateway.out(blue, opening(protocol, client, at(server, 0))).reason,
+             Reason::invalid_port);
+    const Peer external = gateway.open(protocol, blue, client, server);
+    CHECK_EQ(gateway.in(opening(protocol, at(server, 0), external)).reason, Reason::invalid_port);
+    CHECK_FALSE(gateway.in(opening(protocol, server, at(external, 0))).accepted());
+  }
+}

@@ -1,0 +1,332 @@
+#include "engine/tcp_state.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "engine/parse.h"
+#include "tests/unit/packets.h"
+#include "tests/unit/texts.h"
+
+using namespace swnat;
+using namespace swnat::test;
+
+namespace {
+
+using enum SessionState;
+constexpr TcpSender internal = TcpSender::internal;
+constexpr TcpSender remote = TcpSender::remote;
+constexpr TcpEffect refresh = TcpEffect::refresh;
+constexpr TcpEffect none = TcpEffect::none;
+constexpr TcpEffect closed = TcpEffect::closed;
+
+constexpr std::uint8_t syn = tcp_flag::syn;
+constexpr std::uint8_t ack = tcp_flag::ack;
+constexpr std::uint8_t fin = tcp_flag::fin;
+constexpr std::uint8_t rst = tcp_flag::rst;
+constexpr auto syn_ack = static_cast<std::uint8_t>(syn | ack);
+constexpr auto fin_ack = static_cast<std::uint8_t>(fin | ack);
+constexpr auto rst_ack = static_cast<std::uint8_t>(rst | ack);
+
+// Initial sequence numbers: the next ones are 1001 and 5001.
+constexpr std::uint32_t iss = 1000;
+constexpr std::uint32_t irs = 5000;
+constexpr std::uint16_t window = 10'000;
+
+struct Step {
+  TcpSender sender;
+  std::uint8_t flags;
+  std::uint32_t sequence;
+  std::uint32_t acknowledgment;
+  std::uint32_t payload_size;
+  TcpEffect effect;
+  SessionState after;
+};
+
+struct Case {
+  const char* name;
+  std::vector<Step> steps;  // the first one opens
+  std::uint16_t window_of_all = window;
+  std::uint8_t internal_scale = 0;
+  std::uint8_t remote_scale = 0;
+};
+
+struct Connection {
+  SessionState state = free;
+  TcpReceiver internal_receiver;
+  TcpReceiver remote_receiver;
+
+  TcpConnection view() { return {state, internal_receiver, remote_receiver}; }
+};
+
+TcpSegment segment_of(const Step& step, const Case& c, std::uint32_t base) {
+  const std::uint8_t scale = step.sender == internal ? c.internal_scale : c.remote_scale;
+  const bool is_syn = (step.flags & syn) != 0;
+  const bool is_ack = (step.flags & ack) != 0;
+  return {.sequence = step.sequence + base,
+          .acknowledgment = is_ack ? step.acknowledgment + base : 0,
+          .payload_size = step.payload_size,
+          .window = c.window_of_all,
+          .flags = step.flags,
+          .scale = is_syn ? scale : std::uint8_t{0}};
+}
+
+void run(const Case& c, std::uint32_t base) {
+  INFO(std::string(c.name));
+  CAPTURE(base);
+  Connection connection;
+  for (std::size_t i = 0; i < c.steps.size(); ++i) {
+    CAPTURE(i);
+    const Step& step = c.steps[i];
+    const TcpSegment segment = segment_of(step, c, base);
+    if (i == 0) {
+      open(connection.view(), segment, step.sender);
+    } else {
+      CHECK_EQ(advance(connection.view(), segment, step.sender), step.effect);
+    }
+    CHECK_EQ(connection.state, step.after);
+  }
+}
+
+// Also with sequence numbers that wrap between any two segments.
+void run_all(const std::vector<Case>& cases) {
+  for (const Case& c : cases) {
+    run(c, 0);
+    for (const std::uint32_t base : {0U - iss, 0U - iss - 1, 0U - irs - 1, 0U - irs - 100}) {
+      run(c, base);
+    }
+  }
+}
+
+std::vector<Step> opened(std::vector<Step> more) {
+  std::vector<Step> steps{
+      {internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+      {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+      {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
+  };
+  steps.insert(steps.end(), more.begin(), more.end());
+  return steps;
+}
+
+}  // namespace
+
+TEST_CASE("tcp_state: rfc5382_req2 opening") {
+  run_all({
+      {"three-way handshake", opened({})},
+      {"a SYN sent again keeps it opening",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
+      {"simultaneous open, from inside first",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn, irs, 0, 0, refresh, tcp_established},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
+      {"opened from outside",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established}}},
+      {"without a SYN from the other side it is not established",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_syn_internal}}},
+      {"data and acknowledgments keep it established",
+       opened({{internal, ack, iss + 1, irs + 1, 1000, refresh, tcp_established},
+               {remote, ack, irs + 1, iss + 1001, 1400, refresh, tcp_established}})},
+  });
+}
+
+TEST_CASE("tcp_state: closing takes both FINs") {
+  run_all({
+      {"a half-closed connection lives on, internal side first",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, ack, irs + 1, iss + 2, 0, refresh, tcp_fin_internal},
+               {remote, ack, irs + 1, iss + 2, 1000, refresh, tcp_fin_internal},
+               {internal, ack, iss + 2, irs + 1001, 0, refresh, tcp_fin_internal}})},
+      {"a half-closed connection lives on, remote side first",
+       opened({{remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote},
+               {internal, ack, iss + 1, irs + 2, 1000, refresh, tcp_fin_remote},
+               {remote, ack, irs + 2, iss + 1001, 0, refresh, tcp_fin_remote}})},
+      {"a FIN sent again changes nothing",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"both FINs close, and the last acknowledgment is the end",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing}})},
+      {"remote side first", opened({{remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote},
+                                    {internal, fin_ack, iss + 1, irs + 2, 0, refresh, tcp_closing},
+                                    {remote, ack, irs + 2, iss + 2, 0, closed, tcp_closing}})},
+      {"crossing FINs end with the second acknowledgment",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, irs + 2, 0, refresh, tcp_closing},
+               {remote, ack, irs + 2, iss + 2, 0, closed, tcp_closing}})},
+      {"a FIN that carries data",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 500, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 502, 300, refresh, tcp_closing},
+               {internal, ack, iss + 502, irs + 302, 0, closed, tcp_closing}})},
+      {"an acknowledgment from the side that closed last is not the end",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},
+               {remote, ack, irs + 2, iss + 2, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing}})},
+      {"a FIN outside the window closes nothing",
+       opened({{remote, fin_ack, irs + 500'000, iss + 1, 0, none, tcp_established},
+               {internal, fin_ack, iss + 500'000, irs + 1, 0, none, tcp_established},
+               {remote, fin_ack, irs - 500'000, iss + 1, 0, none, tcp_established}})},
+      {"nor moves the window that a reset is measured by",
+       opened({{remote, fin_ack, irs + 500'000, iss + 900'000, 0, none, tcp_established},
+               {internal, rst, iss + 900'000, 0, 0, none, tcp_established},
+               {internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
+  });
+}
+
+TEST_CASE("tcp_state: a reset ends the connection only if it is in the window") {
+  run_all({
+      {"at the next number", opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset}})},
+      {"from inside", opened({{internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
+      {"with an acknowledgment",
+       opened({{internal, rst_ack, iss + 1, irs + 1, 0, closed, tcp_reset}})},
+      {"last number of the window",
+       opened({{remote, rst, irs + 1 + window - 1, 0, 0, closed, tcp_reset}})},
+      {"beyond the window, blind",
+       opened({{remote, rst, irs + 1 + window + 1, 0, 0, none, tcp_established},
+               {remote, rst, irs + 0x4000'0000, 0, 0, none, tcp_established},
+               {remote, rst, irs + 0x8000'0000, 0, 0, none, tcp_established}})},
+      {"before the window, blind",
+       opened({{remote, rst, irs - 100'000, 0, 0, none, tcp_established},
+               {internal, rst, iss - 100'000, 0, 0, none, tcp_established}})},
+      {"after data that is on its way",
+       opened({{remote, ack, irs + 1, iss + 1, 1400, refresh, tcp_established},
+               {remote, rst, irs + 1401, 0, 0, closed, tcp_reset}})},
+      {"after data that was acknowledged",
+       opened({{remote, ack, irs + 1, iss + 1, 1400, refresh, tcp_established},
+               {internal, ack, iss + 1, irs + 1401, 0, refresh, tcp_established},
+               {remote, rst, irs + 1401 + window + 1, 0, 0, none, tcp_established},
+               {remote, rst, irs + 1401, 0, 0, closed, tcp_reset}})},
+      {"answering a SYN",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, rst_ack, 0, iss + 1, 0, closed, tcp_reset}}},
+      {"answering another SYN than was sent, blind",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, rst_ack, 0, iss + 77'777, 0, none, tcp_syn_internal},
+        {remote, rst, 0, 0, 0, none, tcp_syn_internal}}},
+      {"of a client that does not want the answer to its SYN",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+        {internal, rst, iss + 1, 0, 0, closed, tcp_reset}}},
+      {"half-closed", opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+                              {remote, rst, irs + 900'000, 0, 0, none, tcp_fin_internal},
+                              {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})},
+  });
+}
+
+TEST_CASE("tcp_state: a window of zero still takes a reset at the next number") {
+  Case c{"zero window", opened({{remote, rst, irs + 900, 0, 0, none, tcp_established},
+                                {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})};
+  c.window_of_all = 0;
+  run(c, 0);
+}
+
+TEST_CASE("tcp_state: rfc7323 the window of a reset is scaled as its receiver said") {
+  const std::uint32_t unscaled_end = irs + 1 + window;
+  Case scaled{"scaled by the internal side's 7",
+              opened({{remote, rst, irs + 1 + (window << 7) + 1, 0, 0, none, tcp_established},
+                      {remote, rst, unscaled_end + 1000, 0, 0, closed, tcp_reset}})};
+  scaled.internal_scale = 7;
+  scaled.remote_scale = 2;
+  run(scaled, 0);
+  Case other{"not by the sender's own",
+             opened({{remote, rst, irs + 1 + (window << 2) + 1, 0, 0, none, tcp_established}})};
+  other.internal_scale = 2;
+  other.remote_scale = 7;
+  run(other, 0);
+  Case from_inside{
+      "and the other way round",
+      opened({{internal, rst, iss + 1 + (window << 3) + 1, 0, 0, none, tcp_established},
+              {internal, rst, iss + 1 + (window << 3) - 1, 0, 0, closed, tcp_reset}})};
+  from_inside.internal_scale = 1;
+  from_inside.remote_scale = 3;
+  run(from_inside, 0);
+}
+
+TEST_CASE("tcp_state: rfc7857_s2 after the end") {
+  run_all({
+      {"traffic after a reset resumes the connection",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {internal, ack, iss + 1, irs + 1, 100, refresh, tcp_established}})},
+      {"a blind reset after the end changes nothing",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {remote, rst, irs + 900'000, 0, 0, none, tcp_reset}})},
+      {"a SYN after a reset opens anew",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {internal, syn, 900'000, 0, 0, refresh, tcp_syn_internal},
+               {remote, syn_ack, 800'000, 900'001, 0, refresh, tcp_established},
+               {remote, rst, 800'001 + window + 1, 0, 0, none, tcp_established},
+               {internal, ack, 900'001, 800'001, 0, refresh, tcp_established},
+               {remote, rst, 800'001, 0, 0, closed, tcp_reset}})},
+      {"a SYN on a closing connection opens anew",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing},
+               {internal, syn, 700'000, 0, 0, refresh, tcp_syn_internal},
+               {remote, syn_ack, 800'000, 700'001, 0, refresh, tcp_established}})},
+      {"a late FIN or acknowledgment leaves it closing",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing},
+               {remote, fin_ack, irs + 1, iss + 2, 0, none, tcp_closing}})},
+  });
+}
+
+TEST_CASE("tcp_state: a segment is read from its header") {
+  const Peer from{Host::of(10, 0, 0, 2), 1000};
+  const Peer to{Host::of(10, 0, 0, 3), 2000};
+  TcpFields fields{.flags = syn_ack,
+                   .sequence = 0xdead'beef,
+                   .acknowledgment = 0x1234'5678,
+                   .window = 0xabcd,
+                   .reserved = 0xf,
+                   .options = {2, 4, 5, 0xb4, 1, 3, 3, 7}};
+  const Bytes packet = tcp(from, to, fields, payload_of(100));
+  const TcpSegment segment =
+      read_tcp_segment(&packet[20], static_cast<std::uint16_t>(packet.size() - 20));
+  CHECK_EQ(segment.sequence, 0xdead'beef);
+  CHECK_EQ(segment.acknowledgment, 0x1234'5678);
+  CHECK_EQ(segment.window, 0xabcd);
+  CHECK_EQ(segment.flags & 0x3f, syn_ack);
+  CHECK_EQ(segment.payload_size, 100);
+  CHECK_EQ(segment.scale, 7);
+}
+
+TEST_CASE("tcp_state: the window scale option is found where it stands, else there is none") {
+  struct Options {
+    const char* name;
+    std::uint8_t flags;
+    Bytes options;
+    int scale;
+  };
+  const Options all[] = {
+      {"none", syn, {}, 0},
+      {"alone", syn, {3, 3, 9, 0}, 9},
+      {"behind others", syn, {2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 5, 0, 0}, 5},
+      {"greater than allowed", syn, {3, 3, 200, 0}, 14},
+      {"on a segment that is no SYN", ack, {3, 3, 9, 0}, 0},
+      {"behind the end of the list", syn, {0, 3, 3, 9}, 0},
+      {"cut short", syn, {1, 1, 3, 3}, 0},
+      {"without its length", syn, {1, 1, 1, 3}, 0},
+      {"with a wrong length", syn, {3, 2, 9, 0}, 0},
+      {"behind an option of length 0", syn, {8, 0, 3, 3, 9, 0, 0, 0}, 0},
+      {"behind an option that is too long", syn, {8, 40, 3, 3, 9, 0, 0, 0}, 0},
+  };
+  for (const Options& c : all) {
+    INFO(std::string(c.name));
+    const Bytes packet = tcp({Host::of(10, 0, 0, 2), 1}, {Host::of(10, 0, 0, 3), 2},
+                             {.flags = c.flags, .options = c.options});
+    // On the heap and exactly as long, so that a sanitizer sees a read beyond.
+    const Bytes segment(packet.begin() + 20, packet.end());
+    const auto size = static_cast<std::uint16_t>(segment.size());
+    CHECK_EQ(int{read_tcp_segment(segment.data(), size).scale}, c.scale);
+  }
+}

@@ -1,0 +1,18 @@
+// How doctest shows the engine's values in failures. To be seen wherever they are compared.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include "engine/address.h"
+#include "engine/reason.h"
+#include "engine/session.h"
+#include "engine/tcp_state.h"
+
+namespace swnat {
+
+doctest::String toString(Reason reason);
+doctest::String toString(SessionState state);
+doctest::String toString(TcpEffect effect);
+doctest::String toString(const Endpoint<Ipv4Address>& endpoint);
+
+}  // namespace swnat
