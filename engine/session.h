@@ -82,10 +82,11 @@ constexpr std::string_view text_of(SessionState state) {
 
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
-  std::uint32_t next = 0;    // the next sequence number
-  std::uint16_t window = 0;  // as in its header; unscaled
-  std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14
-  bool known = false;        // whether it has said anything yet
+  std::uint32_t next = 0;     // the next sequence number
+  std::uint32_t fin_end = 0;  // what it will expect after the other end's FIN, once there was one
+  std::uint16_t window = 0;   // as in its header; unscaled
+  std::uint8_t scale = 0;     // of the window (RFC 7323), 0 to 14
+  bool known = false;         // whether it has said anything yet
 };
 
 template <class Family>

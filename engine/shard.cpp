@@ -312,7 +312,9 @@ Reason Shard<Family>::establish(const Tenant& tenant, const External& external,
   const bool is_outbound = packet.direction != Direction::inbound;
   session.namespace_id = tenant.id;
   session.protocol = parsed.protocol;
-  session.last_active = now;
+  // Where anybody may send to a mapping, ever new remotes must not keep it alive.
+  const bool by_anybody = anybody_may_send_ && !is_outbound && parsed.protocol != protocol::tcp;
+  session.last_active = by_anybody ? slab_[external.mapping].last_active : now;
   set_deltas(session);
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
@@ -322,7 +324,7 @@ Reason Shard<Family>::establish(const Tenant& tenant, const External& external,
     session.state = parsed.protocol == protocol::udp ? SessionState::udp : SessionState::icmp;
   }
   slab_.commit(ref, session);
-  link(ref, external.mapping, tenant, now);
+  link(ref, external.mapping, tenant, session.last_active);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) packet.namespace_id = tenant.id;
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
@@ -467,7 +469,8 @@ std::size_t Shard<Family>::copy_sessions(std::uint32_t& position, std::span<Sess
   for (; position < end && copied < out.size(); ++position) {
     const SessionType& session = slab_[position];
     if (session.state == SessionState::free || expired(session, now)) continue;
-    const std::int32_t idle = elapsed(session.last_active, now);
+    // Another thread's clock may be a little ahead.
+    const std::int32_t idle = std::max(elapsed(session.last_active, now), 0);
     const std::int32_t timeout = timeouts_[static_cast<std::size_t>(session.state)];
     out[copied++] = {session.namespace_id,
                      session.protocol,

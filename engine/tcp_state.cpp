@@ -11,6 +11,7 @@
 #include "engine/tcp_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/bytes.h"
 #include "engine/parse.h"
@@ -56,6 +57,11 @@ void learn(TcpReceiver& receiver, const TcpSegment& segment) {
   receiver.next = segment.acknowledgment;
   receiver.window = segment.window;
   receiver.known = true;
+}
+
+// Whether it has acknowledged the other end's FIN.
+bool has_all(const TcpReceiver& receiver) {
+  return static_cast<std::int32_t>(receiver.next - receiver.fin_end) >= 0;
 }
 
 // A connection that only one SYN has been seen of may be refused by a reset that acknowledges it.
@@ -114,9 +120,9 @@ void open(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
   connection.state = internal ? SessionState::tcp_syn_internal : SessionState::tcp_syn_remote;
   TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
   TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
-  own = {.next = 0, .window = syn.window, .scale = syn.scale, .known = false};
+  own = {.window = syn.window, .scale = syn.scale};
   // Whoever answers this SYN will expect what follows it.
-  other = {.next = syn.sequence + 1, .window = 0, .scale = 0, .known = true};
+  other = {.next = syn.sequence + 1, .known = true};
 }
 
 TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
@@ -138,15 +144,17 @@ TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender
     }
     state = after_syn(state, sender);
   }
+  const std::uint32_t end = segment.sequence + segment.payload_size;
+  const bool is_fin = has(segment, tcp_flag::fin);
+  if (is_fin && !in_window(other, end)) return TcpEffect::none;
   if (state == SessionState::tcp_reset) state = SessionState::tcp_established;
   learn(own, segment);
-  if (has(segment, tcp_flag::fin)) {
-    if (!in_window(other, segment.sequence + segment.payload_size)) return TcpEffect::none;
-    state = after_fin(state, sender);
-    return TcpEffect::refresh;
+  if (is_fin) {
+    const SessionState before = std::exchange(state, after_fin(state, sender));
+    if (state != before) other.fin_end = end + 1;
   }
-  return state == SessionState::tcp_closing && has(segment, tcp_flag::ack) ? TcpEffect::closed
-                                                                           : TcpEffect::refresh;
+  const bool is_over = state == SessionState::tcp_closing && has_all(own) && has_all(other);
+  return is_over ? TcpEffect::closed : TcpEffect::refresh;
 }
 
 }  // namespace swnat
