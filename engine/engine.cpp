@@ -82,6 +82,7 @@ class Engine::State {
   Reason outbound(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
   Reason inbound(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
   Reason hairpin(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
+  Reason icmp_error(const Parsed<Ipv4>& parsed, Packet& error, Tick now);
   void translate_parsed(const Parsed<Ipv4>& parsed, Packet& packet, Tick now);
   bool evict(std::uint32_t slot);
   void enforce_limits();
@@ -161,7 +162,7 @@ void Engine::State::translate_batch(std::span<Packet> packets, Tick now) {
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (!classify(packets[i], works[i])) continue;
     const Places place = Places{1} << i;
-    if (packets[i].direction == Direction::hairpin) {
+    if (packets[i].direction == Direction::hairpin || works[i].parsed.is_icmp_error) {
       alone |= place;
       continue;
     }
@@ -226,7 +227,21 @@ void Engine::State::translate_parsed(const Parsed<Ipv4>& parsed, Packet& packet,
   }
 }
 
+Reason Engine::State::icmp_error(const Parsed<Ipv4>& parsed, Packet& error, Tick now) {
+  Quoted quoted;
+  if (const auto fault = parse_quoted(error, parsed, quoted)) return *fault;
+  // The local port of the session is the source of what the NAT sent, and the destination of what
+  // it delivered.
+  const bool is_inbound = error.direction == Direction::inbound;
+  const std::uint16_t port =
+      is_inbound ? quoted.packet.source_port : quoted.packet.destination_port;
+  Shard<Ipv4>& own = shard(shard_of_port(port, shard_count()));
+  const std::lock_guard lock(own.mutex);
+  return own.icmp_error(parsed, quoted, error, now);
+}
+
 Reason Engine::State::outbound(const Parsed<Ipv4>& parsed, Packet& packet, Tick now) {
+  if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Ipv4>& own = shard(shard_of(parsed, Direction::outbound));
   for (int round = 0; round < eviction_rounds; ++round) {
     Shard<Ipv4>::Outcome outcome;
@@ -241,6 +256,7 @@ Reason Engine::State::outbound(const Parsed<Ipv4>& parsed, Packet& packet, Tick 
 }
 
 Reason Engine::State::inbound(const Parsed<Ipv4>& parsed, Packet& packet, Tick now) {
+  if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Ipv4>& own = shard(shard_of(parsed, Direction::inbound));
   const std::lock_guard lock(own.mutex);
   return own.inbound(parsed, packet, now);

@@ -13,8 +13,6 @@ constexpr std::size_t icmp_header_size = 8;
 namespace icmp_type {
 constexpr std::uint8_t echo_reply = 0;
 constexpr std::uint8_t unreachable = 3;
-constexpr std::uint8_t source_quench = 4;
-constexpr std::uint8_t redirect = 5;
 constexpr std::uint8_t echo_request = 8;
 constexpr std::uint8_t time_exceeded = 11;
 constexpr std::uint8_t parameter_problem = 12;
@@ -51,23 +49,24 @@ Fault parse_icmp(const std::uint8_t* header, Direction direction, Parsed<Ipv4>& 
   const std::uint16_t identifier = load_be16(header + 4);
   switch (header[0]) {
     case icmp_type::echo_request:
-      if (direction == Direction::inbound || header[1] != 0) return Reason::icmp_not_query;
+      if (direction == Direction::inbound || header[1] != 0) return Reason::icmp_unsupported;
       parsed.source_port = identifier;
       parsed.destination_port = 0;
       return {};
     case icmp_type::echo_reply:
-      if (direction != Direction::inbound || header[1] != 0) return Reason::icmp_not_query;
+      if (direction != Direction::inbound || header[1] != 0) return Reason::icmp_unsupported;
       parsed.source_port = 0;
       parsed.destination_port = identifier;
       return {};
     case icmp_type::unreachable:
-    case icmp_type::source_quench:
-    case icmp_type::redirect:
     case icmp_type::time_exceeded:
     case icmp_type::parameter_problem:
-      return Reason::icmp_error;
+      parsed.is_icmp_error = true;
+      parsed.source_port = 0;
+      parsed.destination_port = 0;
+      return {};
     default:
-      return Reason::icmp_not_query;
+      return Reason::icmp_unsupported;
   }
 }
 
@@ -92,6 +91,7 @@ Fault parse(std::span<const std::uint8_t> bytes, Direction direction, Parsed<Ipv
   parsed.transport_size = static_cast<std::uint16_t>(total - header_size);
   parsed.protocol = ip[9];
   parsed.tcp_flags = 0;
+  parsed.is_icmp_error = false;
   const std::uint8_t* transport = ip + header_size;
   switch (parsed.protocol) {
     case protocol::tcp:

@@ -31,6 +31,7 @@ struct Parsed {
   std::uint16_t transport_size;    // its header and payload; what its checksum covers
   std::uint8_t protocol;
   std::uint8_t tcp_flags;
+  bool is_icmp_error;  // then the packet that it quotes says which session it belongs to
 
   // The packet as a leg, seen from the side it comes from.
   Leg<Family> leg_from_inside() const {

@@ -20,8 +20,9 @@ enum class Verdict : std::uint8_t { drop, accept };
   X(malformed_transport, drop, "TCP, UDP or ICMP header is cut short or contradicts the packet") \
   X(fragment, drop, "IP fragment, which the NAT does not follow yet")                            \
   X(unsupported_protocol, drop, "neither TCP, UDP nor ICMP")                                     \
-  X(icmp_error, drop, "ICMP error, which the NAT does not translate yet")                        \
-  X(icmp_not_query, drop, "ICMP type that is no echo in this direction")                         \
+  X(malformed_icmp_error, drop, "ICMP error that is damaged or quotes too little")               \
+  X(icmp_error_unmatched, drop, "ICMP error about a packet of no session")                       \
+  X(icmp_unsupported, drop, "ICMP type that is neither an error to translate nor an echo here")  \
   X(invalid_address, drop, "source or destination that no host can have")                        \
   X(invalid_port, drop, "source or destination port 0")                                          \
   X(unknown_namespace, drop, "the fwmark names no namespace")                                    \

@@ -11,21 +11,9 @@ constexpr std::size_t udp_checksum_offset = 6;
 constexpr std::size_t icmp_checksum_offset = 2;
 constexpr std::size_t icmp_identifier_offset = 4;
 
-void update_field(std::uint8_t* field, ChecksumDelta delta) {
-  store_wire(field, updated(load_wire<std::uint16_t>(field), delta));
-}
-
 std::uint64_t pseudo_header_sum(const Rewrite& rewrite, const Parsed<Ipv4>& parsed) {
   return Ipv4::sum(rewrite.source) + Ipv4::sum(rewrite.destination) +
          __builtin_bswap16(parsed.protocol) + __builtin_bswap16(parsed.transport_size);
-}
-
-// The whole sum over what is there after the rewrite.
-void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t pseudo_header,
-                    std::uint16_t size) {
-  store_wire(transport + field, std::uint16_t{0});
-  const std::uint64_t sum = pseudo_header + sum_of({transport, size});
-  store_wire(transport + field, static_cast<std::uint16_t>(~fold(sum)));
 }
 
 // RFC 768: a sum of zero is sent as all ones, because zero means that there is none.
@@ -35,6 +23,8 @@ void avoid_zero(std::uint8_t* field) {
 
 void sum_tcp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState state,
              std::uint8_t* transport) {
+  if (parsed.transport_size < tcp_checksum_offset + 2)
+    return;  // quoted by an ICMP error, and cut there
   if (state == ChecksumState::complete) {
     update_field(transport + tcp_checksum_offset, rewrite.transport_delta);
   } else {
@@ -81,6 +71,24 @@ void write_icmp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumStat
 
 }  // namespace
 
+void update_field(std::uint8_t* field, ChecksumDelta delta) {
+  store_wire(field, updated(load_wire<std::uint16_t>(field), delta));
+}
+
+void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t pseudo_header,
+                    std::uint16_t size) {
+  store_wire(transport + field, std::uint16_t{0});
+  const std::uint64_t sum = pseudo_header + sum_of({transport, size});
+  store_wire(transport + field, static_cast<std::uint16_t>(~fold(sum)));
+}
+
+void write_addresses(std::uint8_t* ip, Ipv4Address source, Ipv4Address destination,
+                     ChecksumDelta delta) {
+  store_wire(ip + Ipv4::source_offset, source.wire);
+  store_wire(ip + Ipv4::destination_offset, destination.wire);
+  update_field(ip + Ipv4::header_checksum_offset, delta);
+}
+
 void set_deltas(Session<Ipv4>& session) {
   const Leg<Ipv4>& in = session.inside;
   const Leg<Ipv4>& out = session.outside;
@@ -98,9 +106,7 @@ void set_deltas(Session<Ipv4>& session) {
 
 void apply(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, Packet& packet) {
   std::uint8_t* ip = packet.bytes.data();
-  store_wire(ip + Ipv4::source_offset, rewrite.source.wire);
-  store_wire(ip + Ipv4::destination_offset, rewrite.destination.wire);
-  update_field(ip + Ipv4::header_checksum_offset, rewrite.address_delta);
+  write_addresses(ip, rewrite.source, rewrite.destination, rewrite.address_delta);
 
   std::uint8_t* transport = ip + parsed.transport;
   if (parsed.protocol == protocol::icmp) {

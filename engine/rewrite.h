@@ -43,4 +43,11 @@ void set_deltas(Session<Ipv4>& session);
 // `parsed` is what the gate found in `packet`.
 void apply(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, Packet& packet);
 
+// The pieces it is made of. `field` is a checksum field, or its offset.
+void update_field(std::uint8_t* field, ChecksumDelta delta);
+void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t pseudo_header,
+                    std::uint16_t size);
+void write_addresses(std::uint8_t* ip, Ipv4Address source, Ipv4Address destination,
+                     ChecksumDelta delta);
+
 }  // namespace swnat

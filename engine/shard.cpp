@@ -145,6 +145,24 @@ Reason Shard<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, Tick
   return establish_inbound(parsed, packet, now);
 }
 
+template <class Family>
+Reason Shard<Family>::icmp_error(const Parsed<Family>& parsed, const Quoted& quoted, Packet& error,
+                                 Tick now) {
+  const bool is_inbound = error.direction == Direction::inbound;
+  // What an error from outside quotes was sent from inside, and the other way round.
+  const Parsed<Family>& about = quoted.packet;
+  const Key key =
+      is_inbound ? Key::outside_flow(about.protocol, about.leg_from_inside())
+                 : Key::inside_flow(error.namespace_id, about.protocol, about.leg_from_outside());
+  const SessionRef ref = find_live(key, now);
+  if (ref == no_session) return Reason::icmp_error_unmatched;
+  const SessionType& session = slab_[ref];
+  apply(is_inbound ? inbound_error_rewrite(session, parsed) : outbound_error_rewrite(session),
+        parsed, quoted, error);
+  if (is_inbound) error.namespace_id = session.namespace_id;
+  return is_inbound ? Reason::translated_inbound : Reason::translated_outbound;
+}
+
 // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
 // all calls together are no more than the sessions that were made.
 template <class Family>

@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/family.h"
 #include "engine/flow_key.h"
+#include "engine/icmp_error.h"
 #include "engine/index.h"
 #include "engine/links.h"
 #include "engine/namespaces.h"
@@ -60,6 +61,9 @@ class alignas(64) Shard {
   };
   Outcome outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+
+  // An ICMP error about a packet of one of its sessions, from the side that `error.direction` says.
+  Reason icmp_error(const Parsed<Family>& parsed, const Quoted& quoted, Packet& error, Tick now);
 
   std::uint32_t expire(Tick now, std::uint32_t budget);
 
