@@ -30,11 +30,16 @@ constexpr ChecksumDelta delta_of(std::uint64_t before, std::uint64_t after) {
   return fold(std::uint64_t{fold(after)} + static_cast<std::uint16_t>(~fold(before)));
 }
 
+// The sum of two words that are sums already.
+constexpr std::uint16_t add(std::uint16_t a, std::uint16_t b) {
+  const std::uint32_t sum = std::uint32_t{a} + b;
+  return static_cast<std::uint16_t>(sum + (sum >> 16));
+}
+
 // A checksum field (inverted sum) after the words it covers changed by `delta`: RFC 1624
 // equation 3.
 constexpr std::uint16_t updated(std::uint16_t field, ChecksumDelta delta) {
-  return static_cast<std::uint16_t>(
-      ~fold(std::uint64_t{static_cast<std::uint16_t>(~field)} + delta));
+  return static_cast<std::uint16_t>(~add(static_cast<std::uint16_t>(~field), delta));
 }
 
 }  // namespace swnat

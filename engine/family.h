@@ -4,15 +4,9 @@
 #include <cstdint>
 
 #include "engine/address.h"
-#include "engine/bytes.h"
+#include "engine/headers.h"
 
 namespace swnat {
-
-namespace protocol {
-inline constexpr std::uint8_t icmp = 1;
-inline constexpr std::uint8_t tcp = 6;
-inline constexpr std::uint8_t udp = 17;
-}  // namespace protocol
 
 struct Ipv4 {
   using Address = Ipv4Address;

@@ -11,16 +11,12 @@
 
 #include "engine/bytes.h"
 #include "engine/checksum.h"
+#include "engine/headers.h"
 
 namespace swnat {
 namespace {
 
-constexpr std::size_t icmp_header_size = 8;
-constexpr std::size_t icmp_checksum_offset = 2;
-constexpr std::size_t ipv4_header_min = 20;
 constexpr std::size_t quoted_transport_min = 8;  // RFC 792
-constexpr std::uint8_t echo_reply = 0;
-constexpr std::uint8_t echo_request = 8;
 
 bool sums_to_zero(std::span<const std::uint8_t> bytes) {
   return fold(sum_of(bytes)) == 0xffff;
@@ -47,9 +43,8 @@ std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Ipv4>& pars
   const std::size_t header_size = std::size_t{quotation[0]} % 16 * 4;
   const bool is_whole = quotation[0] >> 4 == 4 && header_size >= ipv4_header_min &&
                         quotation.size() >= header_size + quoted_transport_min;
-  constexpr std::uint16_t fragment_offset = 0x1fff;
   if (!is_whole || !sums_to_zero(quotation.first(header_size)) ||
-      (load_be16(&quotation[6]) & fragment_offset) != 0) {
+      (load_be16(&quotation[6]) & ipv4_fragment_offset) != 0) {
     return Reason::malformed_icmp_error;
   }
   Parsed<Ipv4>& packet = quoted.packet;
@@ -64,10 +59,11 @@ std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Ipv4>& pars
   packet.destination_port = load_be16(transport + 2);
   if (packet.protocol == protocol::icmp) {
     const std::uint8_t type = transport[0];
-    if (type != echo_request && type != echo_reply) return Reason::malformed_icmp_error;
+    if (type != icmp_type::echo_request && type != icmp_type::echo_reply)
+      return Reason::malformed_icmp_error;
     const std::uint16_t identifier = load_be16(transport + 4);
-    packet.source_port = type == echo_request ? identifier : std::uint16_t{0};
-    packet.destination_port = type == echo_reply ? identifier : std::uint16_t{0};
+    packet.source_port = type == icmp_type::echo_request ? identifier : std::uint16_t{0};
+    packet.destination_port = type == icmp_type::echo_reply ? identifier : std::uint16_t{0};
   } else if (packet.protocol != protocol::tcp && packet.protocol != protocol::udp) {
     return Reason::unsupported_protocol;
   }

@@ -1,22 +1,10 @@
 #include "engine/parse.h"
 
 #include "engine/bytes.h"
+#include "engine/headers.h"
 
 namespace swnat {
 namespace {
-
-constexpr std::size_t ipv4_header_min = 20;
-constexpr std::size_t tcp_header_min = 20;
-constexpr std::size_t udp_header_size = 8;
-constexpr std::size_t icmp_header_size = 8;
-
-namespace icmp_type {
-constexpr std::uint8_t echo_reply = 0;
-constexpr std::uint8_t unreachable = 3;
-constexpr std::uint8_t echo_request = 8;
-constexpr std::uint8_t time_exceeded = 11;
-constexpr std::uint8_t parameter_problem = 12;
-}  // namespace icmp_type
 
 using Fault = std::optional<Reason>;
 
@@ -82,8 +70,8 @@ Fault parse(std::span<const std::uint8_t> bytes, Direction direction, Parsed<Ipv
     return Reason::malformed_ip;
   }
   // A fragment but the first has no ports, and the first alone says nothing of the rest.
-  constexpr std::uint16_t more_fragments_or_offset = 0x3fff;
-  if ((load_be16(ip + 6) & more_fragments_or_offset) != 0) return Reason::fragment;
+  if ((load_be16(ip + 6) & (ipv4_more_fragments | ipv4_fragment_offset)) != 0)
+    return Reason::fragment;
 
   parsed.source.wire = load_wire<std::uint32_t>(ip + Ipv4::source_offset);
   parsed.destination.wire = load_wire<std::uint32_t>(ip + Ipv4::destination_offset);

@@ -13,13 +13,6 @@
 
 namespace swnat {
 
-namespace tcp_flag {
-inline constexpr std::uint8_t fin = 0x01;
-inline constexpr std::uint8_t syn = 0x02;
-inline constexpr std::uint8_t rst = 0x04;
-inline constexpr std::uint8_t ack = 0x10;
-}  // namespace tcp_flag
-
 // What the gate found. Offsets are from the first byte of the IP header.
 template <class Family>
 struct Parsed {

@@ -2,14 +2,10 @@
 
 #include "engine/bytes.h"
 #include "engine/checksum.h"
+#include "engine/headers.h"
 
 namespace swnat {
 namespace {
-
-constexpr std::size_t tcp_checksum_offset = 16;
-constexpr std::size_t udp_checksum_offset = 6;
-constexpr std::size_t icmp_checksum_offset = 2;
-constexpr std::size_t icmp_identifier_offset = 4;
 
 std::uint64_t pseudo_header_sum(const Rewrite& rewrite, const Parsed<Ipv4>& parsed) {
   return Ipv4::sum(rewrite.source) + Ipv4::sum(rewrite.destination) +
@@ -50,8 +46,7 @@ void sum_udp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState s
     case ChecksumState::segmented:
       // An uninverted sum of the pseudo-header, which has the addresses but not the ports
       // (kernel: udp4_gso_segment, __udp_gso_segment).
-      store_wire(field,
-                 fold(std::uint64_t{load_wire<std::uint16_t>(field)} + rewrite.address_delta));
+      store_wire(field, add(load_wire<std::uint16_t>(field), rewrite.address_delta));
       return;
   }
 }

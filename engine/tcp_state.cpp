@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "engine/bytes.h"
-#include "engine/parse.h"
+#include "engine/headers.h"
 
 namespace swnat {
 namespace {
@@ -109,8 +109,7 @@ TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size) {
   read.window = load_be16(segment + 14);
   read.flags = segment[13];
   if (has(read, tcp_flag::syn)) {
-    constexpr std::size_t options = 20;
-    read.scale = read_window_scale(segment + options, segment + header_size);
+    read.scale = read_window_scale(segment + tcp_header_min, segment + header_size);
   }
   return read;
 }
