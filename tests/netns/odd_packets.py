@@ -50,9 +50,10 @@ def outbound_cases(remote):
     yield "unsupported_protocol", ip / GRE() / b"x"
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=132) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=253) / b"experiment"
-    yield "icmp_error", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)
-    yield "icmp_not_query", ip / ICMP(type=13)
-    yield "icmp_not_query", ip / ICMP(type=0, id=7)
+    yield "icmp_error_unmatched", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)
+    yield "malformed_icmp_error", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)[:27]
+    yield "icmp_unsupported", ip / ICMP(type=13)
+    yield "icmp_unsupported", ip / ICMP(type=0, id=7)
     for piece in fragment(ip / udp / Raw(b"f" * 4000), fragsize=1400):
         yield "fragment", piece
     yield "tcp_not_syn", ip / TCP(sport=5001, dport=80, flags="A")

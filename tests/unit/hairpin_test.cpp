@@ -116,7 +116,7 @@ TEST_CASE("hairpin: what cannot go out is dropped for the reason that it would h
   CHECK_EQ(gateway.hairpin(0, tcp(client, external)).reason, Reason::unknown_namespace);
   CHECK_EQ(gateway.hairpin(blue, tcp(at(client, 0), external)).reason, Reason::invalid_port);
   CHECK_EQ(gateway.hairpin(blue, icmp(client.address, external_host, 3, 3, 0)).reason,
-           Reason::icmp_error);
+           Reason::malformed_icmp_error);
 }
 
 TEST_CASE("hairpin: a ping of an external address is dropped, whoever answers it") {

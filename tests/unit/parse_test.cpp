@@ -212,14 +212,12 @@ TEST_CASE("parse: ICMP by type and direction") {
     const auto type = static_cast<std::uint8_t>(number);
     CAPTURE(number);
     const Bytes packet = icmp(from.address, to.address, type, 0, 4321, payload_of(40));
-    std::optional<Reason> outbound = Reason::icmp_not_query;
-    std::optional<Reason> inbound = Reason::icmp_not_query;
+    std::optional<Reason> outbound = Reason::icmp_unsupported;
+    std::optional<Reason> inbound = Reason::icmp_unsupported;
     if (type == 8) outbound = std::nullopt;
     if (type == 0) inbound = std::nullopt;
-    // Unreachable, source quench, redirect, time exceeded, parameter problem.
-    if (type == 3 || type == 4 || type == 5 || type == 11 || type == 12) {
-      outbound = inbound = Reason::icmp_error;
-    }
+    // Unreachable, time exceeded, parameter problem; not source quench and redirect.
+    if (type == 3 || type == 11 || type == 12) outbound = inbound = std::nullopt;
     CHECK_EQ(gate(packet, Direction::outbound), outbound);
     CHECK_EQ(gate(packet, Direction::inbound), inbound);
   }
@@ -228,9 +226,9 @@ TEST_CASE("parse: ICMP by type and direction") {
 TEST_CASE("parse: an echo has no code") {
   for (const std::uint8_t code : {std::uint8_t{1}, std::uint8_t{255}}) {
     const Bytes request = icmp(from.address, to.address, 8, code, 4321);
-    CHECK_EQ(gate(request, Direction::outbound), Reason::icmp_not_query);
+    CHECK_EQ(gate(request, Direction::outbound), Reason::icmp_unsupported);
     const Bytes reply = icmp(to.address, external_host, 0, code, 4321);
-    CHECK_EQ(gate(reply, Direction::inbound), Reason::icmp_not_query);
+    CHECK_EQ(gate(reply, Direction::inbound), Reason::icmp_unsupported);
   }
 }
 

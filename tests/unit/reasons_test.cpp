@@ -55,9 +55,11 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
        [] {
          return send_one(ip_packet(client.address, web.address, Bytes(20), {.protocol = 47}));
        }},
-      {Reason::icmp_error,
+      {Reason::malformed_icmp_error,
        [] { return send_one(icmp(client.address, web.address, 3, 3, 0, Bytes(28))); }},
-      {Reason::icmp_not_query,
+      {Reason::icmp_error_unmatched,
+       [] { return send_one(icmp(client.address, web.address, 3, 3, 0, udp(web, client))); }},
+      {Reason::icmp_unsupported,
        [] { return send_one(icmp(client.address, web.address, 13, 0, 7, Bytes(12))); }},
       {Reason::invalid_address,
        [] {
