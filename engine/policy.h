@@ -24,7 +24,7 @@ struct PortRange {
 
 // Which remotes may send to a mapping (RFC 4787 section 5, REQ-8).
 enum class Filtering : std::uint8_t {
-  endpoint_independent,        // any
+  endpoint_independent,        // any; but an echo reply only from whom was asked
   address_dependent,           // addresses that the mapping has a session with
   address_and_port_dependent,  // endpoints that the mapping has a session with
 };

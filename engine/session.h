@@ -44,8 +44,8 @@ struct Leg {
 
   // Without branches: the parts nearly always agree when they are compared.
   friend bool operator==(const Leg& a, const Leg& b) {
-    return ((a.local == b.local) & (a.remote == b.remote) & (a.local_port == b.local_port) &
-            (a.remote_port == b.remote_port)) != 0;
+    return (unsigned{a.local == b.local} & unsigned{a.remote == b.remote} &
+            unsigned{a.local_port == b.local_port} & unsigned{a.remote_port == b.remote_port}) != 0;
   }
 };
 

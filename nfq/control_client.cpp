@@ -57,7 +57,7 @@ bool ControlClient::read() {
   if (size < 0) return is_temporary(errno);
   request_.append(bytes.data(), static_cast<std::size_t>(size));
   const std::size_t end = request_.find('\n');
-  if (end != std::string::npos && end <= max_request) {
+  if (end <= max_request) {  // not so if there is none: npos is the largest number
     answer(std::string_view(request_).substr(0, end));
   } else if (request_.size() > max_request) {
     answer_.text = "{\"ok\":false,\"error\":\"the request is longer than 4096 bytes\"}\n";

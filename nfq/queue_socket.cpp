@@ -26,8 +26,8 @@ namespace {
 // this is set, because the kernel doubles it. The most that is ever needed in practice is far less:
 // a thousand full GSO packets are 60 MB on their way through one queue, more than any backlog that
 // is still worth sending, and as much memory again lies in the packets themselves.
-constexpr std::uint64_t charged_per_packet = 68 * 1024;
-constexpr std::uint64_t max_receive_buffer = 64 * 1024 * 1024;
+constexpr std::uint64_t charged_per_packet = 69'632;
+constexpr std::uint64_t max_receive_buffer = std::uint64_t{64} << 20;
 
 // The kernel refuses a datagram that is larger than the send buffer; nothing waits in it.
 constexpr int send_buffer = 2 * VerdictBatch::max_bytes;

@@ -36,7 +36,7 @@ class VerdictSink {
 class VerdictBatch {
  public:
   static constexpr std::size_t max_verdicts = 64;
-  static constexpr std::size_t max_bytes = 512 * 1024;
+  static constexpr std::size_t max_bytes = std::size_t{512} << 10;
 
   VerdictBatch(std::uint16_t queue, QueueCounters& counters) : queue_(queue), counters_(counters) {}
 

@@ -197,7 +197,8 @@ void check_subnets(const Draft& draft, const NamespaceDraft& each, Faults& fault
 void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
   const auto& routes = each.routes;
   for (std::size_t i = 0; i < routes.size(); ++i) {
-    const auto& [route, line] = routes[i];
+    const Route& route = routes[i].value;
+    const std::uint32_t line = routes[i].line;
     refuse_external_inside(draft, {route.to, line}, "routes", faults);
     const auto same = [&](const auto& other) { return other == route.to; };
     const bool again = std::any_of(routes.begin(), routes.begin() + static_cast<std::ptrdiff_t>(i),
@@ -221,7 +222,8 @@ void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults
 
 void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
   for (std::size_t i = 0; i < each.external.size(); ++i) {
-    const auto& [address, line] = each.external[i];
+    const Ipv4Address address = each.external[i].value;
+    const std::uint32_t line = each.external[i].line;
     const auto same = [&](const auto& other) { return other.value == address; };
     if (std::none_of(draft.external_addresses.begin(), draft.external_addresses.end(), same)) {
       faults.add(line, fmt::format("[[namespace]] external: {} is not among [external] addresses",

@@ -10,7 +10,7 @@ namespace {
 
 // In a network namespace of its own: removing a chain in this one would drop what waits in its
 // queues.
-ProcessResult try_nft_queue() {
+std::optional<ProcessResult> try_nft_queue() {
   return run_apart({"nft", "-f", "-"},
                    "table inet swnat {\n"
                    "\tchain probe {\n"
@@ -24,7 +24,13 @@ ProcessResult try_nft_queue() {
 
 Format choose_format(Format format) {
   if (format != Format::automatic) return format;
-  return try_nft_queue().exit_code == 0 ? Format::nft : Format::iptables;
+  const auto result = try_nft_queue();
+  if (!result) {
+    throw KernelError(
+        "what the kernel can do cannot be tried here, where no network namespace can be made:"
+        " name the format, as in --format nft");
+  }
+  return result->exit_code == 0 ? Format::nft : Format::iptables;
 }
 
 void require_queue(Format format) {
@@ -32,12 +38,12 @@ void require_queue(Format format) {
     require_iptables_queue();
     return;
   }
-  const ProcessResult result = try_nft_queue();
-  if (result.exit_code == 0) return;
+  const auto result = try_nft_queue();
+  if (!result || result->exit_code == 0) return;
   throw KernelError(
       fmt::format("the kernel has no nft queue expression (CONFIG_NFT_QUEUE), so --format nft"
                   " cannot work here; use --format iptables ({})",
-                  in_short(result.error)));
+                  in_short(result->error)));
 }
 
 }  // namespace swnat::rules

@@ -9,7 +9,8 @@ namespace swnat::rules {
 // stay.
 Format choose_format(Format format);
 
-// Throws KernelError if packets cannot be sent to a queue in this format here.
+// Throws KernelError if packets cannot be sent to a queue in this format here, as far as that can
+// be tried without changing anything.
 void require_queue(Format format);
 
 }  // namespace swnat::rules

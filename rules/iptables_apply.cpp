@@ -110,10 +110,12 @@ void apply(const std::vector<IptablesTable>& wanted) {
 
 bool has_iptables_chains() {
   if (!has_program("iptables-save")) return false;
-  const std::string saved = save();
-  return std::any_of(
-      std::begin(iptables_hooks), std::end(iptables_hooks),
-      [&](const IptablesHook& hook) { return !current(saved, hook).chains.empty(); });
+  // Where the kernel has no iptables there is nothing to save, which is no fault with --format nft.
+  const ProcessResult saved = run({"iptables-save"});
+  return saved.exit_code == 0 && std::any_of(std::begin(iptables_hooks), std::end(iptables_hooks),
+                                             [&](const IptablesHook& hook) {
+                                               return !current(saved.output, hook).chains.empty();
+                                             });
 }
 
 std::vector<std::string> missing_iptables_chains() {
@@ -141,15 +143,15 @@ void remove_made_chains(const std::vector<std::string>& chains) {
 }
 
 void require_iptables_queue() {
-  const ProcessResult result = run_apart(
+  const auto result = run_apart(
       {"iptables-restore"},
       "*raw\n-A PREROUTING -p udp -m u32 --u32 \"0=0\" -j NFQUEUE --queue-num 0\nCOMMIT\n");
-  if (result.exit_code == 0) return;
+  if (!result || result->exit_code == 0) return;
   throw KernelError(
       fmt::format("iptables cannot send packets to a queue: the kernel needs NFQUEUE "
                   "(CONFIG_NETFILTER_XT_TARGET_NFQUEUE)"
                   " and u32 (CONFIG_NETFILTER_XT_MATCH_U32): {}",
-                  in_short(result.error)));
+                  in_short(result->error)));
 }
 
 }  // namespace swnat::rules

@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "rules/spare_fwmark.h"
 #include "rules/steering.h"
 #include "rules/tenant.h"
 
@@ -81,6 +82,10 @@ IptablesChain tenant_chain(const Config& config, const Tenant& tenant) {
 
 IptablesChain entry_chain(const Config& config) {
   IptablesChain chain{"SWNAT-IN", {}};
+  if (const auto spare = spare_fwmark(config)) {
+    chain.rules.push_back(fmt::format("-i {} -m mark --mark {:#x}/{:#x} -g SWNAT-OWN",
+                                      config.external_interface, *spare, config.fwmark_mask));
+  }
   for (const Ipv4Address address : config.external_addresses) {
     chain.rules.push_back(fmt::format("-i {} -d {}/32 -j SWNAT-OUTSIDE", config.external_interface,
                                       to_text(address)));
@@ -144,10 +149,17 @@ IptablesChain error_chain(const Config& config) {
   return chain;
 }
 
+// Answers to the gateway's own pings, which the nft table tells by this fwmark. They go on behind
+// the entry chain.
+IptablesChain own_chain(const Config& config) {
+  return {"SWNAT-OWN", {fmt::format("-j MARK --set-xmark 0x0/{:#x}", config.fwmark_mask)}};
+}
+
 IptablesTable raw_table(const Config& config) {
   IptablesTable table{"raw", "PREROUTING", {}};
   table.chains.push_back(entry_chain(config));
   for (const Tenant& tenant : tenants(config)) table.chains.push_back(tenant_chain(config, tenant));
+  table.chains.push_back(own_chain(config));
   table.chains.push_back(outside_chain(config));
   table.chains.push_back(hairpin_chain(config));
   table.chains.push_back(error_chain(config));

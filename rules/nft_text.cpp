@@ -1,25 +1,23 @@
 // Theory of operation
 //
-// A packet meets up to five chains, each at a fixed place on its way:
+// A packet meets up to six chains, each at a fixed place on its way:
 //
-//   early     prerouting, before the kernel puts fragments together (-400). What enters by a
-//   tenant's
-//             interface is exempt from that (untracked), or two tenants' fragments with the same
-//             addresses and id could become one packet. It gets its namespace's fwmark, and goes on
-//             only with a source that the namespace may have. A namespace without interfaces gets
-//             its fwmark from the operator's rules, which must also set notrack, or a conntrack
-//             zone for each namespace, before -400.
-//   incoming  prerouting, at the raw table's place and before conntrack (-200): what comes from
-//   outside for
-//             an external address and a port that the NAT may have handed out, and hairpins, go to
-//             a queue.
-//   apart     forward: nothing reaches a tenant that is another tenant's, or comes from outside and
-//   was not
-//             translated.
-//   outgoing  postrouting, where mangle is: what has a namespace's fwmark and leaves by the
-//   external
-//             interface goes to a queue.
-//   guard     postrouting, behind the queue: nothing leaves by the external interface untranslated.
+// - own: output. The gateway's own pings are noted for a minute, because their replies look like a
+//   tenant's: nothing reserves ICMP ids as ports are reserved.
+// - early: prerouting, before the kernel puts fragments together (-400). What enters by a tenant's
+//   interface is exempt from that (untracked), or two tenants' fragments with the same addresses
+//   and id could become one packet. It gets its namespace's fwmark, and goes on only with a source
+//   that the namespace may have. A namespace without interfaces gets its fwmark from the
+//   operator's rules, which must also set notrack, or a conntrack zone for each namespace, before
+//   -400.
+// - incoming: prerouting, just before the raw table (-300) and so before conntrack (-200). What
+//   comes from outside for an external address and a port that the NAT may have handed out, and
+//   hairpins, go to a queue.
+// - apart: forward. Nothing reaches a tenant that is another tenant's, or that comes from outside
+//   and was not translated.
+// - outgoing: postrouting, where mangle is. What has a namespace's fwmark and leaves by the
+//   external interface goes to a queue.
+// - guard: postrouting, behind the queue. Nothing leaves by the external interface untranslated.
 //
 // A queue without a listener drops. The base chains are the same in every version of the table, and
 // are never removed while the daemon runs, because removing one drops what waits in all queues.
@@ -28,15 +26,19 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "rules/spare_fwmark.h"
 #include "rules/steering.h"
 #include "rules/tenant.h"
 
 namespace swnat::rules {
 namespace {
 
-constexpr std::string_view base_chains = R"(table inet swnat {
+constexpr std::string_view base = R"(table inet swnat {
+	set own_pings { typeof ip daddr . icmp id; flags dynamic, timeout; timeout 1m; size 65535; }
+	set own_ping_ids { typeof icmp id; flags dynamic, timeout; timeout 1m; size 65535; }
+	chain own { type filter hook output priority -300; policy accept; }
 	chain early { type filter hook prerouting priority -450; policy accept; }
-	chain incoming { type filter hook prerouting priority -300; policy accept; }
+	chain incoming { type filter hook prerouting priority -305; policy accept; }
 	chain apart { type filter hook forward priority 300; policy accept; }
 	chain outgoing { type filter hook postrouting priority -150; policy accept; }
 	chain guard { type filter hook postrouting priority 300; policy accept; }
@@ -102,6 +104,15 @@ std::string queue_by(const Config& config, std::string_view field) {
 std::string set_fwmark(const Config& config, std::uint32_t fwmark) {
   if (~config.fwmark_mask == 0) return fmt::format("meta mark set {:#x}", fwmark);
   return fmt::format("meta mark set meta mark & {:#x} | {:#x}", ~config.fwmark_mask, fwmark);
+}
+
+std::string own_chain(const Words& word) {
+  Chain chain("own");
+  chain.rule(
+      "oifname {} {} == 0 ip saddr {} icmp type echo-request icmp id {}"
+      " update @own_pings {{ ip daddr . icmp id }} update @own_ping_ids {{ icmp id }}",
+      word.external_interface, word.fwmark, word.externals, word.ports);
+  return chain.end();
 }
 
 std::string early_chain(const Config& config, Format format, const Words& word) {
@@ -177,8 +188,26 @@ void queue_hairpins(const Config& config, const Words& word, Chain& chain) {
   queue_errors(config, word, match, chain);
 }
 
+// Keeps the queue's rules off the answers to the gateway's own pings. Those of iptables are told by
+// a fwmark, which they take away again.
+void leave_own_pings(const Config& config, Format format, const Words& word, Chain& chain) {
+  std::string then = "accept";
+  if (format == Format::iptables) {
+    const auto spare = spare_fwmark(config);
+    if (!spare) return;
+    then = set_fwmark(config, *spare);
+  }
+  chain.comment("The gateway's own pings.");
+  chain.rule(
+      "iifname {} ip frag-off & 0x1fff == 0 icmp type echo-reply ip saddr . icmp id @own_pings {}",
+      word.external_interface, then);
+  chain.rule("iifname {} {} @th,136,8 1 @th,224,8 8 {} @own_ping_ids {}", word.external_interface,
+             icmp_error, quoted_id, then);
+}
+
 std::string incoming_chain(const Config& config, Format format, const Words& word) {
   Chain chain("incoming");
+  leave_own_pings(config, format, word, chain);
   if (format == Format::nft) {
     const std::string match = fmt::format("iifname {}", word.external_interface);
     chain.comment("From outside: what the NAT may have a session for.");
@@ -237,7 +266,7 @@ std::string guard_chain(const Words& word) {
 
 std::string nft_text(const Config& config, Format format) {
   const Words word = words(config);
-  return fmt::format("{}table inet swnat {{\n{}{}{}{}{}}}\n", base_chains,
+  return fmt::format("{}table inet swnat {{\n{}{}{}{}{}{}}}\n", base, own_chain(word),
                      early_chain(config, format, word), incoming_chain(config, format, word),
                      apart_chain(config, word), outgoing_chain(config, format, word),
                      guard_chain(word));

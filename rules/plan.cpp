@@ -33,8 +33,8 @@ std::vector<Sysctl> sysctls(const Config& config) {
   return all;
 }
 
-// Beside the NAT's ports, on the side where there is more room, off what only root may use. None if there is
-// too little room on both.
+// Beside the NAT's ports, on the side where there is more room, off what only root may use. None if
+// there is too little room on both.
 std::optional<PortRange> local_ports(PortRange reserved) {
   constexpr std::uint32_t least = 1024;
   constexpr std::uint32_t most = 65'535;
@@ -44,7 +44,8 @@ std::optional<PortRange> local_ports(PortRange reserved) {
   const std::uint32_t count = std::min(plenty, std::max(below, above));
   if (count < enough_local_ports) return std::nullopt;
   const std::uint32_t first = below >= above ? reserved.first - count : reserved.last + 1u;
-  return PortRange{static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(first + count - 1)};
+  return PortRange{static_cast<std::uint16_t>(first),
+                   static_cast<std::uint16_t>(first + count - 1)};
 }
 
 }  // namespace

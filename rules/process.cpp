@@ -166,7 +166,8 @@ std::string run_or_throw(const std::vector<std::string>& arguments, std::string_
   throw KernelError(fmt::format("{} failed: {}", arguments.front(), said));
 }
 
-ProcessResult run_apart(const std::vector<std::string>& arguments, std::string_view input) {
+std::optional<ProcessResult> run_apart(const std::vector<std::string>& arguments,
+                                       std::string_view input) {
   constexpr int no_namespace = 125;
   const std::string path = find_or_throw(arguments.front());
   MemoryFile in;
@@ -190,8 +191,8 @@ ProcessResult run_apart(const std::vector<std::string>& arguments, std::string_v
     _exit(no_namespace);
   }
   const int exit_code = wait_for(child);
-  if (exit_code == no_namespace) throw KernelError("no network namespace can be made here");
-  return {exit_code, out.read(), err.read()};
+  if (exit_code == no_namespace) return std::nullopt;
+  return ProcessResult{exit_code, out.read(), err.read()};
 }
 
 std::string in_short(std::string_view error) {

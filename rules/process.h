@@ -1,6 +1,7 @@
 // Running the programs that tell the kernel: nft, iptables, ip.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +25,9 @@ ProcessResult run(const std::vector<std::string>& arguments, std::string_view in
 // The same; anything but exit code 0 is a KernelError with what the program said.
 std::string run_or_throw(const std::vector<std::string>& arguments, std::string_view input = {});
 
-// The same, in a new network namespace that vanishes with the program. Throws KernelError if none
-// can be made.
-ProcessResult run_apart(const std::vector<std::string>& arguments, std::string_view input);
+// The same, in a new network namespace that vanishes with the program. nullopt if none can be made.
+std::optional<ProcessResult> run_apart(const std::vector<std::string>& arguments,
+                                       std::string_view input);
 
 // What a program said on standard error, on one line and not too long.
 std::string in_short(std::string_view error);

@@ -66,6 +66,11 @@ void write_file(const std::string& path, const std::string& text) {
   if (!good) throw KernelError(fmt::format("{} cannot be written: {}", path, std::strerror(error)));
 }
 
+// Folders where something is left stay.
+void remove_empty(const std::vector<std::string>& folders) {
+  for (auto path = folders.rbegin(); path != folders.rend(); ++path) rmdir(path->c_str());
+}
+
 }  // namespace
 
 RecordFolder::RecordFolder(const std::string& control_socket)
@@ -77,6 +82,7 @@ RecordFolder::RecordFolder(const std::string& control_socket)
 }
 
 RecordFolder::~RecordFolder() {
+  remove_empty(made_);
   if (fd_ >= 0) close(fd_);
 }
 
@@ -138,10 +144,7 @@ void RecordFolder::save(const Record& record) const {
 void RecordFolder::remove(const Record& record) const {
   unlink(file_.c_str());
   unlink((file_ + ".new").c_str());
-  for (auto path = record.made_folders.rbegin(); path != record.made_folders.rend(); ++path) {
-    // Fails, as it should, where something else is in it.
-    rmdir(path->c_str());
-  }
+  remove_empty(record.made_folders);
 }
 
 }  // namespace swnat::rules

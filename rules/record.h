@@ -28,7 +28,8 @@ struct Record {
   std::vector<std::string> made_folders;  // outer before inner
 };
 
-// The folder that records lie in; exclusively locked as long as this lives.
+// The folder that records lie in; exclusively locked as long as this lives. If it was made for
+// nothing, it goes again.
 class RecordFolder {
  public:
   // Makes the folder if it is missing. Throws KernelError.

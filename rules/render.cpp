@@ -51,7 +51,8 @@ std::string routing_script(const PolicyRouting& routing) {
 std::string local_ports_script(const Plan& plan) {
   if (!plan.local_ports) return "";
   return fmt::format(
-      "# The gateway's own sockets take their ports from this range: elsewhere, if too few would be left.\n"
+      "# The gateway's own sockets take their ports from this range: elsewhere, if too few would "
+      "be left.\n"
       "set -- $(sysctl -n {0})\n"
       "below=$(( ($2 < {1} ? $2 + 1 : {1}) - $1 )) above=$(( $2 - ($1 > {2} ? $1 - 1 : {2}) ))\n"
       "[ $(( (below > 0 ? below : 0) + (above > 0 ? above : 0) )) -ge {3} ] ||\n"
@@ -62,10 +63,12 @@ std::string local_ports_script(const Plan& plan) {
 
 std::string sysctl_script(const Plan& plan) {
   const std::string reserved = sysctl_name(reserved_ports_sysctl);
-  std::string text = local_ports_script(plan) + fmt::format(
-      "# The list as it is and the NAT's ports; the kernel joins what overlaps.\n"
-      "old=$(sysctl -n {0})\nsysctl -qw \"{0}=${{old:+$old,}}{1}-{2}\"\n",
-      reserved, plan.reserved_ports.first, plan.reserved_ports.last);
+  std::string text =
+      local_ports_script(plan) +
+      fmt::format(
+          "# The list as it is and the NAT's ports; the kernel joins what overlaps.\n"
+          "old=$(sysctl -n {0})\nsysctl -qw \"{0}=${{old:+$old,}}{1}-{2}\"\n",
+          reserved, plan.reserved_ports.first, plan.reserved_ports.last);
   for (const Sysctl& each : plan.sysctls) {
     text += fmt::format("sysctl -qw \"{}={}\"\n", sysctl_name(each.name), each.value);
   }

@@ -66,8 +66,8 @@ void set(const std::string& name, const std::string& original, const std::string
   if (current != value) work.writes.push_back({name, value});
 }
 
-// The plan's value for a range of ports, as the kernel writes it ("32768\t60999"), if the present one would leave
-// too few.
+// The plan's value for a range of ports, as the kernel writes it ("32768\t60999"), if the present
+// one would leave too few.
 std::optional<std::string> wanted_local_ports(const Plan& plan, const std::string& present) {
   std::istringstream text(present);
   std::uint32_t first = 0;
@@ -111,15 +111,14 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
   wanted.insert(wanted.begin(),
                 {reserved_ports_sysctl, merge_ports(unreserved, plan.reserved_ports)});
   const std::string local = read_sysctl(local_ports_sysctl).value_or("");
-  if (const auto value =
-          wanted_local_ports(plan, original_of(local_ports_sysctl, local, record))) {
+  if (const auto value = wanted_local_ports(plan, original_of(local_ports_sysctl, local, record))) {
     wanted.insert(wanted.begin(), {local_ports_sysctl, *value});
   }
 
-  for (const auto& [name, change] : record.changes) {
+  for (const auto& earlier : record.changes) {
     const bool stays = std::any_of(wanted.begin(), wanted.end(),
-                                   [&](const Sysctl& each) { return each.name == name; });
-    if (!stays) put_back(name, change, record, work.writes);
+                                   [&](const Sysctl& each) { return each.name == earlier.first; });
+    if (!stays) put_back(earlier.first, earlier.second, record, work.writes);
   }
   for (const Sysctl& each : wanted) {
     const auto current = read_sysctl(each.name);

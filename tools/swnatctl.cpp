@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -67,7 +68,8 @@ Json ask(const std::string& socket, const Command& command) {
 int print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (written && std::fflush(stdout) == 0) return 0;
-  std::fputs("swnatctl: cannot write to standard output\n", stderr);
+  // A reader that has seen enough, like head(1), is told nothing.
+  if (errno != EPIPE) std::fputs("swnatctl: cannot write to standard output\n", stderr);
   return 1;
 }
 
@@ -91,7 +93,7 @@ int run(const std::string& socket, const Command& command, bool as_json) {
   return 1;
 }
 
-int main(int argc, char** argv) {
+int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
   std::string socket = "/run/swnat/control.sock";
   bool as_json = false;
@@ -124,5 +126,10 @@ int main(int argc, char** argv) {
 }  // namespace swnat::ctl
 
 int main(int argc, char** argv) {
-  return swnat::ctl::main(argc, argv);
+  try {
+    return swnat::ctl::run_command_line(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "swnatctl: %s\n", error.what());
+    return 1;
+  }
 }

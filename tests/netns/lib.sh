@@ -3,7 +3,7 @@
 # what was seen, and a clean end. To be sourced first. A test is started with the folder of the programs as its
 # only argument (build/ if there is none).
 
-set -euo pipefail
+set -Eeuo pipefail
 
 ROOT=$(dirname "$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")")
 HERE=$ROOT/tests/netns

@@ -2,65 +2,10 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <string>
-#include <vector>
-
-#include "rules/config.h"
-#include "tests/rules/temporary_file.h"
+#include "tests/rules/fault_case.h"
 
 namespace swnat::rules {
 namespace {
-
-// The errors as "LINE: message".
-std::vector<std::string> faults(std::string_view text) {
-  const TemporaryFile file(text);
-  const LoadResult result = load_config(file.path());
-  CHECK(result.config.has_value() == result.errors.empty());
-  std::vector<std::string> lines;
-  for (const ConfigError& error : result.errors) {
-    CHECK(error.file == file.path());
-    CHECK(error.text() == fmt::format("{}:{}: {}", error.file, error.line, error.message));
-    lines.push_back(fmt::format("{}: {}", error.line, error.message));
-  }
-  return lines;
-}
-
-struct Case {
-  const char* name;
-  std::string text;
-  std::vector<std::string> expected;
-};
-
-void check(const std::vector<Case>& cases) {
-  for (const auto& [name, text, expected] : cases) {
-    CAPTURE(name);
-    const std::vector<std::string> found = faults(text);
-    CHECK(fmt::format("{}", fmt::join(found, "\n")) ==
-          fmt::format("{}", fmt::join(expected, "\n")));
-  }
-}
-
-// Six lines without a fault; what a case adds begins in line 7.
-std::string base(std::string_view more) {
-  return fmt::format(
-      "[external]\ninterface = \"wan0\"\naddresses = [\"203.0.113.1\"]\n"
-      "[[namespace]]\nname = \"blue\"\nfwmark = 1\n{}\n",
-      more);
-}
-
-// Another namespace, its name in line 8 and its fwmark in line 9; more begins in line 10.
-std::string second(std::string_view name, std::string_view fwmark, std::string_view more = "") {
-  return base(fmt::format("[[namespace]]\nname = \"{}\"\nfwmark = {}\n{}", name, fwmark, more));
-}
-
-// The [external] table alone is the case's; its line 1 is "[external]".
-std::string external(std::string_view lines) {
-  return fmt::format("[external]\n{}\n[[namespace]]\nname = \"blue\"\nfwmark = 1\n", lines);
-}
-
-std::string wan(std::string_view addresses, std::string_view more = "") {
-  return external(fmt::format("interface = \"wan0\"\naddresses = {}\n{}", addresses, more));
-}
 
 TEST_CASE("a file that cannot be read is one error without a line") {
   const LoadResult result = load_config("/nonexistent/swnat.toml");
@@ -200,8 +145,7 @@ TEST_CASE("the external side") {
       {"interface",
        external("interface = \"a name that is too long\"\naddresses = [\"203.0.113.1\"]"),
        {"2: [external] interface: \"a name that is too long\" is no interface name (allowed: 1 to "
-        "15 letters, digits"
-        " and signs, without / : + * $ \\ quotes or space)"}},
+        "15 of A-Z a-z 0-9 _ . -)"}},
       {"ports empty",
        wan("[\"203.0.113.1\"]", "ports = \"40000-30000\""),
        {"4: [external] ports: \"40000-30000\" is empty: the first port must not be above the "
@@ -275,147 +219,6 @@ TEST_CASE("limits, times, queues and paths") {
                     "path of at most 107"
                     " bytes)",
                     "")}},
-  });
-}
-
-TEST_CASE("names and fwmarks of namespaces") {
-  check({
-      {"no name",
-       second("", "2"),
-       {"8: [[namespace]] name: \"\" is no name (allowed: 1 to 64 of A-Z a-z 0-9 _ . -)"}},
-      {"an odd name",
-       second("a b", "2"),
-       {"8: [[namespace]] name: \"a b\" is no name (allowed: 1 to 64 of A-Z a-z 0-9 _ . -)"}},
-      {"the same name",
-       second("blue", "2"),
-       {"8: [[namespace]] name: \"blue\" is taken by line 5; names must differ"}},
-      {"the name of a range's member",
-       second("vpn-7", "2", "[[namespace]]\nname = \"vpn\"\nfwmark = \"5-9\""),
-       {"8: [[namespace]] name: \"vpn-7\" is what a namespace of the range \"vpn\" (line 11) is "
-        "called; names must"
-        " differ"}},
-      {"no fwmark",
-       second("green", "0"),
-       {"9: [[namespace]] fwmark: 0 means no namespace; it must be 1 or more"}},
-      {"negative",
-       second("green", "-1"),
-       {"9: [[namespace]] fwmark: -1 is no fwmark (allowed: a number, or for a range text like "
-        "\"1000-1999\", from 1 to"
-        " 4294967295)"}},
-      {"beyond the mask",
-       second("green", "0x10001"),
-       {"9: [[namespace]] fwmark: 65537 has bits outside fwmark_mask = 0xffff"}},
-      {"a range beyond the mask",
-       second("green", "\"8-40\"", "[nat]\nfwmark_mask = 0x1f"),
-       {"9: [[namespace]] fwmark: 8-40 has bits outside fwmark_mask = 0x1f"}},
-      {"the same fwmark",
-       second("green", "1"),
-       {"9: [[namespace]] fwmark: 1 overlaps 1 of namespace \"blue\" (line 6); each fwmark names "
-        "one namespace"}},
-      {"in a range",
-       second("vpn", "\"1-5\""),
-       {"9: [[namespace]] fwmark: 1-5 overlaps 1 of namespace \"blue\" (line 6); each fwmark names "
-        "one namespace"}},
-      {"ranges",
-       second("vpn", "\"10-50\"", "[[namespace]]\nname = \"lan\"\nfwmark = \"20-30\""),
-       {"12: [[namespace]] fwmark: 20-30 overlaps 10-50 of namespace \"vpn\" (line 9); each fwmark "
-        "names one"
-        " namespace"}},
-      {"an empty range",
-       second("vpn", "\"5-5\""),
-       {"9: [[namespace]] fwmark: \"5-5\" is empty: the first fwmark must be below the last"}},
-      {"no range",
-       second("vpn", "\"5\""),
-       {"9: [[namespace]] fwmark: \"5\" is no fwmark (allowed: a number, or for a range text like "
-        "\"1000-1999\", from 1"
-        " to 4294967295)"}},
-      {"too many",
-       second("vpn", "\"0x10000-0x20000\"", "[nat]\nfwmark_mask = 0xffffffff"),
-       {"9: [[namespace]] fwmark: 65536-131072 brings the namespaces to 65538; at most 65536 fit"}},
-      {"no route table",
-       second("green", "0xf0000000",
-              "interfaces = [\"g\"]\nsubnets = [\"10.0.0.0/8\"]\n[nat]\nfwmark_mask = 0xffffffff"),
-       {"9: [[namespace]] fwmark: 4026531840 is too large for a route table of its own (allowed "
-        "under this"
-        " fwmark_mask: up to 754974719)"}},
-  });
-}
-
-TEST_CASE("interfaces, subnets and routes of namespaces") {
-  const std::string net = "interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\"]\n";
-  check({
-      {"an interface",
-       base("interfaces = [\"a/b\"]\nsubnets = [\"10.0.0.0/24\"]"),
-       {"7: [[namespace]] interfaces: \"a/b\" is no interface name (allowed: 1 to 15 letters, "
-        "digits and signs, without"
-        " / : + * $ \\ quotes or space)"}},
-      {"the external interface",
-       base("interfaces = [\"wan0\"]\nsubnets = [\"10.0.0.0/24\"]"),
-       {"7: [[namespace]] interfaces: wan0 is the external interface (line 2); a tenant needs its "
-        "own"}},
-      {"another's interface",
-       base(net + "[[namespace]]\nname = \"green\"\nfwmark = 2\n" + net),
-       {"12: [[namespace]] interfaces: b already belongs to namespace \"blue\" (line 7)"}},
-      {"no subnet",
-       base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0\"]"),
-       {"8: [[namespace]] subnets: \"10.0.0.0\" is no IPv4 subnet, as in \"10.0.0.0/24\""}},
-      {"a long prefix",
-       base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/33\"]"),
-       {"8: [[namespace]] subnets: \"10.0.0.0/33\" is no IPv4 subnet, as in \"10.0.0.0/24\""}},
-      {"host bits",
-       base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.1/24\"]"),
-       {"8: [[namespace]] subnets: \"10.0.0.1/24\" has host bits set; the subnet is "
-        "\"10.0.0.0/24\""}},
-      {"all addresses",
-       base("interfaces = [\"b\"]\nsubnets = [\"0.0.0.0/0\"]"),
-       {"8: [[namespace]] subnets: 0.0.0.0/0 contains 0.0.0.0/8, which no host can have; it must "
-        "be hosts' own"
-        " addresses"}},
-      {"overlapping",
-       base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\",\n\"10.0.0.128/25\"]"),
-       {"9: [[namespace]] subnets: 10.0.0.128/25 overlaps 10.0.0.0/24 of the same namespace"}},
-      {"an external address",
-       base("interfaces = [\"b\"]\nsubnets = [\"203.0.113.0/24\"]"),
-       {"8: [[namespace]] subnets: 203.0.113.0/24 contains the external address 203.0.113.1"}},
-      {"no interfaces",
-       base("subnets = [\"10.0.0.0/24\"]"),
-       {"7: [[namespace]] subnets: namespace \"blue\" has subnets but no interfaces to route them "
-        "to"}},
-      {"no subnets",
-       base("interfaces = [\"b\"]"),
-       {"7: [[namespace]] interfaces: namespace \"blue\" has interfaces but no subnets: every "
-        "source would be dropped"}},
-      {"a range",
-       second("vpn", "\"5-9\"", net),
-       {"10: [[namespace]] interfaces: namespace \"vpn\" is a range of namespaces, which no "
-        "interface or subnet can tell"
-        " apart; the operator's own rules set their fwmarks and routes",
-        "11: [[namespace]] subnets: namespace \"vpn\" is a range of namespaces, which no interface "
-        "or subnet can tell"
-        " apart; the operator's own rules set their fwmarks and routes"}},
-      {"a router outside",
-       base(net + "routes = [{ to = \"10.9.0.0/16\", via = \"10.0.1.1\" }]"),
-       {"9: [[namespace]] routes: via 10.0.1.1 lies in none of this namespace's subnets"}},
-      {"a route twice",
-       base(net + "routes = [{ to = \"10.9.0.0/16\", via = \"10.0.0.1\" },\n{ to = "
-                  "\"10.9.0.0/16\", via = \"10.0.0.2\" }]"),
-       {"10: [[namespace]] routes: 10.9.0.0/16 is already a route of this namespace"}},
-      {"a route to a subnet",
-       base(net + "routes = [{ to = \"10.0.0.0/24\", via = \"10.0.0.1\" }]"),
-       {"9: [[namespace]] routes: 10.0.0.0/24 is already a subnet of this namespace"}},
-      {"a route to an external address",
-       base(net + "routes = [{ to = \"203.0.0.0/16\", via = \"10.0.0.1\" }]"),
-       {"9: [[namespace]] routes: 203.0.0.0/16 contains the external address 203.0.113.1"}},
-      {"another external address",
-       base("external = [\"203.0.113.9\"]"),
-       {"7: [[namespace]] external: 203.0.113.9 is not among [external] addresses"}},
-      {"an external address twice",
-       base("external = [\"203.0.113.1\",\n\"203.0.113.1\"]"),
-       {"8: [[namespace]] external: 203.0.113.1 is there twice"}},
-      {"no external address",
-       base("external = []"),
-       {"7: [[namespace]] external: must not be empty; without the key the namespace may use all "
-        "external addresses"}},
   });
 }
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two tenants' fragments with the same addresses and id never become one packet, even when the host's firewall
 # switches conntrack, and with it the kernel's reassembly, on. What comes from outside is put together.
+# shellcheck source-path=SCRIPTDIR source=netns.sh
 . "$(dirname -- "$0")/netns.sh"
 
 make_interfaces blue0 green0 wan0
@@ -42,49 +43,10 @@ table ip watch {
 }
 END
 
-# Prints the packets counted since the last time.
-count() { nft -j reset counter ip watch "$1" | grep -o '"packets": [0-9]*' | grep -o '[0-9]*'; }
-
-expect_count() { # what, counter, number
-  local seen=0
-  # The kernel may still be busy with the packets.
-  for _ in $(seq 50); do
-    seen=$((seen + $(count "$2")))
-    [ "$seen" -ge "$3" ] && break
-    sleep 0.1
-  done
-  [ "$seen" -eq "$3" ] || fail "$1: expected $3 packets at \"$2\", saw $seen"
-}
-
 # First and last fragment of one UDP datagram, each from where it is said to.
 send() { # interface of the first, interface of the last, source, destination, port, id
-  /usr/bin/python3 - "$@" <<'END'
-import json, socket, struct, subprocess, sys
-
-first, last, source, destination, port, identification = sys.argv[1:7]
-more_fragments = 0x2000
-
-def internet_sum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-
-def send(interface, place, data):
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(data), int(identification), place, 64, 17, 0,
-                         socket.inet_aton(source), socket.inet_aton(destination))
-    header = header[:10] + struct.pack("!H", internet_sum(header)) + header[12:]
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
-        wire.bind((interface, 0))
-        gateway = interfaces[interface.removeprefix("far-")]
-        wire.send(gateway + bytes(6) + b"\x08\x00" + header + data)
-
-interfaces = {link["ifname"]: bytes.fromhex(link["address"].replace(":", ""))
-              for link in json.loads(subprocess.check_output(["ip", "-json", "link"]))}
-whole = struct.pack("!HHHH", 5000, int(port), 32, 0) + b"x" * 24
-send(first, more_fragments, whole[:16])
-send(last, 16 // 8, whole[16:])
-END
+  /usr/bin/python3 "$here/wire.py" fragment "$1" "$3" "$4" "$5" "$6" first
+  /usr/bin/python3 "$here/wire.py" fragment "$2" "$3" "$4" "$5" "$6" last
 }
 
 say "to the outside: blue's first fragment, green's last"

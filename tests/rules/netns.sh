@@ -1,9 +1,11 @@
+# shellcheck shell=bash disable=SC2034 # used by those that source this
 # Sourced by the tests in this folder: a network namespace that vanishes with the test, and what is in it.
 # Usage: netns.sh is sourced with the test's own arguments; the first is the program under test.
 
 set -euo pipefail
 
 program=$(realpath -- "$1")
+here=$(dirname -- "$(realpath -- "$0")")
 if [ "$(id -u)" -ne 0 ]; then
   echo "skipped: needs root" >&2
   exit 77
@@ -78,6 +80,20 @@ expect_error() { # text, command...
   elif [ "$(wc -l <"$folder/err")" -ne 1 ]; then
     fail "$*: expected one line, but it said: $(cat "$folder/err")"
   fi
+}
+
+# Prints the packets counted by this counter of the test's own table since the last time.
+count() { nft -j reset counter ip watch "$1" | grep -o '"packets": [0-9]*' | grep -o '[0-9]*'; }
+
+expect_count() { # what, counter, number
+  local seen=0
+  # The kernel may still be busy with the packets.
+  for _ in $(seq 50); do
+    seen=$((seen + $(count "$2")))
+    [ "$seen" -ge "$3" ] && break
+    sleep 0.1
+  done
+  [ "$seen" -eq "$3" ] || fail "$1: expected $3 packets at \"$2\", saw $seen"
 }
 
 write_config() { # more text

@@ -17,14 +17,14 @@ TEST_CASE("reserved ports are merged as the kernel lists them") {
     PortRange range;
     const char* merged;
   };
-  for (const auto& [list, range, merged] :
+  for (const Case& each :
        {Case{"", {32'768, 65'535}, "32768-65535"}, Case{"80", {100, 200}, "80,100-200"},
         Case{"80,443,8000-9000", {9001, 9002}, "80,443,8000-9002"},
         Case{"150", {100, 200}, "100-200"}, Case{"50-300", {100, 200}, "50-300"},
         Case{"99,201", {100, 200}, "99-201"}, Case{"300", {7, 7}, "7,300"},
         Case{"65535", {1, 1}, "1,65535"}}) {
-    CAPTURE(list);
-    CHECK(merge_ports(list, range) == merged);
+    CAPTURE(std::string(each.list));
+    CHECK(merge_ports(each.list, each.range) == each.merged);
   }
 }
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # An `up` that fails at any step, or is killed there, leaves nothing half-done; bad circumstances are told in one
 # clear line.
+# shellcheck source-path=SCRIPTDIR source=netns.sh
 . "$(dirname -- "$0")/netns.sh"
 
 make_interfaces blue0 green0 wan0
@@ -27,6 +28,9 @@ END
 }
 no_stand_ins() { rm -f "$folder"/bin/*; }
 with_stand_ins() { PATH=$folder/bin:$PATH "$@"; }
+
+# shellcheck disable=SC2016 # the stand-in's own variable
+kill_parent='kill -9 $PPID; exit 1'
 
 # The steps of `up`, as the program, the argument and the call. The kernel's abilities are tried before, in a
 # namespace of their own: those calls count too.
@@ -64,7 +68,7 @@ for step in "${steps[@]}"; do
   expect_same "$step: down after a failed up left something" "$folder/clean" "$folder/after"
 
   say "killed: $name $argument, call $count"
-  stand_in "$name" "$argument" "$count" 'kill -9 $PPID; exit 1'
+  stand_in "$name" "$argument" "$count" "$kill_parent"
   with_stand_ins swnat up 2>/dev/null && fail "$step: up was not killed"
   no_stand_ins
   swnat down
@@ -74,7 +78,7 @@ for step in "${steps[@]}"; do
   write_config ""
   swnat up --format iptables
   write_config "$green"
-  stand_in "$name" "$argument" "$count" 'kill -9 $PPID; exit 1'
+  stand_in "$name" "$argument" "$count" "$kill_parent"
   with_stand_ins swnat up 2>/dev/null && fail "$step: the second up was not killed"
   no_stand_ins
   swnat up

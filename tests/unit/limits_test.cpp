@@ -245,7 +245,9 @@ TEST_CASE("limits: a lowered limit ends the least recently active sessions, and 
 }
 
 TEST_CASE("limits: the table's end drops what is new and evicts nobody else's") {
-  Gateway gateway(limited(100), options_of(1, 8));
+  Policy policy = limited(100);
+  policy.ports = {40000, 40015};
+  Gateway gateway(policy, options_of(1, 8));
   std::vector<Peer> externals;
   for (std::uint16_t i = 0; i < 8; ++i) {
     externals.push_back(gateway.open(protocol::udp, blue,

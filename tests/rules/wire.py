@@ -1,0 +1,65 @@
+"""Puts one IPv4 packet on the wire, at the far end of a cable.
+
+wire.py fragment INTERFACE SOURCE DESTINATION PORT ID first|last   half of a UDP datagram
+wire.py reply    INTERFACE SOURCE DESTINATION ID                   an ICMP echo reply
+wire.py exceeded INTERFACE SOURCE DESTINATION REMOTE ID            an ICMP error about an echo request to REMOTE
+"""
+
+import json
+import socket
+import struct
+import subprocess
+import sys
+
+MORE_FRAGMENTS = 0x2000
+ICMP, UDP = 1, 17
+
+
+def internet_sum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ipv4(source, destination, protocol, data, identification=0, place=0):
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(data), identification, place, 64, protocol, 0,
+                         socket.inet_aton(source), socket.inet_aton(destination))
+    return header[:10] + struct.pack("!H", internet_sum(header)) + header[12:] + data
+
+
+def icmp(kind, rest, data):
+    message = struct.pack("!BBHI", kind, 0, 0, rest) + data
+    return message[:2] + struct.pack("!H", internet_sum(message)) + message[4:]
+
+
+def hardware_addresses():
+    links = json.loads(subprocess.check_output(["ip", "-json", "link"]))
+    return {link["ifname"]: bytes.fromhex(link["address"].replace(":", "")) for link in links}
+
+
+def send(interface, packet):
+    near = hardware_addresses()[interface.removeprefix("far-")]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind((interface, 0))
+        wire.send(near + bytes(6) + b"\x08\x00" + packet)
+
+
+def fragment(source, destination, port, identification, half):
+    whole = struct.pack("!HHHH", 5000, int(port), 32, 0) + b"x" * 24
+    if half == "first":
+        return ipv4(source, destination, UDP, whole[:16], int(identification), MORE_FRAGMENTS)
+    return ipv4(source, destination, UDP, whole[16:], int(identification), 16 // 8)
+
+
+def reply(source, destination, identification):
+    return ipv4(source, destination, ICMP, icmp(0, int(identification) << 16, b"12345678"))
+
+
+def exceeded(source, destination, remote, identification):
+    request = ipv4(destination, remote, ICMP, icmp(8, int(identification) << 16, b""))
+    return ipv4(source, destination, ICMP, icmp(11, 0, request))
+
+
+kinds = {"fragment": fragment, "reply": reply, "exceeded": exceeded}
+send(sys.argv[2], kinds[sys.argv[1]](*sys.argv[3:]))
