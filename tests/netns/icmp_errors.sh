@@ -14,6 +14,8 @@ ip -n "$(lab_netns far)" link set eth0 mtu 1280
 ip -n "$(lab_netns far)" route add default via 198.51.100.1
 ip -n "$(lab_netns gw)" route add default via "$LAB_REMOTE"
 lab_exec remote sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+# Both tenants are one address to the outside, which hosts answer with one error a second only.
+for place in gw remote far; do lab_exec "$place" sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_ratelimit'; done
 start_swnat
 
 # The remote says "fragmentation needed" about a packet that it cannot pass on; the tenant then knows the way's MTU.
