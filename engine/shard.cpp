@@ -503,5 +503,6 @@ std::size_t Shard<Family>::copy_sessions(std::uint32_t& position, std::span<Sess
 }
 
 template class Shard<Ipv4>;
+static_assert(sizeof(Session<Ipv4>) == 64, "an established packet touches one line of its session");
 
 }  // namespace swnat
