@@ -79,7 +79,8 @@ LoadResult load_config(const std::string& file);
 // What the engine needs of it.
 Policy make_policy(const Config& config);
 
-// The name that people know a namespace by: "blue", or for a range "vpn-1000". Empty if there is none.
+// The name that people know a namespace by: "blue", or for a range "vpn-1000". Empty if there is
+// none.
 std::string namespace_name(const Config& config, NamespaceId id);
 
 }  // namespace swnat::rules

@@ -1,5 +1,5 @@
-// What the kernel must be told so that packets reach the daemon and nothing leaves untranslated: rules,
-// policy routing and sysctls. Text for people to read, and the same applied and removed.
+// What the kernel must be told so that packets reach the daemon and nothing leaves untranslated:
+// rules, policy routing and sysctls. Text for people to read, and the same applied and removed.
 #pragma once
 
 #include <stdexcept>
@@ -17,15 +17,17 @@ class KernelError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A shell script that does what up() does, changing nothing. `automatic` means what up() would choose here.
+// A shell script that does what up() does, changing nothing. `automatic` means what up() would
+// choose here.
 std::string render(const Config& config, Format format);
 
-// Applies the rules in this process's network namespace. Applying again, or with a changed file, leaves what
-// the last call asks for and nothing else. A failure half-way undoes what this call did. Throws KernelError.
+// Applies the rules in this process's network namespace. Applying again, or with a changed file,
+// leaves what the last call asks for and nothing else. A failure half-way undoes what this call
+// did. Throws KernelError.
 void up(const Config& config, Format format);
 
-// Removes exactly what up() added, and puts back the sysctls it changed. Nothing to remove is no error.
-// Throws KernelError.
+// Removes exactly what up() added, and puts back the sysctls it changed. Nothing to remove is no
+// error. Throws KernelError.
 void down(const Config& config);
 
 // Throws KernelError if the configuration's external interface does not exist here.
