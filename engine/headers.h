@@ -20,6 +20,7 @@ inline constexpr std::uint16_t ipv4_fragment_offset = 0x1fff;
 // RFC 9293
 inline constexpr std::size_t tcp_header_min = 20;
 inline constexpr std::size_t tcp_checksum_offset = 16;
+inline constexpr std::uint8_t tcp_scale_max = 14;  // RFC 7323 section 2.3
 namespace tcp_flag {
 inline constexpr std::uint8_t fin = 0x01;
 inline constexpr std::uint8_t syn = 0x02;

@@ -21,12 +21,14 @@ constexpr std::uint32_t expire_per_establishment = 4;
 // For sessions that are there already; the caller sees to those beyond the limit.
 constexpr std::uint32_t no_limit = 0xffff'ffff;
 
-// Whether the record's protocol and state belong together.
+// Whether the record's protocol and state belong together, and no field is out of its range.
 bool is_consistent(const Session<Ipv4>& session) {
   switch (session.protocol) {
     case protocol::tcp:
       return session.state >= SessionState::tcp_syn_internal &&
-             session.state <= SessionState::tcp_reset;
+             session.state <= SessionState::tcp_reset &&
+             std::max(session.internal_receiver.scale, session.remote_receiver.scale) <=
+                 tcp_scale_max;
     case protocol::udp:
       return session.state == SessionState::udp;
     case protocol::icmp:

@@ -22,7 +22,6 @@ namespace {
 constexpr std::uint8_t option_end = 0;
 constexpr std::uint8_t option_no_operation = 1;
 constexpr std::uint8_t option_window_scale = 3;
-constexpr std::uint8_t scale_max = 14;  // RFC 7323 section 2.3
 
 std::uint8_t read_window_scale(const std::uint8_t* at, const std::uint8_t* end) {
   while (at < end && *at != option_end) {
@@ -31,7 +30,7 @@ std::uint8_t read_window_scale(const std::uint8_t* at, const std::uint8_t* end) 
       continue;
     }
     if (end - at < 2 || at[1] < 2 || end - at < at[1]) break;
-    if (at[0] == option_window_scale && at[1] == 3) return std::min(at[2], scale_max);
+    if (at[0] == option_window_scale && at[1] == 3) return std::min(at[2], tcp_scale_max);
     at += at[1];
   }
   return 0;

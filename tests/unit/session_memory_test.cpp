@@ -1,3 +1,5 @@
+#include "engine/session_memory.h"
+
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -204,4 +206,19 @@ TEST_CASE("session_memory: of the wrong size or alignment it is refused") {
   const std::size_t size = Engine::session_memory_size(options);
   CHECK_THROWS(attach(memory.bytes().first(size - 64)));
   CHECK_THROWS(attach(memory.bytes().subspan(1)));
+}
+
+TEST_CASE("session_memory: a record with a field out of its range is not taken over") {
+  const EngineOptions options = options_of(1, 1024);
+  for (const std::uint8_t scale : {std::uint8_t{14}, std::uint8_t{15}, std::uint8_t{255}}) {
+    CAPTURE(int{scale});
+    Memory memory(options);
+    Gateway before(roomy_policy(), memory.given_to(options));
+    before.open(protocol::tcp, blue, client, server);
+    Memory left_behind = memory;
+    std::byte* const record = left_behind.bytes().data() + session_memory_header_size;
+    reinterpret_cast<Session<Ipv4>*>(record)->remote_receiver.scale = scale;
+    Gateway after(roomy_policy(), left_behind.given_to(options));
+    CHECK_EQ(after.engine.session_count(), scale <= 14 ? 1 : 0);
+  }
 }
