@@ -27,8 +27,8 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
     require(one.first >= next_id && one.last >= one.first,
             "namespaces must be sorted by id, apart, and not 0");
     require(one.session_limit >= 1, "a session limit must be at least 1");
-    for (const Ipv4Address address : one.external) {
-      require(std::ranges::find(policy.external, address) != policy.external.end(),
+    for (const Ipv4Address address : one.external.v4) {
+      require(std::ranges::find(policy.external.v4, address) != policy.external.v4.end(),
               "a namespace's external addresses must be among the policy's");
     }
     next_id = std::uint64_t{one.last} + 1;

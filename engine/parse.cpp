@@ -62,7 +62,7 @@ Fault parse_icmp(const std::uint8_t* header, Direction direction, Parsed<Ipv4>& 
 
 Fault parse(std::span<const std::uint8_t> bytes, Direction direction, Parsed<Ipv4>& parsed) {
   const std::uint8_t* ip = bytes.data();
-  if (bytes.empty() || ip[0] >> 4 != 4) return Reason::not_ipv4;
+  if (bytes.empty() || ip[0] >> 4 != 4) return Reason::not_ip;
   if (bytes.size() < ipv4_header_min) return Reason::malformed_ip;
   const std::size_t header_size = std::size_t{ip[0]} % 16 * 4;
   const std::size_t total = load_be16(ip + 2);

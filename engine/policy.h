@@ -1,8 +1,8 @@
 // What an operator decides: the rules that sessions are established under.
 //
 // A Policy is an immutable value once the engine has it. It may be replaced at any time; sessions
-// keep what was decided for them at their establishment, except that timeouts and limits follow the
-// new policy.
+// keep what was decided for them at their establishment, as far as the new policy still allows it
+// (Engine::set_policy), and timeouts and limits follow the new policy.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,15 @@ struct PortRange {
   std::uint16_t first = 32768;
   std::uint16_t last = 65535;
 
+  constexpr bool contains(std::uint16_t port) const { return port >= first && port <= last; }
   friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+
+// Which internal endpoints share an external endpoint (RFC 4787 section 4.1).
+enum class Mapping : std::uint8_t {
+  endpoint_independent,        // one external endpoint for each internal one (REQ-1)
+  address_and_port_dependent,  // one for each session: ports are reused for other remotes, and only
+                               // the session's own remote may send, whatever the filtering
 };
 
 // Which remotes may send to a mapping (RFC 4787 section 5, REQ-8).
@@ -42,12 +50,30 @@ struct Timeouts {
   // Opening and closing. 0: a closed session is freed at once, and an opening one has the default
   // time.
   std::chrono::milliseconds tcp_transitory = std::chrono::minutes(4);
-  std::chrono::milliseconds udp = std::chrono::minutes(5);
+  std::chrono::milliseconds udp = std::chrono::minutes(5);  // and protocols without ports
   std::chrono::milliseconds icmp = std::chrono::minutes(1);
 
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 inline constexpr std::chrono::milliseconds max_timeout = std::chrono::hours(24 * 7);
+
+// Addresses of both families.
+struct AddressLists {
+  std::vector<Ipv4Address> v4 = {};
+  std::vector<Ipv6Address> v6 = {};
+
+  bool empty() const { return v4.empty() && v6.empty(); }
+  friend bool operator==(const AddressLists&, const AddressLists&) = default;
+};
+
+// Inclusive at both ends.
+struct NamespaceRange {
+  NamespaceId first = 1;
+  NamespaceId last = 0xffff'ffff;
+
+  constexpr bool contains(NamespaceId id) const { return id >= first && id <= last; }
+  friend bool operator==(const NamespaceRange&, const NamespaceRange&) = default;
+};
 
 // All namespaces whose id lies in [first, last]; each is a tenant of its own with a limit of its
 // own.
@@ -55,17 +81,55 @@ struct NamespacePolicy {
   NamespaceId first = 0;
   NamespaceId last = 0;
   std::uint32_t session_limit = 200;  // all protocols together
-  std::vector<Ipv4Address> external;  // a subset of Policy::external; empty: all of them
+  // A subset of Policy::external. Empty in a family: all of that family.
+  AddressLists external = {};
+  // What is within the namespace: a redirect to there stays inside. Elsewhere is outside.
+  std::vector<IpNetwork> inside = {};
+  // Destinations that packets reach as they are (RFC 6888 REQ-6).
+  std::vector<IpNetwork> untranslated = {};
+};
+
+// Outbound packets that are dropped before any mapping is made.
+struct DropRule {
+  std::uint8_t protocol = 6;     // 6 TCP, 17 UDP; 1 ICMP of either family, without ports
+  PortRange ports = {1, 65535};  // of the destination
+  NamespaceRange namespaces;
+};
+
+// Outbound packets to `from` go to `to` instead, and what answers seems to come from `from`.
+struct RedirectRule {
+  std::uint8_t protocol = 17;  // 6 or 17
+  IpEndpoint from;
+  IpEndpoint to;  // of the same family
+  NamespaceRange namespaces;
+};
+
+// Inbound packets from anywhere to `external` go to `to` in the namespace. What `to` sends leaves
+// as `external`.
+struct ForwardRule {
+  std::uint8_t protocol = 6;  // 6 or 17
+  IpEndpoint external;        // an address of Policy::external and any port but 0
+  NamespaceId namespace_id = 0;
+  IpEndpoint to;  // of the same family
 };
 
 struct Policy {
-  std::vector<Ipv4Address> external;  // at least one; fixed for an engine's life
-  PortRange ports;                    // what may be handed out; fixed for an engine's life
+  // At least one address; at most 64 of a family. This and the next two are fixed for an engine's
+  // life. Packets of a family without one are dropped.
+  AddressLists external;
+  PortRange ports;  // what may be handed out
+  Mapping mapping = Mapping::endpoint_independent;
   Filtering filtering = Filtering::address_dependent;
   AtLimit at_limit = AtLimit::evict_oldest;
   bool hairpin = true;
   Timeouts timeouts;
+  // How long a port that was freed is not handed out again (RFC 6888 REQ-8), but for TCP
+  // connections that were seen to end; at most max_timeout.
+  std::chrono::milliseconds port_rest = std::chrono::minutes(2);
   std::vector<NamespacePolicy> namespaces;  // sorted by first, not overlapping; 65,536 ids at most
+  std::vector<DropRule> drops;
+  std::vector<RedirectRule> redirects;  // the first that fits counts
+  std::vector<ForwardRule> forwards;    // not two of the same protocol and external endpoint
 };
 
 }  // namespace swnat

@@ -15,7 +15,7 @@ enum class Verdict : std::uint8_t { drop, accept };
   X(translated_outbound, accept, "translated on the way out")                                    \
   X(translated_inbound, accept, "translated on the way in")                                      \
   X(translated_hairpin, accept, "translated from one internal host to another")                  \
-  X(not_ipv4, drop, "not an IPv4 packet")                                                        \
+  X(not_ip, drop, "neither an IPv4 nor an IPv6 packet")                                          \
   X(malformed_ip, drop, "IP header lengths contradict each other or the packet")                 \
   X(malformed_transport, drop, "TCP, UDP or ICMP header is cut short or contradicts the packet") \
   X(fragment, drop, "IP fragment, which the NAT does not follow yet")                            \

@@ -15,7 +15,7 @@ constexpr std::uint32_t version = 1;
 std::uint64_t fingerprint(const Policy& policy) {
   constexpr std::uint64_t odd = 0x9e37'79b9'7f4a'7c15;
   std::uint64_t mixed = std::uint64_t{policy.ports.first} << 16 | policy.ports.last;
-  for (const Ipv4Address address : policy.external) {
+  for (const Ipv4Address address : policy.external.v4) {
     mixed = fold_multiply(mixed ^ address.wire, odd) + 1;
   }
   return mixed;

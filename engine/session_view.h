@@ -13,9 +13,9 @@ namespace swnat {
 struct SessionView {
   NamespaceId namespace_id = 0;
   std::uint8_t protocol = 0;  // IP protocol number: 1 ICMP, 6 TCP, 17 UDP
-  Endpoint<Ipv4Address> internal;
-  Endpoint<Ipv4Address> external;
-  Endpoint<Ipv4Address> remote;
+  IpEndpoint internal;
+  IpEndpoint external;
+  IpEndpoint remote;
   std::string_view state;  // "established", "closing", …; static storage
   std::chrono::milliseconds idle{0};
   std::chrono::milliseconds expires_in{0};

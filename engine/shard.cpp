@@ -58,7 +58,7 @@ Shard<Family>::Shard(const ShardOptions& options, std::shared_ptr<const Snapshot
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
                      options.secret[0]}) {
   const Policy& policy = snapshot_->policy();
-  for (std::size_t i = 0; i < policy.external.size() * 3; ++i) {
+  for (std::size_t i = 0; i < policy.external.v4.size() * 3; ++i) {
     pools_.emplace_back(policy.ports, options.number, options.shards);
   }
   read_policy();
@@ -90,7 +90,7 @@ template <class Family>
 bool Shard<Family>::adopt(SessionRef ref) {
   SessionType& session = slab_[ref];
   const Tenant* tenant = snapshot_->find(session.namespace_id);
-  const auto& addresses = snapshot_->policy().external;
+  const auto& addresses = snapshot_->policy().external.v4;
   const bool fits = tenant != nullptr && is_consistent(session) &&
                     std::ranges::find(addresses, session.outside.local) != addresses.end() &&
                     find(Key::of(session, KeyKind::inside_flow)) == no_session &&
@@ -311,8 +311,8 @@ std::optional<typename Shard<Family>::External> Shard<Family>::external_for(
 template <class Family>
 typename Family::Address Shard<Family>::paired_address(const Tenant& tenant,
                                                        typename Family::Address internal) const {
-  const auto& own = tenant.policy->external;
-  const auto& addresses = own.empty() ? snapshot_->policy().external : own;
+  const auto& own = tenant.policy->external.v4;
+  const auto& addresses = own.empty() ? snapshot_->policy().external.v4 : own;
   const std::uint64_t hash =
       fold_multiply(Family::words(internal) ^ secret_[1], tenant.id ^ secret_[2]) >> 32;
   return addresses[hash * addresses.size() >> 32];
@@ -453,7 +453,7 @@ void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
 // few.
 template <class Family>
 PortPool& Shard<Family>::pool(typename Family::Address address, std::uint8_t protocol) {
-  const auto& addresses = snapshot_->policy().external;
+  const auto& addresses = snapshot_->policy().external.v4;
   const auto number =
       static_cast<std::size_t>(std::ranges::find(addresses, address) - addresses.begin());
   const std::size_t offset = protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;

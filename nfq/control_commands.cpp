@@ -40,8 +40,8 @@ double seconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
 
-std::string text_of(const Endpoint<Ipv4Address>& endpoint) {
-  const std::uint32_t address = endpoint.address.host();
+std::string text_of(const IpEndpoint& endpoint) {
+  const std::uint32_t address = std::get<Ipv4Address>(endpoint.address).host();
   return fmt::format("{}.{}.{}.{}:{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
                      address & 0xff, endpoint.port);
 }

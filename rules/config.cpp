@@ -79,7 +79,7 @@ LoadResult load_config(const std::string& file) {
 
 Policy make_policy(const Config& config) {
   Policy policy;
-  policy.external = config.external_addresses;
+  policy.external.v4 = config.external_addresses;
   policy.ports = config.ports;
   policy.filtering = config.filtering;
   policy.at_limit = config.at_limit;
@@ -87,7 +87,7 @@ Policy make_policy(const Config& config) {
   policy.timeouts = config.timeouts;
   for (const NamespaceConfig& each : config.namespaces) {
     policy.namespaces.push_back(
-        {each.fwmark_first, each.fwmark_last, each.session_limit, each.external});
+        {each.fwmark_first, each.fwmark_last, each.session_limit, {each.external, {}}});
   }
   std::sort(policy.namespaces.begin(), policy.namespaces.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -154,7 +154,7 @@ TEST_CASE("every filtering is read") {
 
 TEST_CASE("the engine's policy is sorted by fwmark") {
   const Policy policy = make_policy(load(full));
-  CHECK(policy.external.size() == 2);
+  CHECK(policy.external.v4.size() == 2);
   CHECK(policy.ports == PortRange{40'000, 50'000});
   CHECK(policy.filtering == Filtering::endpoint_independent);
   CHECK(policy.at_limit == AtLimit::refuse);
@@ -164,7 +164,7 @@ TEST_CASE("the engine's policy is sorted by fwmark") {
   CHECK(policy.namespaces[0].first == 1);
   CHECK(policy.namespaces[1].first == 2);
   CHECK(policy.namespaces[1].session_limit == 500);
-  CHECK(policy.namespaces[1].external.size() == 1);
+  CHECK(policy.namespaces[1].external.v4.size() == 1);
   CHECK(policy.namespaces[2].first == 1000);
   CHECK(policy.namespaces[2].last == 1999);
 }

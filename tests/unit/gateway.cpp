@@ -4,7 +4,7 @@ namespace swnat::test {
 
 Policy roomy_policy() {
   Policy policy;
-  policy.external = {external_host};
+  policy.external.v4 = {external_host};
   policy.namespaces = {{.first = 1, .last = 64, .session_limit = 1'000'000, .external = {}}};
   return policy;
 }

@@ -25,6 +25,10 @@ constexpr Peer at(Peer peer, std::uint16_t port) {
   return {peer.address, port};
 }
 
+inline Peer peer_of(const IpEndpoint& endpoint) {
+  return {std::get<Host>(endpoint.address), endpoint.port};
+}
+
 // 64 namespaces from 1 on, with room for all that a test makes, and one external address.
 Policy roomy_policy();
 EngineOptions options_of(std::uint32_t shards, std::uint32_t max_sessions = 8192);

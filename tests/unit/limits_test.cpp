@@ -45,7 +45,7 @@ Keys sessions_of(Gateway& gateway, NamespaceId id) {
   Keys keys;
   for (const SessionView& view : gateway.sessions()) {
     if (view.namespace_id != id) continue;
-    keys.insert(Known{view.protocol, view.internal, view.remote, 0ms}.key());
+    keys.insert(Known{view.protocol, peer_of(view.internal), peer_of(view.remote), 0ms}.key());
   }
   return keys;
 }

@@ -109,7 +109,7 @@ TEST_CASE("mapping: protocols have ports of their own") {
 
 TEST_CASE("mapping: rfc4787_req2 paired pooling: an internal address keeps its external one") {
   Policy policy = roomy_policy();
-  for (std::uint8_t i = 1; i <= 4; ++i) policy.external.push_back(Host::of(203, 0, 113, 10 + i));
+  for (std::uint8_t i = 1; i <= 4; ++i) policy.external.v4.push_back(Host::of(203, 0, 113, 10 + i));
   std::set<std::uint32_t> used;
   Gateway gateway(policy, options_of(4));
   for (std::uint32_t host = 0; host < 60; ++host) {
@@ -121,15 +121,15 @@ TEST_CASE("mapping: rfc4787_req2 paired pooling: an internal address keeps its e
     }
     used.insert(first.host());
   }
-  CHECK_EQ(used.size(), policy.external.size());
+  CHECK_EQ(used.size(), policy.external.v4.size());
 }
 
 TEST_CASE("mapping: a namespace uses the external addresses that are its own") {
   const Host second = Host::of(203, 0, 113, 2);
   const Host third = Host::of(203, 0, 113, 3);
   Policy policy = roomy_policy();
-  policy.external = {external_host, second, third};
-  policy.namespaces = {{.first = blue, .last = blue, .session_limit = 1000, .external = {second}},
+  policy.external.v4 = {external_host, second, third};
+  policy.namespaces = {{.first = blue, .last = blue, .session_limit = 1000, .external = {{second}, {}}},
                        {.first = green, .last = green, .session_limit = 1000, .external = {}}};
   Gateway gateway(policy, options_of(2));
   std::set<std::uint32_t> of_green;

@@ -23,7 +23,7 @@ constexpr std::uint32_t mask = 0xff;
 
 std::shared_ptr<const Policy> two_namespaces() {
   Policy policy;
-  policy.external = {external};
+  policy.external.v4 = {external};
   policy.namespaces = {{.first = 1, .last = 1, .external = {}},
                        {.first = 2, .last = 2, .external = {}}};
   return std::make_shared<const Policy>(policy);

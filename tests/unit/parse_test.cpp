@@ -133,7 +133,7 @@ TEST_CASE("parse: only version 4 is IPv4") {
   for (std::uint32_t version = 0; version < 16; ++version) {
     CAPTURE(version);
     const auto gated = gate(with_byte(packet, 0, static_cast<std::uint8_t>(version << 4 | 5)));
-    CHECK_EQ(gated, version == 4 ? std::nullopt : std::optional{Reason::not_ipv4});
+    CHECK_EQ(gated, version == 4 ? std::nullopt : std::optional{Reason::not_ip});
   }
 }
 

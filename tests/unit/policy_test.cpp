@@ -20,7 +20,7 @@ const Host foreign = Host::of(203, 0, 113, 77);
 
 std::vector<BadPolicy> bad_policies() {
   return {
-      {"no external address", [](Policy& p) { p.external.clear(); }},
+      {"no external address", [](Policy& p) { p.external = {}; }},
       {"ports the wrong way round",
        [](Policy& p) {
          p.ports = {2000, 1999};
@@ -53,7 +53,7 @@ std::vector<BadPolicy> bad_policies() {
        }},
       {"a session limit of 0", [](Policy& p) { p.namespaces[0].session_limit = 0; }},
       {"an external address that is not the policy's",
-       [](Policy& p) { p.namespaces[0].external = {foreign}; }},
+       [](Policy& p) { p.namespaces[0].external.v4 = {foreign}; }},
       {"a timeout beyond the longest",
        [](Policy& p) { p.timeouts.tcp_established = max_timeout + 1ms; }},
       {"a udp timeout beyond the longest", [](Policy& p) { p.timeouts.udp = 10'000h; }},
@@ -95,10 +95,10 @@ TEST_CASE("policy: a bad new one changes nothing") {
 TEST_CASE("policy: external addresses and ports are fixed for an engine's life") {
   Gateway gateway;
   Policy more = roomy_policy();
-  more.external.push_back(foreign);
+  more.external.v4.push_back(foreign);
   CHECK_THROWS_AS(gateway.set_policy(more), std::invalid_argument);
   Policy other = roomy_policy();
-  other.external = {foreign};
+  other.external.v4 = {foreign};
   CHECK_THROWS_AS(gateway.set_policy(other), std::invalid_argument);
   Policy wider = roomy_policy();
   wider.ports.first -= 1;
@@ -177,12 +177,12 @@ TEST_CASE("policy: sessions live on over a change, by the new limits") {
 TEST_CASE("policy: an external address taken from a namespace stays with its old sessions") {
   const Host second = Host::of(203, 0, 113, 2);
   Policy policy = roomy_policy();
-  policy.external.push_back(second);
-  policy.namespaces[0].external = {external_host};
+  policy.external.v4.push_back(second);
+  policy.namespaces[0].external.v4 = {external_host};
   Gateway gateway(policy);
   const Peer external = gateway.open(protocol::udp, blue, client, server);
   CHECK_EQ(external.address.host(), external_host.host());
-  policy.namespaces[0].external = {second};
+  policy.namespaces[0].external.v4 = {second};
   gateway.set_policy(policy);
   CHECK(gateway.answers(protocol::udp, server, external, blue, client));
   CHECK_EQ(gateway.open(protocol::udp, blue, client, at(server, 81)), external);

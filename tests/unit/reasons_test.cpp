@@ -47,7 +47,7 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
          Gateway gateway(policy);
          return gateway.hairpin(green, udp(client, gateway.open(protocol::udp, blue, client, web)));
        }},
-      {Reason::not_ipv4, [] { return send_one(Bytes(40, 0x60)); }},
+      {Reason::not_ip, [] { return send_one(Bytes(40, 0x60)); }},
       {Reason::malformed_ip, [] { return send_one(with_word(udp(client, web), 2, 1000)); }},
       {Reason::malformed_transport, [] { return send_one(with_word(udp(client, web), 24, 1000)); }},
       {Reason::fragment, [] { return send_one(with_word(udp(client, web), 6, 0x2000)); }},

@@ -185,7 +185,7 @@ TEST_CASE("session_memory: of another configuration it is refused, and left as i
   };
   CHECK_THROWS_AS(attach(options, policy_of_ports({40000, 50000})), SessionMemoryError);
   Policy elsewhere = roomy_policy();
-  elsewhere.external = {Host::of(203, 0, 113, 9)};
+  elsewhere.external.v4 = {Host::of(203, 0, 113, 9)};
   CHECK_THROWS_AS(attach(options, elsewhere), SessionMemoryError);
   CHECK_THROWS_AS(attach(options_of(1, 64), roomy_policy()), std::runtime_error);
   EngineOptions rebooted = options;
