@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "rules/address_text.h"
 #include "rules/draft_reader.h"
 
 namespace swnat::rules {
@@ -22,6 +23,10 @@ std::optional<std::string> read_file(const std::string& file, std::string& error
   if (stream.is_open() && !text.bad() && (text.good() || errno == 0)) return text.str();
   error = std::strerror(errno != 0 ? errno : EIO);
   return std::nullopt;
+}
+
+AddressLists by_family(const std::vector<IpAddress>& addresses) {
+  return {of_family<Ipv4Address>(addresses), of_family<Ipv6Address>(addresses)};
 }
 
 template <class T>
@@ -79,7 +84,7 @@ LoadResult load_config(const std::string& file) {
 
 Policy make_policy(const Config& config) {
   Policy policy;
-  policy.external.v4 = config.external_addresses;
+  policy.external = by_family(config.external_addresses);
   policy.ports = config.ports;
   policy.filtering = config.filtering;
   policy.at_limit = config.at_limit;
@@ -87,7 +92,7 @@ Policy make_policy(const Config& config) {
   policy.timeouts = config.timeouts;
   for (const NamespaceConfig& each : config.namespaces) {
     policy.namespaces.push_back(
-        {each.fwmark_first, each.fwmark_last, each.session_limit, {each.external, {}}});
+        {each.fwmark_first, each.fwmark_last, each.session_limit, by_family(each.external)});
   }
   std::sort(policy.namespaces.begin(), policy.namespaces.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -12,14 +12,9 @@
 
 namespace swnat::rules {
 
-struct Subnet {
-  Ipv4Address address;  // host bits are zero
-  std::uint8_t length = 0;
-};
-
 struct Route {
-  Subnet to;
-  Ipv4Address via;
+  IpNetwork to;
+  IpAddress via;  // of the same family
 };
 
 struct NamespaceConfig {
@@ -27,10 +22,11 @@ struct NamespaceConfig {
   std::uint32_t fwmark_first = 0;  // a range is first != last: each fwmark a namespace of its own
   std::uint32_t fwmark_last = 0;
   std::vector<std::string> interfaces;
-  std::vector<Subnet> subnets;
+  std::vector<IpNetwork> subnets;
   std::vector<Route> routes;
   std::uint32_t session_limit = 0;
-  std::vector<Ipv4Address> external;  // empty: all of them
+  std::vector<IpAddress> external;      // empty in a family: all of that family
+  std::vector<IpNetwork> untranslated;  // destinations that its packets reach as they are
 
   bool is_range() const { return fwmark_first != fwmark_last; }
 };
@@ -39,9 +35,10 @@ struct Config {
   std::string file;
 
   std::string external_interface;
-  std::vector<Ipv4Address> external_addresses;
+  std::vector<IpAddress> external_addresses;
   PortRange ports;
 
+  Mapping mapping = Mapping::endpoint_independent;
   Filtering filtering = Filtering::address_dependent;
   bool hairpin = true;
   std::uint32_t fwmark_mask = 0xffff;
@@ -54,11 +51,15 @@ struct Config {
   std::uint16_t first_queue = 0;
   std::uint16_t workers = 1;  // a power of two, 1 to 64; each has a queue, a thread and a shard
   std::uint32_t max_packets = 8192;
+  bool fail_open = false;  // packets that no worker can take leave untranslated
 
   std::string control_socket = "/run/swnat/control.sock";
   std::string state_file;  // empty: sessions do not outlive the daemon
 
-  std::vector<NamespaceConfig> namespaces;  // in the file's order
+  std::vector<NamespaceConfig> namespaces;  // this and the rest in the file's order
+  std::vector<DropRule> drops;
+  std::vector<RedirectRule> redirects;
+  std::vector<ForwardRule> forwards;
 };
 
 struct ConfigError {

@@ -20,10 +20,10 @@ struct NamespaceDraft {
   std::optional<Located<std::string>> name;
   std::optional<Located<FwmarkRange>> fwmark;
   std::vector<Located<std::string>> interfaces;
-  std::vector<Located<Subnet>> subnets;
+  std::vector<Located<IpNetwork>> subnets;
   std::vector<Located<Route>> routes;
   std::optional<Located<std::uint32_t>> session_limit;
-  std::vector<Located<Ipv4Address>> external;
+  std::vector<Located<IpAddress>> external;
   // The line of the key, if it is there; its values may all have been faulty.
   std::optional<std::uint32_t> interfaces_line;
   std::optional<std::uint32_t> subnets_line;
@@ -33,7 +33,7 @@ struct NamespaceDraft {
 struct Draft {
   Config config;  // what needs no line any more; the lists below are not in it
   Located<std::string> external_interface;  // empty: missing or faulty
-  std::vector<Located<Ipv4Address>> external_addresses;
+  std::vector<Located<IpAddress>> external_addresses;
   Located<std::uint32_t> fwmark_mask;
   std::uint32_t queue_line = 0;
   std::vector<NamespaceDraft> namespaces;

@@ -171,8 +171,8 @@ void check_interfaces(const Draft& draft, Faults& faults) {
   }
 }
 
-void refuse_external_inside(const Draft& draft, const Located<Subnet>& subnet, std::string_view key,
-                            Faults& faults) {
+void refuse_external_inside(const Draft& draft, const Located<IpNetwork>& subnet,
+                            std::string_view key, Faults& faults) {
   for (const auto& address : draft.external_addresses) {
     if (!contains(subnet.value, address.value)) continue;
     faults.add(subnet.line, fmt::format("[[namespace]] {}: {} contains the external address {}",
@@ -222,7 +222,7 @@ void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults
 
 void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
   for (std::size_t i = 0; i < each.external.size(); ++i) {
-    const Ipv4Address address = each.external[i].value;
+    const IpAddress address = each.external[i].value;
     const std::uint32_t line = each.external[i].line;
     const auto same = [&](const auto& other) { return other.value == address; };
     if (std::none_of(draft.external_addresses.begin(), draft.external_addresses.end(), same)) {

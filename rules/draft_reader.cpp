@@ -35,7 +35,7 @@ void read_external(const TableReader& table, Draft& draft) {
   if (!table.has("interface"))
     table.missing("interface", "the interface to the outside, as in \"wan0\"");
   if (!table.has("addresses"))
-    table.missing("addresses", "at least one IPv4 address, as in [\"203.0.113.1\"]");
+    table.missing("addresses", "at least one address, as in [\"203.0.113.1\"]");
   if (const auto name = table.text("interface");
       name && read_interface(table, "interface", *name)) {
     draft.external_interface = *name;
@@ -43,7 +43,7 @@ void read_external(const TableReader& table, Draft& draft) {
   draft.external_addresses = read_addresses(table, "addresses");
   if (const auto* list = table.node("addresses");
       list != nullptr && list->is_array() && list->as_array()->empty()) {
-    table.fault("addresses", line_of(*list), "must hold at least one IPv4 address");
+    table.fault("addresses", line_of(*list), "must hold at least one address");
   }
   if (const auto ports = read_ports(table, "ports")) draft.config.ports = *ports;
 }

@@ -71,7 +71,7 @@ IptablesChain tenant_chain(const Config& config, const Tenant& tenant) {
   IptablesChain chain{tenant_chain_name(tenant), {}};
   chain.rules.push_back(
       fmt::format("-j MARK --set-xmark {:#x}/{:#x}", tenant.fwmark, config.fwmark_mask));
-  for (const Subnet& subnet : tenant.sources) {
+  for (const auto& subnet : of_family<Network<Ipv4Address>>(tenant.sources)) {
     chain.rules.push_back(fmt::format("-s {} -j RETURN", to_text(subnet)));
   }
   // A DHCP client has no address yet.
@@ -86,7 +86,7 @@ IptablesChain entry_chain(const Config& config) {
     chain.rules.push_back(fmt::format("-i {} -m mark --mark {:#x}/{:#x} -g SWNAT-OWN",
                                       config.external_interface, *spare, config.fwmark_mask));
   }
-  for (const Ipv4Address address : config.external_addresses) {
+  for (const Ipv4Address address : of_family<Ipv4Address>(config.external_addresses)) {
     chain.rules.push_back(fmt::format("-i {} -d {}/32 -j SWNAT-OUTSIDE", config.external_interface,
                                       to_text(address)));
   }
@@ -95,7 +95,7 @@ IptablesChain entry_chain(const Config& config) {
       chain.rules.push_back(fmt::format("-i {} -j {}", interface, tenant_chain_name(tenant)));
     }
   }
-  for (const Ipv4Address address : config.external_addresses) {
+  for (const Ipv4Address address : of_family<Ipv4Address>(config.external_addresses)) {
     chain.rules.push_back(fmt::format("-d {}/32 -m mark ! --mark 0x0/{:#x} -j SWNAT-HAIRPIN",
                                       to_text(address), config.fwmark_mask));
   }

@@ -64,7 +64,9 @@ Words words(const Config& config) {
   Words all;
   all.external_interface = fmt::format("\"{}\"", config.external_interface);
   std::vector<std::string> addresses;
-  for (const Ipv4Address address : config.external_addresses) addresses.push_back(to_text(address));
+  for (const Ipv4Address address : of_family<Ipv4Address>(config.external_addresses)) {
+    addresses.push_back(to_text(address));
+  }
   all.externals = fmt::format("{{ {} }}", fmt::join(addresses, ", "));
   std::vector<std::string> interfaces = tenant_interfaces(config);
   if (!interfaces.empty()) all.interfaces = quoted_set(interfaces);
@@ -141,7 +143,7 @@ std::string early_chain(const Config& config, Format format, const Words& word) 
   std::vector<std::string> sources;
   for (const Tenant& tenant : tenants(config)) {
     for (const std::string& interface : tenant.interfaces) {
-      for (const Subnet& subnet : tenant.sources) {
+      for (const auto& subnet : of_family<Network<Ipv4Address>>(tenant.sources)) {
         sources.push_back(fmt::format("\"{}\" . {}", interface, to_text(subnet)));
       }
     }

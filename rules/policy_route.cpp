@@ -60,10 +60,11 @@ PolicyRouting policy_routing(const Config& config) {
     const std::uint32_t table = route_table(each.fwmark_first, config.fwmark_mask).value();
     const std::string& interface = each.interfaces.front();
     routing.rules.push_back({each.fwmark_first, config.fwmark_mask, table});
-    for (const Subnet& subnet : each.subnets) {
+    for (const auto& subnet : of_family<Network<Ipv4Address>>(each.subnets)) {
       routing.routes.push_back({table, to_text(subnet), "", interface});
     }
     for (const Route& route : each.routes) {
+      if (is_ipv6(route.to)) continue;
       routing.routes.push_back({table, to_text(route.to), to_text(route.via), interface});
     }
   }

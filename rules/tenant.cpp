@@ -5,15 +5,16 @@
 namespace swnat::rules {
 namespace {
 
-std::vector<Subnet> sources(const NamespaceConfig& config) {
-  std::vector<Subnet> all = config.subnets;
+std::vector<IpNetwork> sources(const NamespaceConfig& config) {
+  std::vector<IpNetwork> all = config.subnets;
   for (const Route& route : config.routes) all.push_back(route.to);
-  std::vector<Subnet> widest;
-  std::stable_sort(all.begin(), all.end(),
-                   [](const Subnet& a, const Subnet& b) { return a.length < b.length; });
-  for (const Subnet& each : all) {
+  std::vector<IpNetwork> widest;
+  std::stable_sort(all.begin(), all.end(), [](const IpNetwork& a, const IpNetwork& b) {
+    return length_of(a) < length_of(b);
+  });
+  for (const IpNetwork& each : all) {
     const bool covered = std::any_of(widest.begin(), widest.end(),
-                                     [&](const Subnet& wide) { return overlap(wide, each); });
+                                     [&](const IpNetwork& wide) { return overlap(wide, each); });
     if (!covered) widest.push_back(each);
   }
   return widest;

@@ -18,36 +18,43 @@ bool read_decimal(std::string_view text, Number& number) {
 }
 
 // What cannot be the address of a host, nor a part of a tenant's network.
-constexpr Subnet this_network{Ipv4Address::of(0, 0, 0, 0), 8};
-constexpr Subnet loopback{Ipv4Address::of(127, 0, 0, 0), 8};
-constexpr Subnet multicast_and_reserved{Ipv4Address::of(224, 0, 0, 0), 3};
+struct Unusable {
+  std::string_view network;
+  std::string_view what;
+};
+constexpr std::string_view link_local = "fe80::/10";
+constexpr Unusable unusable[] = {
+    {"0.0.0.0/8", "0.0.0.0/8, which no host can have"},
+    {"127.0.0.0/8", "the loopback network 127.0.0.0/8"},
+    {"224.0.0.0/3", "multicast or reserved (224.0.0.0 and above)"},
+    {"::/96", "::/96, which no host can have"},
+    {"::ffff:0:0/96", "::ffff:0:0/96, which stands for IPv4 addresses"},
+    {link_local, "the link-local network fe80::/10"},
+    {"ff00::/8", "multicast (ff00::/8)"},
+};
 
-std::string_view unusable(const Subnet& subnet) {
-  if (overlap(subnet, this_network)) return "0.0.0.0/8, which no host can have";
-  if (overlap(subnet, loopback)) return "the loopback network 127.0.0.0/8";
-  if (overlap(subnet, multicast_and_reserved)) return "multicast or reserved (224.0.0.0 and above)";
+std::string_view why_unusable(const IpNetwork& network) {
+  for (const Unusable& each : unusable) {
+    if (overlap(network, parse_network(each.network).value())) return each.what;
+  }
   return "";
-}
-
-bool refuse_ipv6(const TableReader& table, std::string_view key, const Located<std::string>& text) {
-  if (!looks_like_ipv6(text.value)) return false;
-  table.fault(key, text.line,
-              fmt::format("IPv6 is not yet supported: \"{}\" (allowed: IPv4)", text.value));
-  return true;
 }
 
 }  // namespace
 
-std::optional<Ipv4Address> read_address(const TableReader& table, std::string_view key,
-                                        const Located<std::string>& text) {
-  if (refuse_ipv6(table, key, text)) return std::nullopt;
-  const auto address = parse_ipv4(text.value);
+std::optional<IpAddress> read_address(const TableReader& table, std::string_view key,
+                                      const Located<std::string>& text, LinkLocal allowed) {
+  const auto address = parse_address(text.value);
   if (!address) {
-    table.fault(key, text.line,
-                fmt::format("\"{}\" is no IPv4 address, as in \"203.0.113.1\"", text.value));
+    table.fault(
+        key, text.line,
+        fmt::format("\"{}\" is no address, as in \"203.0.113.1\" or \"2001:db8::1\"", text.value));
     return std::nullopt;
   }
-  const std::string_view why = unusable({*address, 32});
+  if (allowed == LinkLocal::allowed && contains(parse_network(link_local).value(), *address)) {
+    return address;
+  }
+  const std::string_view why = why_unusable(network_of(*address));
   if (!why.empty()) {
     table.fault(key, text.line,
                 fmt::format("{} lies in {}; it must be a host's own address", text.value, why));
@@ -56,28 +63,22 @@ std::optional<Ipv4Address> read_address(const TableReader& table, std::string_vi
   return address;
 }
 
-std::optional<Subnet> read_subnet(const TableReader& table, std::string_view key,
-                                  const Located<std::string>& text) {
-  if (refuse_ipv6(table, key, text)) return std::nullopt;
+std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view key,
+                                     const Located<std::string>& text) {
   const std::string_view whole = text.value;
-  const std::size_t slash = whole.find('/');
-  const auto address = parse_ipv4(whole.substr(0, slash));
-  std::uint32_t length = 0;
-  if (!address || slash == std::string_view::npos ||
-      !read_decimal(whole.substr(slash + 1), length) || length > 32) {
+  const auto subnet = parse_network(whole);
+  if (!subnet) {
     table.fault(key, text.line,
-                fmt::format("\"{}\" is no IPv4 subnet, as in \"10.0.0.0/24\"", whole));
+                fmt::format("\"{}\" is no subnet, as in \"10.0.0.0/24\" or \"fd00::/64\"", whole));
     return std::nullopt;
   }
-  Subnet subnet{*address, static_cast<std::uint8_t>(length)};
-  const auto network = Ipv4Address::from_host(address->host() & subnet_bits(subnet.length));
-  if (network != *address) {
-    table.fault(key, text.line,
-                fmt::format("\"{}\" has host bits set; the subnet is \"{}/{}\"", whole,
-                            to_text(network), length));
+  if (parse_address(whole.substr(0, whole.find('/'))) != address_of(*subnet)) {
+    table.fault(
+        key, text.line,
+        fmt::format("\"{}\" has host bits set; the subnet is \"{}\"", whole, to_text(*subnet)));
     return std::nullopt;
   }
-  const std::string_view why = unusable(subnet);
+  const std::string_view why = why_unusable(*subnet);
   if (!why.empty()) {
     table.fault(key, text.line,
                 fmt::format("{} contains {}; it must be hosts' own addresses", whole, why));
@@ -104,8 +105,8 @@ bool read_interface(const TableReader& table, std::string_view key,
   return !odd;
 }
 
-std::vector<Located<Ipv4Address>> read_addresses(const TableReader& table, std::string_view key) {
-  std::vector<Located<Ipv4Address>> addresses;
+std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::string_view key) {
+  std::vector<Located<IpAddress>> addresses;
   for (const auto& text : table.texts(key)) {
     if (const auto address = read_address(table, key, text)) {
       addresses.push_back({*address, text.line});
@@ -114,8 +115,8 @@ std::vector<Located<Ipv4Address>> read_addresses(const TableReader& table, std::
   return addresses;
 }
 
-std::vector<Located<Subnet>> read_subnets(const TableReader& table, std::string_view key) {
-  std::vector<Located<Subnet>> subnets;
+std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::string_view key) {
+  std::vector<Located<IpNetwork>> subnets;
   for (const auto& text : table.texts(key)) {
     if (const auto subnet = read_subnet(table, key, text)) subnets.push_back({*subnet, text.line});
   }

@@ -11,16 +11,20 @@
 
 namespace swnat::rules {
 
+// Whether an address of IPv6 may be one that is unique on its link only.
+enum class LinkLocal { refused, allowed };
+
 // Each tells the table's faults, naming the key, what is wrong with the text.
-std::optional<Ipv4Address> read_address(const TableReader& table, std::string_view key,
-                                        const Located<std::string>& text);
-std::optional<Subnet> read_subnet(const TableReader& table, std::string_view key,
-                                  const Located<std::string>& text);
+std::optional<IpAddress> read_address(const TableReader& table, std::string_view key,
+                                      const Located<std::string>& text,
+                                      LinkLocal allowed = LinkLocal::refused);
+std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view key,
+                                     const Located<std::string>& text);
 bool read_interface(const TableReader& table, std::string_view key,
                     const Located<std::string>& name);
 
-std::vector<Located<Ipv4Address>> read_addresses(const TableReader& table, std::string_view key);
-std::vector<Located<Subnet>> read_subnets(const TableReader& table, std::string_view key);
+std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::string_view key);
+std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::string_view key);
 std::vector<Located<std::string>> read_interfaces(const TableReader& table, std::string_view key);
 
 enum class Zero { refused, allowed };

@@ -85,7 +85,7 @@ TEST_CASE("every value is read") {
   const Config config = load(full);
   CHECK(config.external_interface == "wan0");
   REQUIRE(config.external_addresses.size() == 2);
-  CHECK(config.external_addresses[1] == Ipv4Address::of(203, 0, 113, 2));
+  CHECK(to_text(config.external_addresses[1]) == "203.0.113.2");
   CHECK(config.ports == PortRange{40'000, 50'000});
   CHECK(config.filtering == Filtering::endpoint_independent);
   CHECK_FALSE(config.hairpin);
@@ -110,9 +110,9 @@ TEST_CASE("every value is read") {
   CHECK(to_text(green.subnets[1]) == "10.0.1.0/24");
   REQUIRE(green.routes.size() == 1);
   CHECK(to_text(green.routes[0].to) == "10.9.0.0/16");
-  CHECK(green.routes[0].via == Ipv4Address::of(10, 0, 0, 254));
+  CHECK(to_text(green.routes[0].via) == "10.0.0.254");
   CHECK(green.session_limit == 500);
-  CHECK(green.external == std::vector{Ipv4Address::of(203, 0, 113, 2)});
+  CHECK(green.external == std::vector{parse_address("203.0.113.2").value()});
   CHECK(config.namespaces[1].is_range());
   CHECK(config.namespaces[1].fwmark_last == 1999);
   CHECK(config.namespaces[1].session_limit == 100);

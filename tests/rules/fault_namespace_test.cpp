@@ -85,10 +85,12 @@ TEST_CASE("interfaces, subnets and routes of namespaces") {
        {"12: [[namespace]] interfaces: b already belongs to namespace \"blue\" (line 7)"}},
       {"no subnet",
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0\"]"),
-       {"8: [[namespace]] subnets: \"10.0.0.0\" is no IPv4 subnet, as in \"10.0.0.0/24\""}},
+       {"8: [[namespace]] subnets: \"10.0.0.0\" is no subnet, as in \"10.0.0.0/24\" or "
+        "\"fd00::/64\""}},
       {"a long prefix",
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/33\"]"),
-       {"8: [[namespace]] subnets: \"10.0.0.0/33\" is no IPv4 subnet, as in \"10.0.0.0/24\""}},
+       {"8: [[namespace]] subnets: \"10.0.0.0/33\" is no subnet, as in \"10.0.0.0/24\" or "
+        "\"fd00::/64\""}},
       {"host bits",
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.1/24\"]"),
        {"8: [[namespace]] subnets: \"10.0.0.1/24\" has host bits set; the subnet is "

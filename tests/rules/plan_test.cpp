@@ -11,6 +11,10 @@
 namespace swnat::rules {
 namespace {
 
+IpNetwork network(std::string_view text) {
+  return parse_network(text).value();
+}
+
 TEST_CASE("reserved ports are merged as the kernel lists them") {
   struct Case {
     const char* list;
@@ -46,13 +50,13 @@ TEST_CASE("what a tenant may send from holds nothing twice") {
   Config config;
   NamespaceConfig blue;
   blue.interfaces = {"blue0"};
-  blue.subnets = {{Ipv4Address::of(10, 0, 0, 0), 16}, {Ipv4Address::of(192, 168, 0, 0), 24}};
-  blue.routes = {{{Ipv4Address::of(10, 0, 9, 0), 24}, Ipv4Address::of(10, 0, 0, 1)},
-                 {{Ipv4Address::of(172, 16, 0, 0), 12}, Ipv4Address::of(10, 0, 0, 1)}};
+  blue.subnets = {network("10.0.0.0/16"), network("192.168.0.0/24")};
+  blue.routes = {{network("10.0.9.0/24"), Ipv4Address::of(10, 0, 0, 1)},
+                 {network("172.16.0.0/12"), Ipv4Address::of(10, 0, 0, 1)}};
   config.namespaces = {blue};
   std::vector<std::string> sources;
   const std::vector<Tenant> all = tenants(config);
-  for (const Subnet& subnet : all.at(0).sources) sources.push_back(to_text(subnet));
+  for (const IpNetwork& subnet : all.at(0).sources) sources.push_back(to_text(subnet));
   CHECK(sources == std::vector<std::string>{"172.16.0.0/12", "10.0.0.0/16", "192.168.0.0/24"});
 }
 
@@ -103,7 +107,7 @@ TEST_CASE("a fwmark of all bits is set without keeping any") {
   config.fwmark_mask = 0xffff'ffff;
   config.namespaces[0].fwmark_last = 1000;
   config.namespaces[0].interfaces = {"blue0"};
-  config.namespaces[0].subnets = {{Ipv4Address::of(10, 0, 0, 0), 24}};
+  config.namespaces[0].subnets = {network("10.0.0.0/24")};
   CHECK(nft_text(config, Format::nft).find("meta mark set 0x3e8 ") != std::string::npos);
 }
 
