@@ -79,6 +79,10 @@ std::optional<IpNetwork> parse_network(std::string_view text) {
   return std::visit([&](const auto& one) { return IpNetwork{masked(one, *length)}; }, *address);
 }
 
+bool is_link_local(const IpAddress& address) {
+  return contains(parse_network("fe80::/10").value(), address);
+}
+
 IpNetwork network_of(const IpAddress& address) {
   return std::visit(
       [](const auto& one) {

@@ -32,6 +32,9 @@ constexpr bool is_ipv6(const IpNetwork& network) {
   return std::holds_alternative<Network<Ipv6Address>>(network);
 }
 
+// Within fe80::/10.
+bool is_link_local(const IpAddress& address);
+
 // That address alone.
 IpNetwork network_of(const IpAddress& address);
 // The first address of it.

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "rules/address_text.h"
+#include "rules/draft_names.h"
 #include "rules/draft_reader.h"
 
 namespace swnat::rules {
@@ -29,6 +30,12 @@ AddressLists by_family(const std::vector<IpAddress>& addresses) {
   return {of_family<Ipv4Address>(addresses), of_family<Ipv6Address>(addresses)};
 }
 
+std::vector<IpNetwork> networks_of(const NamespaceConfig& config) {
+  std::vector<IpNetwork> networks = config.subnets;
+  for (const Route& route : config.routes) networks.push_back(route.to);
+  return networks;
+}
+
 template <class T>
 std::vector<T> values(const std::vector<Located<T>>& located) {
   std::vector<T> result;
@@ -39,6 +46,7 @@ std::vector<T> values(const std::vector<Located<T>>& located) {
 // Called only when no fault was found, so whatever must be there is.
 Config to_config(Draft draft) {
   Config config = std::move(draft.config);
+  const NamespaceNames names(draft);
   config.external_interface = draft.external_interface.value;
   config.external_addresses = values(draft.external_addresses);
   config.fwmark_mask = draft.fwmark_mask.value;
@@ -52,7 +60,19 @@ Config to_config(Draft draft) {
     result.routes = values(each.routes);
     result.session_limit = each.session_limit ? each.session_limit->value : config.session_limit;
     result.external = values(each.external);
+    result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
+  }
+  for (const DropDraft& each : draft.drops) {
+    config.drops.push_back({*each.protocol, each.ports, *names.range(each.namespace_name)});
+  }
+  for (const RedirectDraft& each : draft.redirects) {
+    config.redirects.push_back(
+        {*each.protocol, each.from->value, each.to->value, *names.range(each.namespace_name)});
+  }
+  for (const ForwardDraft& each : draft.forwards) {
+    config.forwards.push_back({*each.protocol, each.external->value,
+                               names.range(each.namespace_name)->first, each.to->value});
   }
   return config;
 }
@@ -86,16 +106,24 @@ Policy make_policy(const Config& config) {
   Policy policy;
   policy.external = by_family(config.external_addresses);
   policy.ports = config.ports;
+  policy.mapping = config.mapping;
   policy.filtering = config.filtering;
   policy.at_limit = config.at_limit;
   policy.hairpin = config.hairpin;
   policy.timeouts = config.timeouts;
   for (const NamespaceConfig& each : config.namespaces) {
-    policy.namespaces.push_back(
-        {each.fwmark_first, each.fwmark_last, each.session_limit, by_family(each.external)});
+    policy.namespaces.push_back({.first = each.fwmark_first,
+                                 .last = each.fwmark_last,
+                                 .session_limit = each.session_limit,
+                                 .external = by_family(each.external),
+                                 .inside = networks_of(each),
+                                 .untranslated = each.untranslated});
   }
   std::sort(policy.namespaces.begin(), policy.namespaces.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
+  policy.drops = config.drops;
+  policy.redirects = config.redirects;
+  policy.forwards = config.forwards;
   return policy;
 }
 

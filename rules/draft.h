@@ -3,12 +3,15 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rules/config.h"
 #include "rules/faults.h"
 
 namespace swnat::rules {
+
+inline constexpr std::size_t most_namespaces = 65'536;
 
 struct FwmarkRange {
   std::uint32_t first = 0;
@@ -24,10 +27,34 @@ struct NamespaceDraft {
   std::vector<Located<Route>> routes;
   std::optional<Located<std::uint32_t>> session_limit;
   std::vector<Located<IpAddress>> external;
+  std::vector<Located<IpNetwork>> untranslated;
   // The line of the key, if it is there; its values may all have been faulty.
   std::optional<std::uint32_t> interfaces_line;
   std::optional<std::uint32_t> subnets_line;
   std::optional<std::uint32_t> routes_line;
+};
+
+// A namespace by name, or all if there is none; a range's name means all of its members.
+using NamespaceChoice = std::optional<Located<std::string>>;
+
+struct DropDraft {
+  std::optional<std::uint8_t> protocol;
+  PortRange ports{1, 65535};
+  NamespaceChoice namespace_name;
+};
+
+struct RedirectDraft {
+  std::optional<std::uint8_t> protocol;
+  std::optional<Located<IpEndpoint>> from;
+  std::optional<Located<IpEndpoint>> to;
+  NamespaceChoice namespace_name;
+};
+
+struct ForwardDraft {
+  std::optional<std::uint8_t> protocol;
+  std::optional<Located<IpEndpoint>> external;
+  std::optional<Located<IpEndpoint>> to;
+  NamespaceChoice namespace_name;  // checked to be there and no range's
 };
 
 struct Draft {
@@ -37,9 +64,17 @@ struct Draft {
   Located<std::uint32_t> fwmark_mask;
   std::uint32_t queue_line = 0;
   std::vector<NamespaceDraft> namespaces;
+  std::vector<DropDraft> drops;
+  std::vector<RedirectDraft> redirects;
+  std::vector<ForwardDraft> forwards;
 };
 
 // What no value shows by itself: contradictions between values.
 void check_draft(const Draft& draft, Faults& faults);
+
+// Parts of it: of the destinations that namespaces reach untranslated, and of [[drop]],
+// [[redirect]] and [[forward]].
+void check_untranslated(const Draft& draft, Faults& faults);
+void check_rules(const Draft& draft, Faults& faults);
 
 }  // namespace swnat::rules

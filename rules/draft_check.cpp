@@ -3,22 +3,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <map>
 
 #include "rules/address_text.h"
-#include "rules/draft.h"
+#include "rules/draft_names.h"
 #include "rules/fwmark_table.h"
 
 namespace swnat::rules {
 namespace {
 
-constexpr std::uint64_t most_namespaces = 65'536;
-
-std::string title(const NamespaceDraft& draft) {
-  return draft.name ? fmt::format("namespace \"{}\"", draft.name->value)
-                    : fmt::format("the namespace in line {}", draft.line);
-}
+constexpr std::size_t most_addresses = 64;  // of each family
 
 std::string fwmark_text(const FwmarkRange& range) {
   return range.first == range.last ? fmt::format("{}", range.first)
@@ -35,6 +29,14 @@ void check_external_addresses(const Draft& draft, Faults& faults) {
       break;
     }
   }
+  for (const bool ipv6 : {false, true}) {
+    std::size_t count = 0;
+    for (const auto& address : addresses) {
+      if (is_ipv6(address.value) != ipv6 || ++count != most_addresses + 1) continue;
+      faults.add(address.line, fmt::format("[external] addresses: at most {} of IPv{} fit",
+                                           most_addresses, ipv6 ? 6 : 4));
+    }
+  }
 }
 
 void check_queues(const Draft& draft, Faults& faults) {
@@ -44,23 +46,6 @@ void check_queues(const Draft& draft, Faults& faults) {
       draft.queue_line,
       fmt::format("[queue] first: {} workers from queue {} on go beyond the last queue, 65535",
                   draft.config.workers, draft.config.first_queue));
-}
-
-// Whether the range's namespaces include one of this name: "vpn-1000" for a range called "vpn".
-bool names_member(const NamespaceDraft& range, std::string_view name) {
-  const std::string& stem = range.name->value;
-  if (!name.starts_with(stem) || name.size() <= stem.size() + 1 || name[stem.size()] != '-') {
-    return false;
-  }
-  const std::string_view digits = name.substr(stem.size() + 1);
-  std::uint32_t fwmark = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), fwmark);
-  return error == std::errc{} && end == digits.data() + digits.size() && digits[0] != '0' &&
-         fwmark >= range.fwmark->value.first && fwmark <= range.fwmark->value.last;
-}
-
-bool is_range(const NamespaceDraft& draft) {
-  return draft.fwmark && draft.fwmark->value.first != draft.fwmark->value.last;
 }
 
 void check_names(const Draft& draft, Faults& faults) {
@@ -180,15 +165,16 @@ void refuse_external_inside(const Draft& draft, const Located<IpNetwork>& subnet
   }
 }
 
-void check_subnets(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
-  const auto& subnets = each.subnets;
-  for (std::size_t i = 0; i < subnets.size(); ++i) {
-    refuse_external_inside(draft, subnets[i], "subnets", faults);
+// A list of networks of one namespace.
+void check_networks(const Draft& draft, const std::vector<Located<IpNetwork>>& networks,
+                    std::string_view key, Faults& faults) {
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    refuse_external_inside(draft, networks[i], key, faults);
     for (std::size_t j = 0; j < i; ++j) {
-      if (!overlap(subnets[i].value, subnets[j].value)) continue;
-      faults.add(subnets[i].line,
-                 fmt::format("[[namespace]] subnets: {} overlaps {} of the same namespace",
-                             to_text(subnets[i].value), to_text(subnets[j].value)));
+      if (!overlap(networks[i].value, networks[j].value)) continue;
+      faults.add(networks[i].line,
+                 fmt::format("[[namespace]] {}: {} overlaps {} of the same namespace", key,
+                             to_text(networks[i].value), to_text(networks[j].value)));
       break;
     }
   }
@@ -209,7 +195,9 @@ void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults
       faults.add(line, fmt::format("[[namespace]] routes: {} is already {} of this namespace",
                                    to_text(route.to), is_subnet ? "a subnet" : "a route"));
     }
+    // An address that is unique on its link only is one on this namespace's.
     const bool reachable =
+        is_link_local(route.via) ||
         std::any_of(each.subnets.begin(), each.subnets.end(),
                     [&](const auto& subnet) { return contains(subnet.value, route.via); });
     if (!reachable) {
@@ -273,10 +261,13 @@ void check_draft(const Draft& draft, Faults& faults) {
   check_interfaces(draft, faults);
   for (const NamespaceDraft& each : draft.namespaces) {
     check_shape(each, faults);
-    check_subnets(draft, each, faults);
+    check_networks(draft, each.subnets, "subnets", faults);
+    check_networks(draft, each.untranslated, "untranslated", faults);
     check_routes(draft, each, faults);
     check_externals(draft, each, faults);
   }
+  check_untranslated(draft, faults);
+  check_rules(draft, faults);
 }
 
 }  // namespace swnat::rules

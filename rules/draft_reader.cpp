@@ -7,6 +7,7 @@
 #include <bit>
 
 #include "rules/namespace_reader.h"
+#include "rules/rule_reader.h"
 #include "rules/value_reader.h"
 
 namespace swnat::rules {
@@ -15,6 +16,7 @@ namespace {
 constexpr std::uint32_t most_workers = 64;
 constexpr std::uint32_t most_sessions = 16'777'216;
 constexpr std::uint32_t most_packets = 1'048'576;
+constexpr std::size_t most_rules = 4096;  // of each kind
 constexpr std::string_view default_state_file = "/run/swnat/state";
 
 const toml::table no_table;
@@ -52,12 +54,10 @@ void read_nat(const TableReader& table, Draft& draft) {
   table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
                     "session_limit", "at_limit"});
   Config& config = draft.config;
-  const auto mapping =
-      table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"});
-  if (mapping && mapping->value != 0) {
-    table.fault(
-        "mapping", mapping->line,
-        "\"address-and-port-dependent\" is not yet supported (allowed: \"endpoint-independent\")");
+  if (const auto mapping =
+          table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
+    config.mapping =
+        mapping->value == 0 ? Mapping::endpoint_independent : Mapping::address_and_port_dependent;
   }
   if (const auto filtering = table.choice("filtering", {"endpoint-independent", "address-dependent",
                                                         "address-and-port-dependent"})) {
@@ -121,9 +121,7 @@ void read_queue(const TableReader& table, Draft& draft) {
   if (const auto most = table.number("max_packets", 1, most_packets)) {
     config.max_packets = most->value;
   }
-  if (const auto fail_open = table.boolean("fail_open"); fail_open && fail_open->value) {
-    table.fault("fail_open", fail_open->line, "true is not yet supported (allowed: false)");
-  }
+  if (const auto fail_open = table.boolean("fail_open")) config.fail_open = fail_open->value;
 }
 
 std::optional<std::string> read_path(const TableReader& table, std::string_view key,
@@ -155,6 +153,41 @@ void read_control(const TableReader& table, Config& config) {
   }
 }
 
+// Reads each of the tables [[name]], up to the `most` that fit.
+template <class Read>
+void read_tables(const toml::table& file, std::string_view name, std::size_t most, Faults& faults,
+                 Read read) {
+  const toml::node* node = file.get(name);
+  if (node == nullptr) return;
+  const std::string where = fmt::format("[[{}]]", name);
+  const auto refuse = [&](const toml::node& found) {
+    faults.add(line_of(found),
+               fmt::format("{} must be a table, written {}, not {}", name, where, kind_of(found)));
+  };
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    if (node->is_table()) {
+      faults.add(line_of(*node),
+                 fmt::format("{} must be written {} (two pairs of brackets)", name, where));
+    } else {
+      refuse(*node);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const toml::node& element = (*array)[i];
+    if (i == most) {
+      faults.add(line_of(element), fmt::format("{}: at most {} fit", where, most));
+      return;
+    }
+    if (const auto* table = element.as_table()) {
+      read(TableReader(*table, where, line_of(element), faults));
+    } else {
+      refuse(element);
+    }
+  }
+}
+
 void read_namespaces(const toml::table& file, Draft& draft, Faults& faults) {
   const toml::node* node = file.get("namespace");
   const auto* array = node == nullptr ? nullptr : node->as_array();
@@ -164,30 +197,19 @@ void read_namespaces(const toml::table& file, Draft& draft, Faults& faults) {
                " (two pairs of brackets)");
     return;
   }
-  for (const toml::node& element : *array) {
-    if (const auto* table = element.as_table()) {
-      const TableReader reader(*table, "[[namespace]]", line_of(element), faults);
-      draft.namespaces.push_back(read_namespace(reader, draft.config.max_sessions));
-    } else {
-      faults.add(line_of(element),
-                 fmt::format("namespace must be a table, written [[namespace]], not {}",
-                             kind_of(element)));
-    }
-  }
+  read_tables(file, "namespace", most_namespaces, faults, [&](const TableReader& table) {
+    draft.namespaces.push_back(read_namespace(table, draft.config.max_sessions));
+  });
 }
 
-void refuse_unsupported(const toml::table& file, Faults& faults) {
-  for (const std::string_view name : {"drop", "redirect", "forward"}) {
-    const toml::node* node = file.get(name);
-    if (node == nullptr) continue;
-    const std::string message = fmt::format("[[{}]] is not yet supported", name);
-    const auto* array = node->as_array();
-    if (array == nullptr || array->empty()) {
-      faults.add(line_of(*node), message);
-      continue;
-    }
-    for (const toml::node& element : *array) faults.add(line_of(element), message);
-  }
+void read_rules(const toml::table& file, Draft& draft, Faults& faults) {
+  const auto read_all = [&](std::string_view name, auto& drafts, auto read_one) {
+    read_tables(file, name, most_rules, faults,
+                [&](const TableReader& table) { drafts.push_back(read_one(table)); });
+  };
+  read_all("drop", draft.drops, read_drop);
+  read_all("redirect", draft.redirects, read_redirect);
+  read_all("forward", draft.forwards, read_forward);
 }
 
 }  // namespace
@@ -204,7 +226,7 @@ Draft read_draft(const toml::table& file, Faults& faults) {
   read_queue(section(file, "queue", faults), draft);
   read_control(section(file, "control", faults), draft.config);
   read_namespaces(file, draft, faults);
-  refuse_unsupported(file, faults);
+  read_rules(file, draft, faults);
   return draft;
 }
 

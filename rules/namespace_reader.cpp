@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "rules/address_text.h"
 #include "rules/value_reader.h"
 
 namespace swnat::rules {
@@ -97,8 +98,15 @@ std::optional<Located<Route>> read_route(const TableReader& table) {
   const auto to_text = table.text("to");
   const auto via_text = table.text("via");
   const auto to = to_text ? read_subnet(table, "to", *to_text) : std::nullopt;
-  const auto via = via_text ? read_address(table, "via", *via_text) : std::nullopt;
+  const auto via =
+      via_text ? read_address(table, "via", *via_text, LinkLocal::allowed) : std::nullopt;
   if (!to || !via) return std::nullopt;
+  if (is_ipv6(*to) != is_ipv6(*via)) {
+    table.fault("via", via_text->line,
+                fmt::format("{} and {} are not of the same family", rules::to_text(*via),
+                            rules::to_text(*to)));
+    return std::nullopt;
+  }
   return Located<Route>{{*to, *via}, to_text->line};
 }
 
@@ -135,8 +143,8 @@ std::optional<std::uint32_t> key_line(const TableReader& table, std::string_view
 }  // namespace
 
 NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessions) {
-  table.allow_only(
-      {"name", "fwmark", "interfaces", "subnets", "session_limit", "external", "routes"});
+  table.allow_only({"name", "fwmark", "interfaces", "subnets", "session_limit", "external",
+                    "routes", "untranslated"});
   NamespaceDraft draft;
   draft.line = table.line();
   draft.name = read_name(table);
@@ -151,6 +159,7 @@ NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessio
     table.fault("external", line_of(*list),
                 "must not be empty; without the key the namespace may use all external addresses");
   }
+  draft.untranslated = read_subnets(table, "untranslated");
   draft.interfaces_line = key_line(table, "interfaces");
   draft.subnets_line = key_line(table, "subnets");
   draft.routes_line = key_line(table, "routes");

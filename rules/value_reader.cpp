@@ -22,14 +22,13 @@ struct Unusable {
   std::string_view network;
   std::string_view what;
 };
-constexpr std::string_view link_local = "fe80::/10";
 constexpr Unusable unusable[] = {
     {"0.0.0.0/8", "0.0.0.0/8, which no host can have"},
     {"127.0.0.0/8", "the loopback network 127.0.0.0/8"},
     {"224.0.0.0/3", "multicast or reserved (224.0.0.0 and above)"},
     {"::/96", "::/96, which no host can have"},
     {"::ffff:0:0/96", "::ffff:0:0/96, which stands for IPv4 addresses"},
-    {link_local, "the link-local network fe80::/10"},
+    {"fe80::/10", "the link-local network fe80::/10"},
     {"ff00::/8", "multicast (ff00::/8)"},
 };
 
@@ -38,6 +37,34 @@ std::string_view why_unusable(const IpNetwork& network) {
     if (overlap(network, parse_network(each.network).value())) return each.what;
   }
   return "";
+}
+
+bool is_usable(const TableReader& table, std::string_view key, const Located<IpAddress>& address) {
+  const std::string_view why = why_unusable(network_of(address.value));
+  if (why.empty()) return true;
+  table.fault(
+      key, address.line,
+      fmt::format("{} lies in {}; it must be a host's own address", to_text(address.value), why));
+  return false;
+}
+
+std::optional<PortRange> parse_ports(const TableReader& table, std::string_view key,
+                                     const Located<std::string>& text, std::string_view allowed) {
+  const std::string_view whole = text.value;
+  const std::size_t dash = whole.find('-');
+  PortRange range;
+  if (dash == std::string_view::npos || !read_decimal(whole.substr(0, dash), range.first) ||
+      !read_decimal(whole.substr(dash + 1), range.last) || range.first == 0) {
+    table.fault(key, text.line,
+                fmt::format("\"{}\" is no port range (allowed: {})", whole, allowed));
+    return std::nullopt;
+  }
+  if (range.first > range.last) {
+    table.fault(key, text.line,
+                fmt::format("\"{}\" is empty: the first port must not be above the last", whole));
+    return std::nullopt;
+  }
+  return range;
 }
 
 }  // namespace
@@ -51,15 +78,10 @@ std::optional<IpAddress> read_address(const TableReader& table, std::string_view
         fmt::format("\"{}\" is no address, as in \"203.0.113.1\" or \"2001:db8::1\"", text.value));
     return std::nullopt;
   }
-  if (allowed == LinkLocal::allowed && contains(parse_network(link_local).value(), *address)) {
+  if (allowed == LinkLocal::allowed && is_link_local(*address)) {
     return address;
   }
-  const std::string_view why = why_unusable(network_of(*address));
-  if (!why.empty()) {
-    table.fault(key, text.line,
-                fmt::format("{} lies in {}; it must be a host's own address", text.value, why));
-    return std::nullopt;
-  }
+  if (!is_usable(table, key, {*address, text.line})) return std::nullopt;
   return address;
 }
 
@@ -166,22 +188,44 @@ std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
 std::optional<PortRange> read_ports(const TableReader& table, std::string_view key) {
   const auto text = table.text(key);
   if (!text) return std::nullopt;
-  const std::string_view whole = text->value;
-  const std::size_t dash = whole.find('-');
-  PortRange range;
-  if (dash == std::string_view::npos || !read_decimal(whole.substr(0, dash), range.first) ||
-      !read_decimal(whole.substr(dash + 1), range.last) || range.first == 0) {
-    table.fault(
-        key, text->line,
-        fmt::format("\"{}\" is no port range (allowed: \"FIRST-LAST\" within 1-65535)", whole));
+  return parse_ports(table, key, *text, "\"FIRST-LAST\" within 1-65535");
+}
+
+std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
+                                                     std::string_view key) {
+  constexpr std::string_view allowed = "a number, or text like \"6881-6889\", within 1-65535";
+  const toml::node* node = table.node(key);
+  if (node == nullptr) return std::nullopt;
+  const std::uint32_t line = line_of(*node);
+  if (const auto* text = node->as_string()) {
+    const auto range = parse_ports(table, key, {text->get(), line}, allowed);
+    if (!range) return std::nullopt;
+    return Located<PortRange>{*range, line};
+  }
+  if (!node->is_integer()) {
+    table.fault(key, line, fmt::format("must be {}, not {}", allowed, kind_of(*node)));
     return std::nullopt;
   }
-  if (range.first > range.last) {
+  const auto number = table.number(key, 1, 65'535);
+  if (!number) return std::nullopt;
+  const auto port = static_cast<std::uint16_t>(number->value);
+  return Located<PortRange>{{port, port}, line};
+}
+
+std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
+                                                 std::string_view meaning) {
+  constexpr std::string_view example = "\"203.0.113.1:80\" or \"[2001:db8::1]:80\"";
+  if (!table.has(key)) table.missing(key, fmt::format("{}, as in {}", meaning, example));
+  const auto text = table.text(key);
+  if (!text) return std::nullopt;
+  const auto endpoint = parse_endpoint(text->value);
+  if (!endpoint) {
     table.fault(key, text->line,
-                fmt::format("\"{}\" is empty: the first port must not be above the last", whole));
+                fmt::format("\"{}\" is no address and port, as in {}", text->value, example));
     return std::nullopt;
   }
-  return range;
+  if (!is_usable(table, key, {endpoint->address, text->line})) return std::nullopt;
+  return Located<IpEndpoint>{*endpoint, text->line};
 }
 
 }  // namespace swnat::rules

@@ -31,6 +31,14 @@ enum class Zero { refused, allowed };
 std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
                                                       std::string_view key, Zero zero);
 
+// Text like "32768-65535".
 std::optional<PortRange> read_ports(const TableReader& table, std::string_view key);
+// The same, or a number.
+std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
+                                                     std::string_view key);
+
+// A key that must be there, and what it means.
+std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
+                                                 std::string_view meaning);
 
 }  // namespace swnat::rules

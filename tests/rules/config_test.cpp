@@ -134,7 +134,13 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.max_packets == 8192);
   CHECK(config.control_socket == "/run/swnat/control.sock");
   CHECK(config.state_file == "/run/swnat/state");
+  CHECK(config.mapping == Mapping::endpoint_independent);
+  CHECK_FALSE(config.fail_open);
   CHECK(config.namespaces[0].external.empty());
+  CHECK(config.namespaces[0].untranslated.empty());
+  CHECK(config.drops.empty());
+  CHECK(config.redirects.empty());
+  CHECK(config.forwards.empty());
 }
 
 TEST_CASE("the default limit of a namespace fits a small table") {
@@ -167,6 +173,133 @@ TEST_CASE("the engine's policy is sorted by fwmark") {
   CHECK(policy.namespaces[1].external.v4.size() == 1);
   CHECK(policy.namespaces[2].first == 1000);
   CHECK(policy.namespaces[2].last == 1999);
+}
+
+constexpr std::string_view complete = R"(
+[external]
+interface = "wan0"
+addresses = ["2001:db8:1::1", "203.0.113.1", "2001:db8:1::2", "203.0.113.2"]
+
+[nat]
+mapping = "address-and-port-dependent"
+
+[queue]
+fail_open = true
+
+[[namespace]]
+name         = "blue"
+fwmark       = 7
+interfaces   = ["blue0"]
+subnets      = ["fd00::/64", "10.0.0.0/24"]
+external     = ["2001:db8:1::2"]
+routes       = [{ to = "fd09::/48", via = "fd00::fe" }, { to = "10.9.0.0/16", via = "10.0.0.254" }]
+untranslated = ["198.51.100.0/24", "2001:db8:9::/48"]
+
+[[namespace]]
+name   = "vpn"
+fwmark = "1000-1999"
+
+[[drop]]
+protocol = "udp"
+port     = "6881-6889"
+[[drop]]
+protocol  = "tcp"
+port      = 25
+namespace = "blue"
+[[drop]]
+protocol  = "icmp"
+namespace = "vpn"
+
+[[redirect]]
+protocol = "udp"
+from     = "10.0.0.243:53"
+to       = "10.7.0.0:5353"
+[[redirect]]
+protocol  = "tcp"
+from      = "[2001:db8::53]:53"
+to        = "[fd07::1]:5353"
+namespace = "vpn-1234"
+
+[[forward]]
+protocol  = "tcp"
+external  = "203.0.113.1:40080"
+namespace = "blue"
+to        = "10.9.0.2:80"
+[[forward]]
+protocol  = "udp"
+external  = "[2001:db8:1::1]:1"
+namespace = "vpn-1000"
+to        = "[fd42::2]:65535"
+)";
+
+std::vector<std::string> texts(const std::vector<IpNetwork>& networks) {
+  std::vector<std::string> all;
+  for (const IpNetwork& each : networks) all.push_back(to_text(each));
+  return all;
+}
+
+TEST_CASE("both families are read") {
+  const Config config = load(complete);
+  CHECK(config.mapping == Mapping::address_and_port_dependent);
+  CHECK(config.fail_open);
+  REQUIRE(config.external_addresses.size() == 4);
+  CHECK(to_text(config.external_addresses[2]) == "2001:db8:1::2");
+  const NamespaceConfig& blue = config.namespaces[0];
+  CHECK(texts(blue.subnets) == std::vector<std::string>{"fd00::/64", "10.0.0.0/24"});
+  REQUIRE(blue.routes.size() == 2);
+  CHECK(to_text(blue.routes[0].to) == "fd09::/48");
+  CHECK(to_text(blue.routes[0].via) == "fd00::fe");
+}
+
+TEST_CASE("the engine's policy has the addresses by family") {
+  const Policy policy = make_policy(load(complete));
+  CHECK(policy.mapping == Mapping::address_and_port_dependent);
+  REQUIRE(policy.external.v4.size() == 2);
+  CHECK(to_text(policy.external.v4[1]) == "203.0.113.2");
+  REQUIRE(policy.external.v6.size() == 2);
+  CHECK(to_text(policy.external.v6[1]) == "2001:db8:1::2");
+  const NamespacePolicy& blue = policy.namespaces[0];
+  CHECK(blue.external.v4.empty());
+  REQUIRE(blue.external.v6.size() == 1);
+  CHECK(to_text(blue.external.v6[0]) == "2001:db8:1::2");
+  CHECK(texts(blue.inside) ==
+        std::vector<std::string>{"fd00::/64", "10.0.0.0/24", "fd09::/48", "10.9.0.0/16"});
+  CHECK(texts(blue.untranslated) == std::vector<std::string>{"198.51.100.0/24", "2001:db8:9::/48"});
+  CHECK(policy.namespaces[1].inside.empty());
+}
+
+TEST_CASE("rules reach the engine with their namespaces, in the file's order") {
+  const Policy policy = make_policy(load(complete));
+  REQUIRE(policy.drops.size() == 3);
+  CHECK(policy.drops[0].protocol == 17);
+  CHECK(policy.drops[0].ports == PortRange{6881, 6889});
+  CHECK(policy.drops[0].namespaces == NamespaceRange{});
+  CHECK(policy.drops[1].protocol == 6);
+  CHECK(policy.drops[1].ports == PortRange{25, 25});
+  CHECK(policy.drops[1].namespaces == NamespaceRange{7, 7});
+  CHECK(policy.drops[2].protocol == 1);
+  CHECK(policy.drops[2].ports == PortRange{1, 65'535});
+  CHECK(policy.drops[2].namespaces == NamespaceRange{1000, 1999});
+
+  REQUIRE(policy.redirects.size() == 2);
+  CHECK(policy.redirects[0].protocol == 17);
+  CHECK(to_text(policy.redirects[0].from) == "10.0.0.243:53");
+  CHECK(to_text(policy.redirects[0].to) == "10.7.0.0:5353");
+  CHECK(policy.redirects[0].namespaces == NamespaceRange{});
+  CHECK(policy.redirects[1].protocol == 6);
+  CHECK(to_text(policy.redirects[1].from) == "[2001:db8::53]:53");
+  CHECK(to_text(policy.redirects[1].to) == "[fd07::1]:5353");
+  CHECK(policy.redirects[1].namespaces == NamespaceRange{1234, 1234});
+
+  REQUIRE(policy.forwards.size() == 2);
+  CHECK(policy.forwards[0].protocol == 6);
+  CHECK(to_text(policy.forwards[0].external) == "203.0.113.1:40080");
+  CHECK(policy.forwards[0].namespace_id == 7);
+  CHECK(to_text(policy.forwards[0].to) == "10.9.0.2:80");
+  CHECK(policy.forwards[1].protocol == 17);
+  CHECK(to_text(policy.forwards[1].external) == "[2001:db8:1::1]:1");
+  CHECK(policy.forwards[1].namespace_id == 1000);
+  CHECK(to_text(policy.forwards[1].to) == "[fd42::2]:65535");
 }
 
 TEST_CASE("namespaces have names") {

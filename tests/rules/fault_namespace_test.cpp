@@ -1,5 +1,6 @@
 // Every fault of a [[namespace]], with its line and its message.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "tests/rules/fault_case.h"
 
@@ -145,6 +146,104 @@ TEST_CASE("interfaces, subnets and routes of namespaces") {
        base("external = []"),
        {"7: [[namespace]] external: must not be empty; without the key the namespace may use all "
         "external addresses"}},
+  });
+}
+
+TEST_CASE("IPv6 in namespaces") {
+  const std::string net = "interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\", \"fd00::/64\"]\n";
+  check({
+      {"no subnet",
+       base("interfaces = [\"b\"]\nsubnets = [\"fd00::/129\"]"),
+       {"8: [[namespace]] subnets: \"fd00::/129\" is no subnet, as in \"10.0.0.0/24\" or "
+        "\"fd00::/64\""}},
+      {"host bits",
+       base("interfaces = [\"b\"]\nsubnets = [\"fd00::1/64\"]"),
+       {"8: [[namespace]] subnets: \"fd00::1/64\" has host bits set; the subnet is \"fd00::/64\""}},
+      {"all addresses",
+       base("interfaces = [\"b\"]\nsubnets = [\"::/0\"]"),
+       {"8: [[namespace]] subnets: ::/0 contains ::/96, which no host can have; it must be hosts' "
+        "own addresses"}},
+      {"link-local",
+       base("interfaces = [\"b\"]\nsubnets = [\"fe80::/64\"]"),
+       {"8: [[namespace]] subnets: fe80::/64 contains the link-local network fe80::/10; it must be "
+        "hosts' own addresses"}},
+      {"overlapping",
+       base("interfaces = [\"b\"]\nsubnets = [\"fd00::/64\",\n\"fd00::/48\"]"),
+       {"9: [[namespace]] subnets: fd00::/48 overlaps fd00::/64 of the same namespace"}},
+      {"a router outside",
+       base(net + "routes = [{ to = \"fd09::/64\", via = \"fd01::1\" }]"),
+       {"9: [[namespace]] routes: via fd01::1 lies in none of this namespace's subnets"}},
+      {"a router on the link",
+       base(net + "routes = [{ to = \"fd09::/64\", via = \"fe80::1\" }]"),
+       {}},
+      {"a router of the other family",
+       base(net + "routes = [{ to = \"fd09::/64\", via = \"10.0.0.1\" }]"),
+       {"9: [[namespace]] routes via: 10.0.0.1 and fd09::/64 are not of the same family"}},
+      {"another external address",
+       base("external = [\"2001:db8::9\"]"),
+       {"7: [[namespace]] external: 2001:db8::9 is not among [external] addresses"}},
+  });
+}
+
+// A namespace from line 7 on with these subnets and, in its last line, untranslated destinations.
+std::string sender(std::string_view name, int fwmark, std::string_view subnets,
+                   std::string_view untranslated) {
+  return fmt::format(
+      "[[namespace]]\nname = \"{0}\"\nfwmark = {1}\ninterfaces = [\"{0}\"]\nsubnets = [{2}]\n"
+      "untranslated = [{3}]\n",
+      name, fwmark, subnets, untranslated);
+}
+
+TEST_CASE("destinations without translation") {
+  const std::string red = sender("red", 2, "\"10.0.0.0/24\"", "\"198.51.100.0/24\"");
+  check({
+      {"no network",
+       base(sender("red", 2, "\"10.0.0.0/24\"", "\"198.51.100.1\"")),
+       {"12: [[namespace]] untranslated: \"198.51.100.1\" is no subnet, as in \"10.0.0.0/24\" or "
+        "\"fd00::/64\""}},
+      {"all destinations",
+       base(sender("red", 2, "\"10.0.0.0/24\"", "\"0.0.0.0/0\"")),
+       {"12: [[namespace]] untranslated: 0.0.0.0/0 contains 0.0.0.0/8, which no host can have; it "
+        "must be hosts' own addresses"}},
+      {"an external address",
+       base(sender("red", 2, "\"10.0.0.0/24\"", "\"203.0.113.0/24\"")),
+       {"12: [[namespace]] untranslated: 203.0.113.0/24 contains the external address "
+        "203.0.113.1"}},
+      {"twice",
+       base(sender("red", 2, "\"10.0.0.0/24\"", "\"198.51.100.0/24\", \"198.51.100.7/32\"")),
+       {"12: [[namespace]] untranslated: 198.51.100.7/32 overlaps 198.51.100.0/24 of the same "
+        "namespace"}},
+      {"no subnets",
+       base("untranslated = [\"198.51.100.0/24\"]"),
+       {"7: [[namespace]] untranslated: namespace \"blue\" has no subnets of IPv4 that answers "
+        "from "
+        "198.51.100.0/24 could be routed to"}},
+      {"no subnets of the family",
+       base(sender("red", 2, "\"10.0.0.0/24\"", "\"2001:db8:9::/48\"")),
+       {"12: [[namespace]] untranslated: namespace \"red\" has no subnets of IPv6 that answers "
+        "from "
+        "2001:db8:9::/48 could be routed to"}},
+      {"the same for two",
+       base(red + sender("pink", 3, "\"10.0.0.128/25\"", "\"198.51.0.0/16\"")),
+       {"18: [[namespace]] untranslated: 198.51.0.0/16 overlaps 198.51.100.0/24 of namespace "
+        "\"red\" (line 12), which has addresses of 10.0.0.128/25 too: answers from there could "
+        "belong to both"}},
+      {"the same for two by a route",
+       base(red + sender("pink", 3, "\"10.1.0.0/24\"", "\"198.51.0.0/16\"") +
+            "routes = [{ to = \"10.0.0.0/16\", via = \"10.1.0.1\" }]"),
+       {"18: [[namespace]] untranslated: 198.51.0.0/16 overlaps 198.51.100.0/24 of namespace "
+        "\"red\" (line 12), which has addresses of 10.0.0.0/16 too: answers from there could "
+        "belong to both"}},
+      {"others' destinations",
+       base(red + sender("pink", 3, "\"10.0.0.0/24\"", "\"198.51.101.0/24\"")),
+       {}},
+      {"others' addresses",
+       base(red + sender("pink", 3, "\"10.0.1.0/24\"", "\"198.51.100.0/24\"")),
+       {}},
+      {"only the other family is shared",
+       base(sender("red", 2, "\"10.0.0.0/24\", \"fd00::/64\"", "\"198.51.100.0/24\"") +
+            sender("pink", 3, "\"10.0.1.0/24\", \"fd00::/64\"", "\"198.51.100.0/24\"")),
+       {}},
   });
 }
 

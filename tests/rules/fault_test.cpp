@@ -7,6 +7,18 @@
 namespace swnat::rules {
 namespace {
 
+// An array with the numbers from 1 on in each element, whose first line is the array's.
+std::string list_of(std::string_view element, int count) {
+  std::string list = "[";
+  for (int i = 1; i <= count; ++i) {
+    for (const char c : element) {
+      if (c == '}') list += std::to_string(i);
+      if (c != '{' && c != '}') list += c;
+    }
+  }
+  return list + "]";
+}
+
 TEST_CASE("a file that cannot be read is one error without a line") {
   const LoadResult result = load_config("/nonexistent/swnat.toml");
   REQUIRE(result.errors.size() == 1);
@@ -72,7 +84,7 @@ TEST_CASE("unknown keys") {
        base("subnet = 3"),
        {"7: unknown key \"subnet\" in [[namespace]]; did you mean \"subnets\"? (allowed: name, "
         "fwmark, interfaces,"
-        " subnets, session_limit, external, routes)"}},
+        " subnets, session_limit, external, routes, untranslated)"}},
       {"in a route",
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\"]\n"
             "routes = [{ to = \"10.1.0.0/16\", via = \"10.0.0.1\", dev = \"b\" }]"),
@@ -92,6 +104,13 @@ TEST_CASE("wrong kinds of values") {
        base("[nat]\nmax_sessions = 3.5"),
        {"8: [nat] max_sessions: must be a whole number from 1 to 16777216, not a number with a "
         "fraction"}},
+      {"a mapping",
+       base("[nat]\nmapping = \"symmetric\""),
+       {"8: [nat] mapping: must be one of \"endpoint-independent\","
+        " \"address-and-port-dependent\", not \"symmetric\""}},
+      {"fail-open",
+       base("[queue]\nfail_open = 1"),
+       {"8: [queue] fail_open: must be true or false, not a whole number"}},
       {"a choice",
        base("[nat]\nfiltering = \"none\""),
        {"8: [nat] filtering: must be one of \"endpoint-independent\", \"address-dependent\","
@@ -105,7 +124,7 @@ TEST_CASE("wrong kinds of values") {
       {"a table",
        base("nat = 1"),
        {"7: unknown key \"nat\" in [[namespace]] (allowed: name, fwmark, interfaces,"
-        " subnets, session_limit, external, routes)"}},
+        " subnets, session_limit, external, routes, untranslated)"}},
       {"a section",
        "nat = 1\n" + base(""),
        {"1: nat must be a table, written [nat], not a whole number"}},
@@ -140,9 +159,36 @@ TEST_CASE("the external side") {
         "7: [external] addresses: 255.255.255.255 lies in multicast or reserved (224.0.0.0 and "
         "above); it must be a"
         " host's own address"}},
+      {"no host's addresses of IPv6",
+       wan("[\n\"::\",\n\"::1\",\n\"::ffff:203.0.113.1\",\n\"fe80::1\",\n\"ff02::1\"]"),
+       {"4: [external] addresses: :: lies in ::/96, which no host can have; it must be a host's "
+        "own "
+        "address",
+        "5: [external] addresses: ::1 lies in ::/96, which no host can have; it must be a host's "
+        "own address",
+        "6: [external] addresses: ::ffff:203.0.113.1 lies in ::ffff:0:0/96, which stands for IPv4 "
+        "addresses; it must be a host's own address",
+        "7: [external] addresses: fe80::1 lies in the link-local network fe80::/10; it must be a "
+        "host's own address",
+        "8: [external] addresses: ff02::1 lies in multicast (ff00::/8); it must be a host's own "
+        "address"}},
+      {"a zone",
+       wan("[\"2001:db8::1%eth0\"]"),
+       {"3: [external] addresses: \"2001:db8::1%eth0\" is no address, as in \"203.0.113.1\" or "
+        "\"2001:db8::1\""}},
       {"twice",
        wan("[\"203.0.113.1\",\n\"203.0.113.1\"]"),
        {"4: [external] addresses: 203.0.113.1 is there twice"}},
+      {"twice in other words",
+       wan("[\"2001:db8::1\",\n\"2001:0DB8:0::1\"]"),
+       {"4: [external] addresses: 2001:db8::1 is there twice"}},
+      {"as many as fit", wan(list_of("\"198.51.100.{}\",\n\"2001:db8::{}\",\n", 64)), {}},
+      {"too many of IPv4",
+       wan(list_of("\"198.51.100.{}\",\n", 66)),
+       {"67: [external] addresses: at most 64 of IPv4 fit"}},
+      {"too many of IPv6",
+       wan(list_of("\"2001:db8::{}\",\n", 66)),
+       {"67: [external] addresses: at most 64 of IPv6 fit"}},
       {"interface",
        external("interface = \"a name that is too long\"\naddresses = [\"203.0.113.1\"]"),
        {"2: [external] interface: \"a name that is too long\" is no interface name (allowed: 1 to "
@@ -223,32 +269,11 @@ TEST_CASE("limits, times, queues and paths") {
   });
 }
 
-TEST_CASE("what is not yet supported is refused") {
-  check({
-      {"mapping",
-       base("[nat]\nmapping = \"address-and-port-dependent\""),
-       {"8: [nat] mapping: \"address-and-port-dependent\" is not yet supported (allowed: "
-        "\"endpoint-independent\")"}},
-      {"fail-open",
-       base("[queue]\nfail_open = true"),
-       {"8: [queue] fail_open: true is not yet supported (allowed: false)"}},
-      {"drops",
-       base("[[drop]]\nprotocol = \"tcp\"\n[[drop]]\nport = 25"),
-       {"7: [[drop]] is not yet supported", "9: [[drop]] is not yet supported"}},
-      {"redirects",
-       base("[[redirect]]\nprotocol = \"tcp\""),
-       {"7: [[redirect]] is not yet supported"}},
-      {"forwards",
-       base("[[forward]]\nprotocol = \"tcp\""),
-       {"7: [[forward]] is not yet supported"}},
-  });
-}
-
 TEST_CASE("all faults are told at once, by line") {
   check({{"three",
           base("[[drop]]\n[queue]\nworkers = 3\n[nat]\nhairpin = 1\nfwmark_mask = 2"),
           {"6: [[namespace]] fwmark: 1 has bits outside fwmark_mask = 0x2",
-           "7: [[drop]] is not yet supported",
+           "7: [[drop]] protocol is missing: one of \"tcp\", \"udp\", \"icmp\"",
            "9: [queue] workers: must be a power of two (1, 2, 4, 8, 16, 32 or 64), not 3",
            "11: [nat] hairpin: must be true or false, not a whole number"}}});
 }

@@ -1,0 +1,34 @@
+// Finding a namespace by its name.
+#pragma once
+
+#include <string_view>
+#include <unordered_map>
+
+#include "rules/draft.h"
+
+namespace swnat::rules {
+
+// For people: "namespace "blue"".
+std::string title(const NamespaceDraft& draft);
+
+bool is_range(const NamespaceDraft& draft);
+
+// Whether the range's namespaces include one of this name: "vpn-1000" for a range called "vpn".
+bool names_member(const NamespaceDraft& range, std::string_view name);
+
+// Refers to the draft, which must outlive it.
+class NamespaceNames {
+ public:
+  explicit NamespaceNames(const Draft& draft);
+
+  // The namespace, or the range, that has this name or a member of this name; null if none does.
+  const NamespaceDraft* find(std::string_view name) const;
+
+  // What a choice means; nullopt if there is no such namespace, or its fwmark is not known.
+  std::optional<NamespaceRange> range(const NamespaceChoice& choice) const;
+
+ private:
+  std::unordered_map<std::string_view, const NamespaceDraft*> by_name_;
+};
+
+}  // namespace swnat::rules

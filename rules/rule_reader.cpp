@@ -1,0 +1,59 @@
+#include "rules/rule_reader.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "engine/headers.h"
+#include "rules/value_reader.h"
+
+namespace swnat::rules {
+namespace {
+
+std::optional<std::uint8_t> read_protocol(const TableReader& table,
+                                          std::initializer_list<std::string_view> allowed) {
+  constexpr std::uint8_t numbers[] = {protocol::tcp, protocol::udp, protocol::icmp};
+  if (!table.has("protocol")) {
+    table.missing("protocol", fmt::format("one of \"{}\"", fmt::join(allowed, "\", \"")));
+  }
+  const auto choice = table.choice("protocol", allowed);
+  if (!choice) return std::nullopt;
+  return numbers[choice->value];
+}
+
+}  // namespace
+
+DropDraft read_drop(const TableReader& table) {
+  table.allow_only({"protocol", "port", "namespace"});
+  DropDraft draft;
+  draft.protocol = read_protocol(table, {"tcp", "udp", "icmp"});
+  const auto ports = read_port_or_ports(table, "port");
+  if (ports) draft.ports = ports->value;
+  if (ports && draft.protocol == protocol::icmp) {
+    table.fault("port", ports->line, "\"icmp\" has no ports; leave the key out");
+  }
+  draft.namespace_name = table.text("namespace");
+  return draft;
+}
+
+RedirectDraft read_redirect(const TableReader& table) {
+  table.allow_only({"protocol", "from", "to", "namespace"});
+  RedirectDraft draft;
+  draft.protocol = read_protocol(table, {"tcp", "udp"});
+  draft.from = read_endpoint(table, "from", "the destination that tenants use");
+  draft.to = read_endpoint(table, "to", "the destination that packets get instead");
+  draft.namespace_name = table.text("namespace");
+  return draft;
+}
+
+ForwardDraft read_forward(const TableReader& table) {
+  table.allow_only({"protocol", "external", "namespace", "to"});
+  ForwardDraft draft;
+  draft.protocol = read_protocol(table, {"tcp", "udp"});
+  draft.external = read_endpoint(table, "external", "where packets come in");
+  draft.to = read_endpoint(table, "to", "the endpoint within the namespace");
+  if (!table.has("namespace")) table.missing("namespace", "the name of the tenant that has \"to\"");
+  draft.namespace_name = table.text("namespace");
+  return draft;
+}
+
+}  // namespace swnat::rules

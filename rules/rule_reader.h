@@ -1,0 +1,13 @@
+// Reading a [[drop]], a [[redirect]] and a [[forward]].
+#pragma once
+
+#include "rules/draft.h"
+#include "rules/toml_reader.h"
+
+namespace swnat::rules {
+
+DropDraft read_drop(const TableReader& table);
+RedirectDraft read_redirect(const TableReader& table);
+ForwardDraft read_forward(const TableReader& table);
+
+}  // namespace swnat::rules
