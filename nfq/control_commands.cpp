@@ -13,10 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "engine/family.h"
 #include "nfq/clock.h"
 #include "nfq/daemon.h"
 #include "nfq/metrics.h"
+#include "nfq/protocol_name.h"
+#include "rules/address_text.h"
 
 namespace swnat::nfq {
 namespace {
@@ -40,23 +41,8 @@ double seconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
 
-std::string text_of(const IpEndpoint& endpoint) {
-  const std::uint32_t address = std::get<Ipv4Address>(endpoint.address).host();
-  return fmt::format("{}.{}.{}.{}:{}", address >> 24, address >> 16 & 0xff, address >> 8 & 0xff,
-                     address & 0xff, endpoint.port);
-}
-
-std::string protocol_name(std::uint8_t number) {
-  switch (number) {
-    case protocol::icmp:
-      return "icmp";
-    case protocol::tcp:
-      return "tcp";
-    case protocol::udp:
-      return "udp";
-    default:
-      return std::to_string(number);
-  }
+std::string text_of(const IpEndpoint& endpoint, std::uint8_t protocol) {
+  return has_ports(protocol) ? rules::to_text(endpoint) : rules::to_text(endpoint.address);
 }
 
 Json queue_json(const QueueReport& queue) {
@@ -144,9 +130,9 @@ class SessionList {
     return {{"namespace", name(view.namespace_id)},
             {"fwmark", view.namespace_id},
             {"protocol", protocol_name(view.protocol)},
-            {"internal", text_of(view.internal)},
-            {"external", text_of(view.external)},
-            {"remote", text_of(view.remote)},
+            {"internal", text_of(view.internal, view.protocol)},
+            {"external", text_of(view.external, view.protocol)},
+            {"remote", text_of(view.remote, view.protocol)},
             {"state", view.state},
             {"idle", seconds(view.idle)},
             {"expires_in", seconds(view.expires_in)}};

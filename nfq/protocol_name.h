@@ -1,0 +1,15 @@
+// What people call the protocol in an IP header.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace swnat::nfq {
+
+// "tcp", "icmpv6", "gre"; the number as text where it has no name that many know.
+std::string protocol_name(std::uint8_t number);
+
+// Whether its packets name ends within an address: ports, or the ids of echo requests.
+bool has_ports(std::uint8_t number);
+
+}  // namespace swnat::nfq
