@@ -151,12 +151,12 @@ void Daemon::watch_workers() {
 void Daemon::bind_queues() {
   const std::vector<int> cpus = allowed_cpus();
   for (std::uint32_t i = 0; i < config_->workers; ++i) {
-    WorkerOptions options{
-        .queue = {static_cast<std::uint16_t>(config_->first_queue + i), config_->max_packets},
-        .shard = i,
-        .fwmark_mask = config_->fwmark_mask,
-        .cpu = cpus.empty() ? -1 : cpus[i % cpus.size()],
-        .wakeup = worker_failure_.get()};
+    WorkerOptions options{.queue = {static_cast<std::uint16_t>(config_->first_queue + i),
+                                    config_->max_packets, config_->fail_open},
+                          .shard = i,
+                          .fwmark_mask = config_->fwmark_mask,
+                          .cpu = cpus.empty() ? -1 : cpus[i % cpus.size()],
+                          .wakeup = worker_failure_.get()};
     workers_.push_back(std::make_unique<Worker>(*engine_, options));
   }
 }

@@ -87,9 +87,9 @@ void QueueSocket::configure() {
   nfq_nlmsg_cfg_put_cmd(message, AF_UNSPEC, NFQNL_CFG_CMD_BIND);
   nfq_nlmsg_cfg_put_params(message, NFQNL_COPY_PACKET, 0xffff);
   nfq_nlmsg_cfg_put_qmaxlen(message, settings_.max_packets);
-  // Segments stay joined; fail-open, which lets untranslated packets out, and what costs the kernel
-  // work that nobody reads are switched off.
-  mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_GSO));
+  // Segments stay joined; what costs the kernel work that nobody reads is switched off.
+  const std::uint32_t flags = NFQA_CFG_F_GSO | (settings_.fail_open ? NFQA_CFG_F_FAIL_OPEN : 0);
+  mnl_attr_put_u32(message, NFQA_CFG_FLAGS, htonl(flags));
   mnl_attr_put_u32(message, NFQA_CFG_MASK,
                    htonl(NFQA_CFG_F_GSO | NFQA_CFG_F_FAIL_OPEN | NFQA_CFG_F_CONNTRACK |
                          NFQA_CFG_F_UID_GID | NFQA_CFG_F_SECCTX));

@@ -12,7 +12,8 @@ namespace swnat::nfq {
 
 struct QueueSettings {
   std::uint16_t number = 0;
-  std::uint32_t max_packets = 0;  // that wait for a verdict; the kernel drops more
+  std::uint32_t max_packets = 0;  // that wait for a verdict
+  bool fail_open = false;         // the kernel accepts more, untranslated; else it drops them
 };
 
 class QueueSocket final : public VerdictSink {

@@ -19,11 +19,13 @@ constexpr FixedKey fixed_keys[] = {
     {"external.interface", SWNAT_SAME(external_interface)},
     {"external.addresses", SWNAT_SAME(external_addresses)},
     {"external.ports", SWNAT_SAME(ports)},
+    {"nat.mapping", SWNAT_SAME(mapping)},
     {"nat.fwmark_mask", SWNAT_SAME(fwmark_mask)},
     {"nat.max_sessions", SWNAT_SAME(max_sessions)},
     {"queue.first", SWNAT_SAME(first_queue)},
     {"queue.workers", SWNAT_SAME(workers)},
     {"queue.max_packets", SWNAT_SAME(max_packets)},
+    {"queue.fail_open", SWNAT_SAME(fail_open)},
     {"control.socket", SWNAT_SAME(control_socket)},
     {"control.state", SWNAT_SAME(state_file)},
 };

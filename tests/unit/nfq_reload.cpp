@@ -22,7 +22,7 @@ struct Change {
 
 }  // namespace
 
-TEST_CASE("a reload may change timeouts, limits, filtering and namespaces") {
+TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules") {
   rules::Config loaded = running();
   loaded.timeouts.udp = std::chrono::seconds(1);
   loaded.session_limit = 3;
@@ -30,6 +30,9 @@ TEST_CASE("a reload may change timeouts, limits, filtering and namespaces") {
   loaded.filtering = Filtering::endpoint_independent;
   loaded.at_limit = AtLimit::refuse;
   loaded.namespaces.emplace_back().name = "blue";
+  loaded.drops.emplace_back();
+  loaded.redirects.emplace_back();
+  loaded.forwards.emplace_back();
   CHECK(fixed_keys_changed(running(), loaded).empty());
 }
 
@@ -38,11 +41,14 @@ TEST_CASE("a reload names each key that cannot change") {
       {"external.interface", [](rules::Config& config) { config.external_interface = "wan1"; }},
       {"external.addresses", [](rules::Config& config) { config.external_addresses.clear(); }},
       {"external.ports", [](rules::Config& config) { config.ports.first = 40000; }},
+      {"nat.mapping",
+       [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
       {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
       {"nat.max_sessions", [](rules::Config& config) { ++config.max_sessions; }},
       {"queue.first", [](rules::Config& config) { ++config.first_queue; }},
       {"queue.workers", [](rules::Config& config) { ++config.workers; }},
       {"queue.max_packets", [](rules::Config& config) { ++config.max_packets; }},
+      {"queue.fail_open", [](rules::Config& config) { config.fail_open = true; }},
       {"control.socket", [](rules::Config& config) { config.control_socket += "2"; }},
       {"control.state", [](rules::Config& config) { config.state_file += "2"; }},
   };
