@@ -51,8 +51,8 @@ lab_write_config
 refused "check of a fwmark used twice" "^$config:[0-9]+: .*fwmark" "$nfq" check --config "$config"
 LAB_SETTINGS[green.fwmark]=2
 lab_write_config
-printf '\n[[forward]]\nprotocol = "tcp"\n' >>"$config"
-refused "check of what is not supported yet" "^$config:[0-9]+: .*not yet supported" "$nfq" check --config "$config"
+printf '\n[[forward]]\nprotocol = "tcp"\nexternal = "192.0.2.1:80"\nnamespace = "blue"\nto = "10.0.0.2:80"\n' >>"$config"
+refused "check of a forward of a foreign address" "^$config:[0-9]+: .*192\.0\.2\.1" "$nfq" check --config "$config"
 lab_write_config
 
 # --- what the machine lacks
