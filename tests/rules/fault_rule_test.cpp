@@ -102,6 +102,13 @@ TEST_CASE("drops") {
        drop("protocol = \"tcp\"\nnamespace = \"vpn-10\""),
        {"14: [[drop]] namespace: \"vpn-10\" is no [[namespace]] (allowed: the name of one, or of "
         "one in a range, like \"vpn-1000\")"}},
+      {"none of the range in other words",
+       drop("protocol = \"tcp\"\nnamespace = \"vpn-05\"\n"
+            "[[drop]]\nprotocol = \"tcp\"\nnamespace = \"vpn-4\""),
+       {"14: [[drop]] namespace: \"vpn-05\" is no [[namespace]] (allowed: the name of one, or of "
+        "one in a range, like \"vpn-1000\")",
+        "17: [[drop]] namespace: \"vpn-4\" is no [[namespace]] (allowed: the name of one, or of "
+        "one in a range, like \"vpn-1000\")"}},
       {"no member of a single one",
        drop("protocol = \"tcp\"\nnamespace = \"blue-1\""),
        {"14: [[drop]] namespace: \"blue-1\" is no [[namespace]] (allowed: the name of one, or of "
@@ -168,7 +175,9 @@ TEST_CASE("redirects") {
        redirect("10.9.9.9:53", "10.7.0.0:53",
                 "namespace = \"blue\"\n"
                 "[[redirect]]\nprotocol = \"udp\"\nfrom = \"10.9.9.9:53\"\nto = \"10.7.0.1:53\"\n"
-                "namespace = \"vpn\"\n"
+                "namespace = \"vpn-6\"\n"
+                "[[redirect]]\nprotocol = \"udp\"\nfrom = \"10.9.9.9:53\"\nto = \"10.7.0.1:53\"\n"
+                "namespace = \"vpn-5\"\n"
                 "[[redirect]]\nprotocol = \"udp\"\nfrom = \"10.9.9.9:54\"\nto = \"10.7.0.1:53\"\n"
                 "[[redirect]]\nprotocol = \"tcp\"\nfrom = \"10.9.9.9:53\"\nto = \"10.7.0.1:53\""),
        {}},
