@@ -49,7 +49,8 @@ struct Ring {
   }
 };
 
-// A list with two ends. References are kept one higher, so that zeroed memory is an empty list.
+// A list with two ends, through a Link in the elements of any array. References are kept one
+// higher, so that zeroed memory is an empty list.
 struct ListEnds {
   std::uint32_t first_plus_1 = 0;
   std::uint32_t last_plus_1 = 0;
@@ -59,10 +60,14 @@ struct ListEnds {
 };
 static_assert(SessionRef{0} - 1 == no_session);
 
-template <Link SessionLinks::*link>
-struct List {
+template <auto link>
+struct List;
+
+template <class Element, Link Element::*link>
+struct List<link> {
   // Behind `before`; no_session: at the front.
-  static void insert_after(LinkTable& links, ListEnds& ends, SessionRef ref, SessionRef before) {
+  static void insert_after(ReservedArray<Element>& links, ListEnds& ends, SessionRef ref,
+                           SessionRef before) {
     const SessionRef next = before == no_session ? ends.first() : (links[before].*link).next;
     links[ref].*link = {next, before};
     if (before == no_session) {
@@ -77,11 +82,11 @@ struct List {
     }
   }
 
-  static void append(LinkTable& links, ListEnds& ends, SessionRef ref) {
+  static void append(ReservedArray<Element>& links, ListEnds& ends, SessionRef ref) {
     insert_after(links, ends, ref, ends.last());
   }
 
-  static void remove(LinkTable& links, ListEnds& ends, SessionRef ref) {
+  static void remove(ReservedArray<Element>& links, ListEnds& ends, SessionRef ref) {
     const Link own = links[ref].*link;
     if (own.previous == no_session) {
       ends.first_plus_1 = own.next + 1;
