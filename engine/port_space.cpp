@@ -1,0 +1,173 @@
+#include "engine/port_space.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "engine/session_memory.h"
+
+namespace swnat {
+namespace {
+
+constexpr std::uint32_t port_count = 65'536;
+constexpr std::uint32_t first_of_second_class = 1024;
+
+static_assert(max_shards < 255, "an owner, one higher, is a byte");
+static_assert(first_of_second_class % (2 * max_shards) == 0, "classes part between positions");
+
+// Whole cache lines, so that no two sets share one.
+template <class Element>
+constexpr std::size_t in_lines(std::size_t count) {
+  constexpr std::size_t per_line = 64 / sizeof(Element);
+  return (count + per_line - 1) / per_line * per_line;
+}
+
+}  // namespace
+
+PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes)
+    : range_(range),
+      shards_(shards),
+      position_shift_(1 + static_cast<std::uint32_t>(std::countr_zero(shards))),
+      second_class_(has_classes ? first_of_second_class : port_count),
+      classes_{class_between(range.first, std::min(range.last + 1u, second_class_)),
+               class_between(std::max<std::uint32_t>(range.first, second_class_), range.last + 1u)},
+      words_(2 * shards *
+             (in_lines<std::uint64_t>(PortSet::words_for(classes_[0].size)) +
+              in_lines<std::uint64_t>(PortSet::words_for(classes_[1].size)))),
+      resting_(2 * shards *
+               (in_lines<RestingPort>(classes_[0].size) + in_lines<RestingPort>(classes_[1].size))),
+      owners_(port_count) {
+  assert(std::has_single_bit(shards) && shards <= max_shards);
+  assert(range.first >= 1 && range.first <= range.last);
+  make_parts();
+  for (std::uint32_t port = range.first; port <= range.last; ++port) {
+    const auto own = static_cast<std::uint16_t>(port);
+    set_of(own).release(place_of(own));
+  }
+}
+
+// Of the ports from `first` up to, but not including, `end`.
+PortSpace::Class PortSpace::class_between(std::uint32_t first, std::uint32_t end) const {
+  if (first >= end) return {};
+  const std::uint32_t position = first >> position_shift_;
+  return {position, ((end - 1) >> position_shift_) - position + 1};
+}
+
+void PortSpace::make_parts() {
+  std::size_t words = 0;
+  std::size_t ports = 0;
+  const auto make = [&](const Class& own) {
+    const std::uint32_t word_count = PortSet::words_for(own.size);
+    const std::span set_words{words_.data() + words, word_count};
+    const std::span set_ports{resting_.data() + ports, own.size};
+    words += in_lines<std::uint64_t>(word_count);
+    ports += in_lines<RestingPort>(own.size);
+    return PortSet(own.size, set_words, set_ports);
+  };
+  for (std::uint32_t shard = 0; shard < shards_; ++shard) {
+    parts_.push_back(std::unique_ptr<Part>(new Part{
+        {}, {{make(classes_[0]), make(classes_[0])}, {make(classes_[1]), make(classes_[1])}}}));
+  }
+  assert(words == words_.size() && ports == resting_.size());
+}
+
+std::uint32_t PortSpace::shard_of(std::uint16_t port) const {
+  // Whoever reads an older owner finds no session of the port there, as one moment earlier.
+  const std::uint32_t owner_plus_1 = owners_[port].load(std::memory_order_relaxed);
+  return owner_plus_1 == 0 ? home_of(port) : owner_plus_1 - 1;
+}
+
+void PortSpace::set_owner(std::uint16_t port, std::uint32_t shard) {
+  if (shard == shard_of(port)) return;
+  const std::uint32_t owner_plus_1 = shard == home_of(port) ? 0 : shard + 1;
+  owners_[port].store(static_cast<std::uint8_t>(owner_plus_1), std::memory_order_relaxed);
+}
+
+std::optional<std::uint16_t> PortSpace::take(std::uint32_t shard, std::uint16_t like,
+                                             std::uint64_t random, Tick now) {
+  if (in_range(like) && take_like(shard, like, now)) return like;
+  std::uint32_t number = class_of(like);
+  if (classes_[number].size == 0) number ^= 1;
+  Choice choice{number, like & 1u, static_cast<std::uint32_t>(random >> 32), now};
+  for (int parities = 0; parities < 2; ++parities, choice.parity ^= 1) {
+    if (const auto port = take_from(shard, shard, choice)) return port;
+  }
+  const std::uint32_t others = shards_ - 1;
+  const auto start = static_cast<std::uint32_t>((random & 0xffff'ffff) * others >> 32);
+  for (int parities = 0; parities < 2; ++parities, choice.parity ^= 1) {
+    for (std::uint32_t i = 0; i < others; ++i) {
+      const std::uint32_t lender = (shard + 1 + (start + i) % others) % shards_;
+      if (const auto port = take_from(lender, shard, choice)) return port;
+    }
+  }
+  return {};
+}
+
+bool PortSpace::take_like(std::uint32_t shard, std::uint16_t like, Tick now) {
+  const std::lock_guard lock(parts_[home_of(like)]->mutex);
+  if (!set_of(like).take_free(place_of(like), now)) return false;
+  set_owner(like, shard);
+  return true;
+}
+
+// Of the lender's ports; `shard` may be the lender itself.
+std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uint32_t shard,
+                                                  const Choice& choice) {
+  Part& part = *parts_[lender];
+  PortSet& set = part.sets[choice.number][choice.parity];
+  if (!set.may_serve(choice.now)) return {};
+  const std::lock_guard lock(part.mutex);
+  const std::optional<std::uint32_t> place = set.take(choice.random, choice.now);
+  if (!place) return {};
+  const std::uint32_t position = classes_[choice.number].first + *place;
+  const auto port =
+      static_cast<std::uint16_t>(position << position_shift_ | lender << 1 | choice.parity);
+  set_owner(port, shard);
+  return port;
+}
+
+bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {
+  if (port == 0) return false;
+  if (!in_range(port)) {
+    std::uint8_t nobody = 0;
+    return owners_[port].compare_exchange_strong(nobody, static_cast<std::uint8_t>(shard + 1),
+                                                 std::memory_order_relaxed);
+  }
+  const std::lock_guard lock(parts_[home_of(port)]->mutex);
+  if (!set_of(port).take_exactly(place_of(port))) return false;
+  set_owner(port, shard);
+  return true;
+}
+
+void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port, Tick now,
+                        Rest rest) {
+  assert(shard_of(port) == shard);
+  if (!in_range(port)) {
+    assert(owners_[port].load(std::memory_order_relaxed) != 0);
+    owners_[port].store(0, std::memory_order_relaxed);
+    return;
+  }
+  const std::lock_guard lock(parts_[home_of(port)]->mutex);
+  set_owner(port, home_of(port));
+  if (rest == Rest::full) {
+    set_of(port).rest(place_of(port), now);
+  } else {
+    set_of(port).release(place_of(port));
+  }
+}
+
+std::uint32_t PortSpace::free_count(std::uint32_t shard) const {
+  std::uint32_t count = 0;
+  for (const auto& own : parts_[shard]->sets) {
+    for (const PortSet& set : own) count += set.free_count();
+  }
+  return count;
+}
+
+std::uint32_t PortSpace::free_count() const {
+  std::uint32_t count = 0;
+  for (std::uint32_t shard = 0; shard < shards_; ++shard) count += free_count(shard);
+  return count;
+}
+
+}  // namespace swnat

@@ -1,0 +1,123 @@
+// The external ports of one external address and one protocol, for all shards together.
+//
+// Theory of operation
+//
+// A port's bits from bit 1 up name its shard (see shard_of_port), and a shard hands out its own, so
+// that both legs of a session meet there. A shard whose own are used up borrows another's, and a
+// port may be reserved for any shard; the owner table knows those, and only those are written
+// there. A port that is released is again one of the shard that its bits name.
+//
+// A shard's ports are four sets (port_set.h), by class and parity, under a lock of their own, with
+// memory of their own. Only a borrower, or who gives back what it borrowed, meets another shard's:
+// otherwise no lock is waited for and no cache line goes from one CPU to another. No thread holds
+// two of these locks, and nothing else is locked under one, so shards call with their own locks
+// held.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/memory.h"
+#include "engine/policy.h"
+#include "engine/port_set.h"
+#include "engine/session.h"
+
+namespace swnat {
+
+// `shards` is a power of two. Bit 0 is left out: Linux clients prefer even ports, and RTP and RTCP
+// use pairs.
+constexpr std::uint32_t shard_of_port(std::uint16_t port, std::uint32_t shards) {
+  return std::uint32_t{port} >> 1 & (shards - 1);
+}
+
+// All functions: any thread.
+class PortSpace {
+ public:
+  // Whether a released port rests for `port_rest` (RFC 6888 REQ-8). It need not where both ends are
+  // known to be done with it.
+  enum class Rest : std::uint8_t { none, full };
+
+  // `shards` is a power of two, max_shards at most. ICMP identifiers have no classes.
+  PortSpace(PortRange range, std::uint32_t shards, bool has_classes);
+
+  // The shard that the sessions of an external port are in, whether it is in the range or not.
+  // Takes no lock.
+  std::uint32_t shard_of(std::uint16_t port) const;
+
+  // A free port for `shard`, or nothing. Best of all `like` itself; else one of its parity
+  // (RFC 4787 REQ-4), then any, then another shard's in the same order, found from a place that
+  // `random` says. It is of the class of `like`, 0-1023 or 1024-65535 (REQ-3), unless the range has
+  // no ports of that class at all.
+  std::optional<std::uint16_t> take(std::uint32_t shard, std::uint16_t like, std::uint64_t random,
+                                    Tick now);
+
+  // This very port for `shard`, of the range or not, be it free or resting. False if it is taken,
+  // and for port 0.
+  bool take_exactly(std::uint32_t shard, std::uint16_t port);
+
+  // `shard` took it. A port outside the range is not handed out, so it does not rest either.
+  void release(std::uint32_t shard, std::uint16_t port, Tick now, Rest rest);
+
+  // Of the ports that may be handed out, resting ones not counted. One that has rested is counted
+  // only after its shard looked for a port.
+  std::uint32_t free_count() const;
+  std::uint32_t free_count(std::uint32_t shard) const;
+
+ private:
+  // Which positions (see position_of) a class has in each shard and parity.
+  struct Class {
+    std::uint32_t first = 0;
+    std::uint32_t size = 0;
+  };
+  struct alignas(64) Part {
+    std::mutex mutex;    // guards the sets, and the owner of each of their ports
+    PortSet sets[2][2];  // by class, then parity
+  };
+
+  Class class_between(std::uint32_t first, std::uint32_t end) const;
+  void make_parts();
+
+  bool in_range(std::uint16_t port) const { return port >= range_.first && port <= range_.last; }
+  std::uint32_t home_of(std::uint16_t port) const { return shard_of_port(port, shards_); }
+  std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
+  std::uint32_t position_of(std::uint16_t port) const {
+    return std::uint32_t{port} >> position_shift_;
+  }
+  std::uint32_t place_of(std::uint16_t port) const {
+    return position_of(port) - classes_[class_of(port)].first;
+  }
+  PortSet& set_of(std::uint16_t port) {
+    return parts_[home_of(port)]->sets[class_of(port)][port & 1];
+  }
+
+  // What a port is looked for.
+  struct Choice {
+    std::uint32_t number;  // of the class
+    std::uint32_t parity;
+    std::uint32_t random;
+    Tick now;
+  };
+
+  bool take_like(std::uint32_t shard, std::uint16_t like, Tick now);
+  std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
+                                         const Choice& choice);
+  void set_owner(std::uint16_t port, std::uint32_t shard);
+
+  PortRange range_;
+  std::uint32_t shards_;
+  std::uint32_t position_shift_;
+  std::uint32_t second_class_;  // the first port of it
+  Class classes_[2];
+  ReservedArray<std::uint64_t> words_;
+  ReservedArray<RestingPort> resting_;
+  std::vector<std::unique_ptr<Part>> parts_;  // by shard
+  // By port: 0 where its bits say the shard, else the shard plus 1. A port outside the range is
+  // taken while it is not 0.
+  ReservedArray<std::atomic<std::uint8_t>> owners_;
+};
+
+}  // namespace swnat
