@@ -56,9 +56,7 @@ struct Endpoint {
   Address address;
   std::uint16_t port = 0;
 
-  operator Endpoint<IpAddress>() const
-    requires(!std::is_same_v<Address, IpAddress>)
-  {
+  operator Endpoint<IpAddress>() const requires(!std::is_same_v<Address, IpAddress>) {
     return {address, port};
   }
   friend constexpr bool operator==(const Endpoint&, const Endpoint&) = default;

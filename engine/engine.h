@@ -28,7 +28,7 @@ using Time = std::chrono::milliseconds;
 
 struct EngineOptions {
   std::uint32_t shards = 1;              // a power of two, 1 to 64
-  std::uint32_t max_sessions = 262'144;  // 1 to 2^28; shared out evenly over the shards
+  std::uint32_t max_sessions = 262'144;  // 1 to 2^28, of both families; a shard has its part
   // Random, and secret from tenants and remotes: keys the hash tables and the choice of ports (RFC
   // 6056).
   std::array<std::uint64_t, 4> secret{};
@@ -65,8 +65,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Throws std::invalid_argument for options out of their ranges.
-  static std::size_t session_memory_size(const EngineOptions& options);
+  // Throws std::invalid_argument for options out of their ranges. Of the policy, the families that
+  // it has external addresses of count.
+  static std::size_t session_memory_size(const EngineOptions& options, const Policy& policy);
 
   // Translates packets in place, in order within each session. Established sessions are found for
   // the whole batch at once, so that their memory is fetched side by side; any number of packets
@@ -87,9 +88,10 @@ class Engine {
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
 
   // Replaces the policy. Sessions live on, except those of namespaces that are gone or now over
-  // their limit. Throws std::invalid_argument if the external addresses or ports differ, or a
-  // namespace is new beyond the number that fits, and then changes nothing.
-  void set_policy(std::shared_ptr<const Policy> policy);
+  // their limit, and those that its rules would not have let come about as they are. Throws
+  // std::invalid_argument if external addresses, ports or mapping differ, the policy is not valid,
+  // or a namespace is new beyond the number that fits, and then changes nothing.
+  void set_policy(std::shared_ptr<const Policy> policy, Time now);
 
   // Consistent within a shard, not over them.
   Counters counters() const;
@@ -99,7 +101,7 @@ class Engine {
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
   struct Cursor {
-    std::uint32_t shard = 0;
+    std::uint32_t shard = 0;  // counted through both families
     std::uint32_t position = 0;
   };
   std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Time now) const;

@@ -11,7 +11,7 @@ namespace swnat {
 
 enum class KeyKind : std::uint8_t {
   inside_flow,   // namespace, internal and remote endpoint
-  outside_flow,  // external and remote endpoint
+  outside_flow,  // external and remote endpoint, and the namespace that the remote is in
   internal,      // the mapping: namespace and internal endpoint
   external,      // the mapping: external endpoint
   permission,    // external endpoint and remote address: who may send to the mapping
@@ -27,8 +27,9 @@ struct FlowKey {
   static FlowKey inside_flow(NamespaceId id, std::uint8_t protocol, const Leg<Family>& leg) {
     return {leg, id, KeyKind::inside_flow, protocol};
   }
-  static FlowKey outside_flow(std::uint8_t protocol, const Leg<Family>& leg) {
-    return {leg, 0, KeyKind::outside_flow, protocol};
+  // `realm`: the namespace that the remote endpoint is in, 0 for the outside.
+  static FlowKey outside_flow(NamespaceId realm, std::uint8_t protocol, const Leg<Family>& leg) {
+    return {leg, realm, KeyKind::outside_flow, protocol};
   }
   static FlowKey internal(NamespaceId id, std::uint8_t protocol, const Leg<Family>& leg) {
     return {{leg.local, {}, leg.local_port, 0}, id, KeyKind::internal, protocol};
@@ -45,7 +46,7 @@ struct FlowKey {
       case KeyKind::inside_flow:
         return inside_flow(session.namespace_id, session.protocol, session.inside);
       case KeyKind::outside_flow:
-        return outside_flow(session.protocol, session.outside);
+        return outside_flow(session.realm(), session.protocol, session.outside);
       case KeyKind::internal:
         return internal(session.namespace_id, session.protocol, session.inside);
       case KeyKind::external:
@@ -60,8 +61,7 @@ struct FlowKey {
     const std::uint64_t ports = std::uint64_t{leg.local_port} << 16 | leg.remote_port;
     const std::uint64_t rest = std::uint64_t{namespace_id} << 32 | ports;
     const std::uint64_t what = std::uint64_t{protocol} << 8 | static_cast<std::uint64_t>(kind);
-    const std::uint64_t addresses = fold_multiply(
-        Family::words(leg.local) << 32 ^ Family::words(leg.remote) ^ secret[0], rest ^ secret[1]);
+    const std::uint64_t addresses = Family::hash(leg.local, leg.remote, rest, secret);
     return fold_multiply(addresses ^ what ^ secret[2], secret[3] | 1);
   }
 
@@ -72,7 +72,7 @@ struct FlowKey {
       case KeyKind::inside_flow:
         return session.inside == leg && session.namespace_id == namespace_id;
       case KeyKind::outside_flow:
-        return session.outside == leg;
+        return session.outside == leg && session.realm() == namespace_id;
       default:
         return of(session, kind) == *this;
     }

@@ -1,4 +1,4 @@
-// Where things are in IPv4, TCP, UDP and ICMP headers. Sizes and offsets are in bytes.
+// Where things are in IP, TCP, UDP and ICMP headers. Sizes and offsets are in bytes.
 #pragma once
 
 #include <cstddef>
@@ -6,16 +6,44 @@
 
 namespace swnat {
 
+// IP protocol numbers; in IPv6 also of extension headers.
 namespace protocol {
+inline constexpr std::uint8_t hop_by_hop = 0;
 inline constexpr std::uint8_t icmp = 1;
+inline constexpr std::uint8_t ipip = 4;
 inline constexpr std::uint8_t tcp = 6;
 inline constexpr std::uint8_t udp = 17;
+inline constexpr std::uint8_t ipv6 = 41;
+inline constexpr std::uint8_t routing = 43;
+inline constexpr std::uint8_t fragment = 44;
+inline constexpr std::uint8_t gre = 47;
+inline constexpr std::uint8_t esp = 50;
+inline constexpr std::uint8_t icmpv6 = 58;
+inline constexpr std::uint8_t destination_options = 60;
+inline constexpr std::uint8_t l2tp = 115;
+inline constexpr std::uint8_t sctp = 132;
+
+// Those whose packets stay right when only their addresses change: neither a checksum nor a
+// signature covers these.
+constexpr bool is_portless(std::uint8_t number) {
+  return number == gre || number == esp || number == sctp || number == ipip || number == ipv6 ||
+         number == l2tp;
+}
 }  // namespace protocol
 
 // RFC 791
 inline constexpr std::size_t ipv4_header_min = 20;
+inline constexpr std::size_t ipv4_identification_offset = 4;
+inline constexpr std::uint16_t ipv4_dont_fragment = 0x4000;
 inline constexpr std::uint16_t ipv4_more_fragments = 0x2000;
-inline constexpr std::uint16_t ipv4_fragment_offset = 0x1fff;
+inline constexpr std::uint16_t ipv4_fragment_offset = 0x1fff;  // in units of 8 bytes
+
+// RFC 8200
+inline constexpr std::size_t ipv6_header_size = 40;
+inline constexpr std::size_t ipv6_fragment_header_size = 8;
+inline constexpr std::size_t ipv6_fragment_identification_offset = 4;
+inline constexpr std::uint16_t ipv6_more_fragments = 0x0001;
+inline constexpr std::uint16_t ipv6_fragment_offset = 0xfff8;  // in bytes
 
 // RFC 9293
 inline constexpr std::size_t tcp_header_min = 20;
@@ -32,7 +60,7 @@ inline constexpr std::uint8_t ack = 0x10;
 inline constexpr std::size_t udp_header_size = 8;
 inline constexpr std::size_t udp_checksum_offset = 6;
 
-// RFC 792
+// RFC 792 and RFC 4443, which have the same layout
 inline constexpr std::size_t icmp_header_size = 8;
 inline constexpr std::size_t icmp_checksum_offset = 2;
 inline constexpr std::size_t icmp_identifier_offset = 4;
@@ -43,5 +71,13 @@ inline constexpr std::uint8_t echo_request = 8;
 inline constexpr std::uint8_t time_exceeded = 11;
 inline constexpr std::uint8_t parameter_problem = 12;
 }  // namespace icmp_type
+namespace icmpv6_type {
+inline constexpr std::uint8_t unreachable = 1;
+inline constexpr std::uint8_t packet_too_big = 2;
+inline constexpr std::uint8_t time_exceeded = 3;
+inline constexpr std::uint8_t parameter_problem = 4;
+inline constexpr std::uint8_t echo_request = 128;
+inline constexpr std::uint8_t echo_reply = 129;
+}  // namespace icmpv6_type
 
 }  // namespace swnat

@@ -18,61 +18,81 @@ namespace {
 
 constexpr std::size_t quoted_transport_min = 8;  // RFC 792
 
-bool sums_to_zero(std::span<const std::uint8_t> bytes) {
-  return fold(sum_of(bytes)) == 0xffff;
+bool sums_to_zero(std::span<const std::uint8_t> bytes, std::uint64_t pseudo_header = 0) {
+  return fold(pseudo_header + sum_of(bytes)) == 0xffff;
+}
+
+template <class Family>
+std::uint64_t pseudo_header_sum(const typename Family::Address& source,
+                                const typename Family::Address& destination,
+                                std::uint16_t transport_size) {
+  if constexpr (!Family::icmp_covers_addresses) return 0;
+  return Family::sum(source) + Family::sum(destination) + __builtin_bswap16(Family::icmp_protocol) +
+         __builtin_bswap16(transport_size);
 }
 
 // What of a quoted packet the rewrite may change: its IP header and the transport header up to its
 // checksum.
-std::span<std::uint8_t> changeable(const Quoted& quoted, const Packet& error) {
+template <class Family>
+std::span<std::uint8_t> changeable(const Quoted<Family>& quoted, const Packet& error) {
   constexpr std::size_t transport_max = 20;
   const std::size_t transport = std::min<std::size_t>(quoted.packet.transport_size, transport_max);
   return error.bytes.subspan(quoted.offset, quoted.packet.transport + transport);
 }
 
-}  // namespace
-
-std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Ipv4>& parsed,
-                                   Quoted& quoted) {
-  const auto icmp = error.bytes.subspan(parsed.transport, parsed.transport_size);
-  if (icmp.size() < icmp_header_size + ipv4_header_min) return Reason::malformed_icmp_error;
-  if (error.checksum == ChecksumState::complete && !sums_to_zero(icmp)) {
-    return Reason::malformed_icmp_error;
-  }
-  const auto quotation = icmp.subspan(icmp_header_size);
-  const std::size_t header_size = std::size_t{quotation[0]} % 16 * 4;
-  const bool is_whole = quotation[0] >> 4 == 4 && header_size >= ipv4_header_min &&
-                        quotation.size() >= header_size + quoted_transport_min;
-  if (!is_whole || !sums_to_zero(quotation.first(header_size)) ||
-      (load_be16(&quotation[6]) & ipv4_fragment_offset) != 0) {
-    return Reason::malformed_icmp_error;
-  }
-  Parsed<Ipv4>& packet = quoted.packet;
-  quoted.offset = static_cast<std::uint16_t>(parsed.transport + icmp_header_size);
-  packet.source.wire = load_wire<std::uint32_t>(&quotation[Ipv4::source_offset]);
-  packet.destination.wire = load_wire<std::uint32_t>(&quotation[Ipv4::destination_offset]);
-  packet.transport = static_cast<std::uint16_t>(header_size);
-  packet.transport_size = static_cast<std::uint16_t>(quotation.size() - header_size);
-  packet.protocol = quotation[9];
-  const std::uint8_t* transport = &quotation[header_size];
-  packet.source_port = load_be16(transport);
-  packet.destination_port = load_be16(transport + 2);
-  if (packet.protocol == protocol::icmp) {
-    const std::uint8_t type = transport[0];
-    if (type != icmp_type::echo_request && type != icmp_type::echo_reply)
+template <class Family>
+std::optional<Reason> read_quoted_ports(const std::uint8_t* transport, Parsed<Family>& packet) {
+  packet.source_port = 0;
+  packet.destination_port = 0;
+  if (packet.protocol == Family::icmp_protocol) {
+    const std::uint16_t identifier = load_be16(transport + icmp_identifier_offset);
+    if (transport[0] == Family::echo_request) {
+      packet.source_port = identifier;
+    } else if (transport[0] == Family::echo_reply) {
+      packet.destination_port = identifier;
+    } else {
       return Reason::malformed_icmp_error;
-    const std::uint16_t identifier = load_be16(transport + 4);
-    packet.source_port = type == icmp_type::echo_request ? identifier : std::uint16_t{0};
-    packet.destination_port = type == icmp_type::echo_reply ? identifier : std::uint16_t{0};
-  } else if (packet.protocol != protocol::tcp && packet.protocol != protocol::udp) {
+    }
+  } else if (packet.protocol == protocol::tcp || packet.protocol == protocol::udp) {
+    packet.source_port = load_be16(transport);
+    packet.destination_port = load_be16(transport + 2);
+  } else if (!protocol::is_portless(packet.protocol)) {
     return Reason::unsupported_protocol;
   }
   return {};
 }
 
-ErrorRewrite inbound_error_rewrite(const Session<Ipv4>& session, const Parsed<Ipv4>& parsed) {
-  const Leg<Ipv4>& leg = session.inside;
-  return {parsed.source,
+}  // namespace
+
+template <class Family>
+std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& parsed,
+                                   Quoted<Family>& quoted) {
+  const auto icmp = error.bytes.subspan(parsed.transport, parsed.transport_size);
+  const std::uint64_t pseudo_header =
+      pseudo_header_sum<Family>(parsed.source, parsed.destination, parsed.transport_size);
+  if (error.checksum == ChecksumState::complete && !sums_to_zero(icmp, pseudo_header)) {
+    return Reason::malformed_icmp_error;
+  }
+  const auto quotation = icmp.subspan(icmp_header_size);
+  Parsed<Family>& packet = quoted.packet;
+  if (ip_version(quotation) != Family::version || parse_network(quotation, packet) ||
+      packet.transport_size < quoted_transport_min || packet.piece.is_later()) {
+    return Reason::malformed_icmp_error;
+  }
+  if (Family::has_header_checksum && !sums_to_zero(quotation.first(packet.transport))) {
+    return Reason::malformed_icmp_error;
+  }
+  quoted.offset = static_cast<std::uint16_t>(parsed.transport + icmp_header_size);
+  return read_quoted_ports(&quotation[packet.transport], packet);
+}
+
+// A router on the way is seen as itself. The remote endpoint is seen as the internal host knows it,
+// which a redirect may have changed.
+template <class Family>
+ErrorRewrite<Family> inbound_error_rewrite(const Session<Family>& session,
+                                           const Parsed<Family>& parsed) {
+  const Leg<Family>& leg = session.inside;
+  return {parsed.source == session.outside.remote ? leg.remote : parsed.source,
           leg.local,
           {leg.local, leg.remote, leg.local_port, leg.remote_port,
            static_cast<ChecksumDelta>(~session.address_delta),
@@ -81,33 +101,55 @@ ErrorRewrite inbound_error_rewrite(const Session<Ipv4>& session, const Parsed<Ip
 
 // The error's sender may be any router inside: outside it is seen as the session's external
 // address.
-ErrorRewrite outbound_error_rewrite(const Session<Ipv4>& session) {
-  const Leg<Ipv4>& leg = session.outside;
+template <class Family>
+ErrorRewrite<Family> outbound_error_rewrite(const Session<Family>& session) {
+  const Leg<Family>& leg = session.outside;
   return {leg.local,
           leg.remote,
           {leg.remote, leg.local, leg.remote_port, leg.local_port, session.address_delta,
            session.transport_delta}};
 }
 
-void apply(const ErrorRewrite& rewrite, const Parsed<Ipv4>& parsed, const Quoted& quoted,
-           Packet& error) {
+template <class Family>
+void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
+           const Quoted<Family>& quoted, Packet& error) {
   const auto touched = changeable(quoted, error);
   const std::uint64_t before = sum_of(touched);
   Packet quotation{.bytes = touched};
   apply(rewrite.quoted, quoted.packet, quotation);
-  const ChecksumDelta quoted_delta = delta_of(before, sum_of(touched));
+  const std::uint64_t after = sum_of(touched);
 
   std::uint8_t* ip = error.bytes.data();
-  const ChecksumDelta address_delta =
-      delta_of(Ipv4::sum(parsed.source) + Ipv4::sum(parsed.destination),
-               Ipv4::sum(rewrite.source) + Ipv4::sum(rewrite.destination));
-  write_addresses(ip, rewrite.source, rewrite.destination, address_delta);
+  const std::uint64_t addresses_before =
+      Family::sum(parsed.source) + Family::sum(parsed.destination);
+  const std::uint64_t addresses_after =
+      Family::sum(rewrite.source) + Family::sum(rewrite.destination);
+  write_addresses<Family>(ip, rewrite.source, rewrite.destination,
+                          delta_of(addresses_before, addresses_after));
   std::uint8_t* icmp = ip + parsed.transport;
   if (error.checksum == ChecksumState::complete) {
-    update_field(icmp + icmp_checksum_offset, quoted_delta);
+    const ChecksumDelta delta = Family::icmp_covers_addresses
+                                    ? delta_of(addresses_before + before, addresses_after + after)
+                                    : delta_of(before, after);
+    update_field(icmp + icmp_checksum_offset, delta);
   } else {
-    write_full_sum(icmp, icmp_checksum_offset, 0, parsed.transport_size);
+    write_full_sum(
+        icmp, icmp_checksum_offset,
+        pseudo_header_sum<Family>(rewrite.source, rewrite.destination, parsed.transport_size),
+        parsed.transport_size);
   }
 }
+
+#define SWNAT_INSTANTIATE(Family)                                                                \
+  template std::optional<Reason> parse_quoted(const Packet&, const Parsed<Family>&,              \
+                                              Quoted<Family>&);                                  \
+  template ErrorRewrite<Family> inbound_error_rewrite(const Session<Family>&,                    \
+                                                      const Parsed<Family>&);                    \
+  template ErrorRewrite<Family> outbound_error_rewrite(const Session<Family>&);                  \
+  template void apply(const ErrorRewrite<Family>&, const Parsed<Family>&, const Quoted<Family>&, \
+                      Packet&);
+SWNAT_INSTANTIATE(Ipv4)
+SWNAT_INSTANTIATE(Ipv6)
+#undef SWNAT_INSTANTIATE
 
 }  // namespace swnat

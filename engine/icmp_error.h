@@ -14,26 +14,35 @@ namespace swnat {
 
 // The headers of the quoted packet. `packet.transport_size` is what the quotation holds: at least 8
 // bytes.
+template <class Family>
 struct Quoted {
-  Parsed<Ipv4> packet;
+  Parsed<Family> packet;
   std::uint16_t offset;  // of the quoted IP header, from the error's first byte
 };
 
 // Reads the quotation of an ICMP error. RFC 5508 REQ-3: damage to the error or to the quoted IP
 // header is found here, quoted IP options are skipped, the quoted transport checksum is not looked
 // at.
-std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Ipv4>& parsed, Quoted& quoted);
+template <class Family>
+std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& parsed,
+                                   Quoted<Family>& quoted);
 
 // The error as the other side must see it (RFC 5508 REQ-4 and REQ-5).
+template <class Family>
 struct ErrorRewrite {
-  Ipv4Address source;  // of the error itself
-  Ipv4Address destination;
-  Rewrite quoted;
+  typename Family::Address source;  // of the error itself
+  typename Family::Address destination;
+  Rewrite<Family> quoted;
 };
-ErrorRewrite inbound_error_rewrite(const Session<Ipv4>& session, const Parsed<Ipv4>& parsed);
-ErrorRewrite outbound_error_rewrite(const Session<Ipv4>& session);
+// About a packet that the session sent out, and about one that it delivered.
+template <class Family>
+ErrorRewrite<Family> inbound_error_rewrite(const Session<Family>& session,
+                                           const Parsed<Family>& parsed);
+template <class Family>
+ErrorRewrite<Family> outbound_error_rewrite(const Session<Family>& session);
 
-void apply(const ErrorRewrite& rewrite, const Parsed<Ipv4>& parsed, const Quoted& quoted,
-           Packet& error);
+template <class Family>
+void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
+           const Quoted<Family>& quoted, Packet& error);
 
 }  // namespace swnat

@@ -7,14 +7,30 @@
 namespace swnat {
 namespace {
 
+constexpr std::size_t external_addresses_max = 64;
 constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+template <class Address>
+bool is_subset(const std::vector<Address>& some, const std::vector<Address>& all) {
+  return std::ranges::all_of(
+      some, [&](const Address& address) { return std::ranges::find(all, address) != all.end(); });
+}
+
+const Policy& checked(const std::shared_ptr<const Policy>& policy) {
+  require(policy != nullptr, "an engine needs a policy");
+  check_rules(*policy);
+  return *policy;
+}
+
 std::uint64_t checked_namespace_count(const Policy& policy) {
   require(!policy.external.empty(), "a policy needs an external address");
+  require(policy.external.v4.size() <= external_addresses_max &&
+              policy.external.v6.size() <= external_addresses_max,
+          "a policy may have 64 external addresses of a family");
   require(policy.ports.first >= 1 && policy.ports.first <= policy.ports.last,
           "the external ports must be a range within 1 to 65535");
   for (const auto timeout : {policy.timeouts.tcp_established, policy.timeouts.tcp_transitory,
@@ -27,10 +43,9 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
     require(one.first >= next_id && one.last >= one.first,
             "namespaces must be sorted by id, apart, and not 0");
     require(one.session_limit >= 1, "a session limit must be at least 1");
-    for (const Ipv4Address address : one.external.v4) {
-      require(std::ranges::find(policy.external.v4, address) != policy.external.v4.end(),
-              "a namespace's external addresses must be among the policy's");
-    }
+    require(is_subset(one.external.v4, policy.external.v4) &&
+                is_subset(one.external.v6, policy.external.v6),
+            "a namespace's external addresses must be among the policy's");
     next_id = std::uint64_t{one.last} + 1;
     count += next_id - one.first;
   }
@@ -42,8 +57,7 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
 
 Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
                    std::unordered_map<NamespaceId, std::uint32_t>& slots)
-    : policy_(std::move(policy)) {
-  require(policy_ != nullptr, "an engine needs a policy");
+    : policy_(std::move(policy)), rules_(checked(policy_), *policy_) {
   const std::uint64_t count = checked_namespace_count(*policy_);
   auto new_slots = slots;
   tenants_.reserve(count);

@@ -7,11 +7,13 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "engine/memory.h"
 #include "engine/policy.h"
+#include "engine/rule_book.h"
 
 namespace swnat {
 
@@ -32,34 +34,55 @@ class Snapshot {
            std::unordered_map<NamespaceId, std::uint32_t>& slots);
 
   const Policy& policy() const { return *policy_; }
+  template <class Family>
+  const RuleBook<Family>& rules() const {
+    return std::get<RuleBook<Family>>(rules_);
+  }
   const Tenant* find(NamespaceId id) const;
   const std::vector<Tenant>& tenants() const { return tenants_; }
 
  private:
   std::shared_ptr<const Policy> policy_;
+  std::tuple<RuleBook<Ipv4>, RuleBook<Ipv6>> rules_;
   std::vector<Tenant> tenants_;           // sorted by id
   std::vector<std::uint32_t> positions_;  // open addressing over id: place in tenants_ plus 1, or 0
   std::uint32_t shift_ = 0;
 };
 
-// Sessions of each namespace over all shards. The count is taken before a session is made, so that
-// shards that race cannot exceed the limit together.
+// Sessions of each namespace, and of all, over all shards and families. The count is taken before a
+// session is made, so that shards that race cannot exceed a limit together.
 class NamespaceUses {
  public:
-  bool take(std::uint32_t slot, std::uint32_t limit) {
+  enum class Taken : std::uint8_t { yes, namespace_is_full, table_is_full };
+
+  explicit NamespaceUses(std::uint32_t max_sessions) : max_sessions_(max_sessions) {}
+
+  Taken take(std::uint32_t slot, std::uint32_t limit) {
     std::atomic_ref count(counts_[slot]);
-    if (count.fetch_add(1, std::memory_order_relaxed) < limit) return true;
-    count.fetch_sub(1, std::memory_order_relaxed);
-    return false;
+    if (count.fetch_add(1, std::memory_order_relaxed) >= limit) {
+      count.fetch_sub(1, std::memory_order_relaxed);
+      return Taken::namespace_is_full;
+    }
+    if (total_.fetch_add(1, std::memory_order_relaxed) < max_sessions_) return Taken::yes;
+    give_back(slot);
+    return Taken::table_is_full;
+  }
+  // A session that is there already; the caller sees to those beyond the limit.
+  void add(std::uint32_t slot) {
+    std::atomic_ref(counts_[slot]).fetch_add(1, std::memory_order_relaxed);
+    total_.fetch_add(1, std::memory_order_relaxed);
   }
   void give_back(std::uint32_t slot) {
     std::atomic_ref(counts_[slot]).fetch_sub(1, std::memory_order_relaxed);
+    total_.fetch_sub(1, std::memory_order_relaxed);
   }
   std::uint32_t count(std::uint32_t slot) {
     return std::atomic_ref(counts_[slot]).load(std::memory_order_relaxed);
   }
 
  private:
+  std::uint32_t max_sessions_;
+  std::atomic<std::uint32_t> total_{0};
   ReservedArray<std::uint32_t> counts_{max_namespaces};
 };
 

@@ -14,7 +14,8 @@ using NamespaceId = std::uint32_t;
 enum class Direction : std::uint8_t {
   outbound,  // from a namespace to the outside
   inbound,   // from the outside to an external address
-  hairpin,   // from a namespace to an external address: both of the above, one after the other
+  hairpin,   // from a namespace, before it is routed: outbound, and then also inbound if that leads
+             // to an external address
 };
 
 // What the packet's transport checksum is, hence how a rewrite keeps it.
@@ -27,16 +28,19 @@ enum class ChecksumState : std::uint8_t {
 };
 
 struct Packet {
-  // From the IP header on. Rewritten in place if accepted, untouched if dropped, except by a
-  // hairpin that is refused at its inbound half.
+  // From the IP header on. Rewritten in place if accepted, untouched if dropped or held, except by
+  // a hairpin that is refused at its inbound half.
   std::span<std::uint8_t> bytes;
   // In: the sender's, for outbound and hairpin. Out: the receiver's, for accepted inbound and
-  // hairpin.
+  // hairpin; 0 if it is outside.
   NamespaceId namespace_id = 0;
   Direction direction = Direction::outbound;
   ChecksumState checksum = ChecksumState::complete;
   // Out.
   Reason reason = Reason::malformed_ip;
+  // Out, for fragments, else 0: the same for all of a datagram. Once a first fragment has its
+  // verdict, those that are held under its number can be given again.
+  std::uint64_t datagram = 0;
 
   Verdict verdict() const { return verdict_of(reason); }
 };

@@ -123,9 +123,6 @@ struct Policy {
   AtLimit at_limit = AtLimit::evict_oldest;
   bool hairpin = true;
   Timeouts timeouts;
-  // How long a port that was freed is not handed out again (RFC 6888 REQ-8), but for TCP
-  // connections that were seen to end; at most max_timeout.
-  std::chrono::milliseconds port_rest = std::chrono::minutes(2);
   std::vector<NamespacePolicy> namespaces;  // sorted by first, not overlapping; 65,536 ids at most
   std::vector<DropRule> drops;
   std::vector<RedirectRule> redirects;  // the first that fits counts

@@ -1,4 +1,4 @@
-// Why a packet was accepted or dropped. One list makes the enum, the text and the counter.
+// Why a packet was accepted, dropped or held. One list makes the enum, the text and the counter.
 #pragma once
 
 #include <array>
@@ -8,30 +8,40 @@
 
 namespace swnat {
 
-enum class Verdict : std::uint8_t { drop, accept };
+enum class Verdict : std::uint8_t {
+  drop,
+  accept,
+  hold,  // a fragment whose first is not here yet: keep it and give it again, or drop it
+};
 
 // X(name, verdict, text)
 #define SWNAT_REASONS(X)                                                                         \
   X(translated_outbound, accept, "translated on the way out")                                    \
   X(translated_inbound, accept, "translated on the way in")                                      \
   X(translated_hairpin, accept, "translated from one internal host to another")                  \
+  X(untranslated, accept, "to a destination that is reached without translation")                \
+  X(fragment_waits, hold, "fragment that came before the first of its datagram")                 \
   X(not_ip, drop, "neither an IPv4 nor an IPv6 packet")                                          \
   X(malformed_ip, drop, "IP header lengths contradict each other or the packet")                 \
   X(malformed_transport, drop, "TCP, UDP or ICMP header is cut short or contradicts the packet") \
-  X(fragment, drop, "IP fragment, which the NAT does not follow yet")                            \
-  X(unsupported_protocol, drop, "neither TCP, UDP nor ICMP")                                     \
+  X(malformed_fragment, drop, "fragment that no honest host sends")                              \
+  X(fragment_unfinished, drop, "fragment with a checksum that its sender left to be finished")   \
+  X(unsupported_protocol, drop, "protocol that cannot be translated")                            \
   X(malformed_icmp_error, drop, "ICMP error that is damaged or quotes too little")               \
   X(icmp_error_unmatched, drop, "ICMP error about a packet of no session")                       \
   X(icmp_unsupported, drop, "ICMP type that is neither an error to translate nor an echo here")  \
   X(invalid_address, drop, "source or destination that no host can have")                        \
   X(invalid_port, drop, "source or destination port 0")                                          \
   X(unknown_namespace, drop, "the fwmark names no namespace")                                    \
+  X(no_external_address, drop, "the namespace has no external address of this family")           \
+  X(dropped_by_rule, drop, "to a destination that a rule forbids")                               \
   X(no_mapping, drop, "nothing is mapped to this external endpoint")                             \
   X(filtered, drop, "the mapping does not accept this remote endpoint")                          \
   X(tcp_not_syn, drop, "TCP segment that belongs to no session and opens none")                  \
   X(session_limit, drop, "the namespace is at its session limit")                                \
   X(table_full, drop, "the session table is full")                                               \
   X(no_free_port, drop, "no external port is free")                                              \
+  X(remote_in_use, drop, "another session has this external and this remote endpoint")           \
   X(hairpin_off, drop, "hairpinning is switched off")
 
 enum class Reason : std::uint8_t {

@@ -7,8 +7,9 @@
 namespace swnat {
 namespace {
 
-std::uint64_t pseudo_header_sum(const Rewrite& rewrite, const Parsed<Ipv4>& parsed) {
-  return Ipv4::sum(rewrite.source) + Ipv4::sum(rewrite.destination) +
+template <class Family>
+std::uint64_t pseudo_header_sum(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed) {
+  return Family::sum(rewrite.source) + Family::sum(rewrite.destination) +
          __builtin_bswap16(parsed.protocol) + __builtin_bswap16(parsed.transport_size);
 }
 
@@ -17,7 +18,8 @@ void avoid_zero(std::uint8_t* field) {
   if (load_wire<std::uint16_t>(field) == 0) store_wire(field, std::uint16_t{0xffff});
 }
 
-void sum_tcp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState state,
+template <class Family>
+void sum_tcp(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, ChecksumState state,
              std::uint8_t* transport) {
   if (parsed.transport_size < tcp_checksum_offset + 2)
     return;  // quoted by an ICMP error, and cut there
@@ -29,7 +31,8 @@ void sum_tcp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState s
   }
 }
 
-void sum_udp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState state,
+template <class Family>
+void sum_udp(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, ChecksumState state,
              std::uint8_t* transport) {
   std::uint8_t* field = transport + udp_checksum_offset;
   switch (state) {
@@ -51,7 +54,8 @@ void sum_udp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState s
   }
 }
 
-void write_icmp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumState state,
+template <class Family>
+void write_icmp(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, ChecksumState state,
                 std::uint8_t* transport) {
   // The identifier is the local port; the remote one is 0.
   const auto identifier =
@@ -60,7 +64,9 @@ void write_icmp(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, ChecksumStat
   if (state == ChecksumState::complete) {
     update_field(transport + icmp_checksum_offset, rewrite.transport_delta);
   } else {
-    write_full_sum(transport, icmp_checksum_offset, 0, parsed.transport_size);
+    const std::uint64_t pseudo_header =
+        Family::icmp_covers_addresses ? pseudo_header_sum(rewrite, parsed) : 0;
+    write_full_sum(transport, icmp_checksum_offset, pseudo_header, parsed.transport_size);
   }
 }
 
@@ -77,44 +83,82 @@ void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t ps
   store_wire(transport + field, static_cast<std::uint16_t>(~fold(sum)));
 }
 
-void write_addresses(std::uint8_t* ip, Ipv4Address source, Ipv4Address destination,
-                     ChecksumDelta delta) {
-  store_wire(ip + Ipv4::source_offset, source.wire);
-  store_wire(ip + Ipv4::destination_offset, destination.wire);
-  update_field(ip + Ipv4::header_checksum_offset, delta);
+template <class Family>
+void write_addresses(std::uint8_t* ip, const typename Family::Address& source,
+                     const typename Family::Address& destination, ChecksumDelta delta) {
+  store_wire(ip + Family::source_offset, source.wire);
+  store_wire(ip + Family::destination_offset, destination.wire);
+  if constexpr (Family::has_header_checksum) {
+    update_field(ip + Family::header_checksum_offset, delta);
+  }
 }
 
-void set_deltas(Session<Ipv4>& session) {
-  const Leg<Ipv4>& in = session.inside;
-  const Leg<Ipv4>& out = session.outside;
-  const std::uint64_t addresses_in = Ipv4::sum(in.local) + Ipv4::sum(in.remote);
-  const std::uint64_t addresses_out = Ipv4::sum(out.local) + Ipv4::sum(out.remote);
+template <class Family>
+void write_identification(std::uint8_t* ip, const Parsed<Family>& parsed,
+                          std::uint32_t identification) {
+  std::uint8_t* field = ip + parsed.identification;
+  if constexpr (Family::has_header_checksum) {
+    const std::uint16_t before = load_wire<std::uint16_t>(field);
+    store_be16(field, static_cast<std::uint16_t>(identification));
+    update_field(ip + Family::header_checksum_offset,
+                 delta_of(before, load_wire<std::uint16_t>(field)));
+  } else {
+    store_wire(field, __builtin_bswap32(identification));
+  }
+}
+
+template <class Family>
+void set_deltas(Session<Family>& session) {
+  const Leg<Family>& in = session.inside;
+  const Leg<Family>& out = session.outside;
+  const std::uint64_t addresses_in = Family::sum(in.local) + Family::sum(in.remote);
+  const std::uint64_t addresses_out = Family::sum(out.local) + Family::sum(out.remote);
   const std::uint64_t ports_in =
       std::uint64_t{__builtin_bswap16(in.local_port)} + __builtin_bswap16(in.remote_port);
   const std::uint64_t ports_out =
       std::uint64_t{__builtin_bswap16(out.local_port)} + __builtin_bswap16(out.remote_port);
   session.address_delta = delta_of(addresses_in, addresses_out);
-  const bool icmp = session.protocol == protocol::icmp;
-  session.transport_delta = icmp ? delta_of(ports_in, ports_out)
-                                 : delta_of(addresses_in + ports_in, addresses_out + ports_out);
+  const bool ports_alone =
+      session.protocol == Family::icmp_protocol && !Family::icmp_covers_addresses;
+  session.transport_delta = ports_alone
+                                ? delta_of(ports_in, ports_out)
+                                : delta_of(addresses_in + ports_in, addresses_out + ports_out);
 }
 
-void apply(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, Packet& packet) {
+template <class Family>
+void apply(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, Packet& packet) {
   std::uint8_t* ip = packet.bytes.data();
-  write_addresses(ip, rewrite.source, rewrite.destination, rewrite.address_delta);
+  write_addresses<Family>(ip, rewrite.source, rewrite.destination, rewrite.address_delta);
+  if (parsed.piece.is_later()) return;
 
   std::uint8_t* transport = ip + parsed.transport;
-  if (parsed.protocol == protocol::icmp) {
-    write_icmp(rewrite, parsed, packet.checksum, transport);
-    return;
-  }
-  store_be16(transport, rewrite.source_port);
-  store_be16(transport + 2, rewrite.destination_port);
-  if (parsed.protocol == protocol::tcp) {
-    sum_tcp(rewrite, parsed, packet.checksum, transport);
-  } else {
-    sum_udp(rewrite, parsed, packet.checksum, transport);
+  switch (parsed.protocol) {
+    case protocol::tcp:
+      store_be16(transport, rewrite.source_port);
+      store_be16(transport + 2, rewrite.destination_port);
+      sum_tcp(rewrite, parsed, packet.checksum, transport);
+      return;
+    case protocol::udp:
+      store_be16(transport, rewrite.source_port);
+      store_be16(transport + 2, rewrite.destination_port);
+      sum_udp(rewrite, parsed, packet.checksum, transport);
+      return;
+    case Family::icmp_protocol:
+      write_icmp(rewrite, parsed, packet.checksum, transport);
+      return;
+    default:  // protocols without ports, whose sums do not cover addresses
+      return;
   }
 }
+
+#define SWNAT_INSTANTIATE(Family)                                                          \
+  template void write_addresses<Family>(std::uint8_t*, const Family::Address&,             \
+                                        const Family::Address&, ChecksumDelta);            \
+  template void write_identification(std::uint8_t*, const Parsed<Family>&, std::uint32_t); \
+  template void set_deltas(Session<Family>&);                                              \
+  template void apply(const Rewrite<Family>&, const Parsed<Family>&, Packet&);
+SWNAT_INSTANTIATE(Ipv4)
+SWNAT_INSTANTIATE(Ipv6)
+#undef SWNAT_INSTANTIATE
 
 }  // namespace swnat

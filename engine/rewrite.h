@@ -7,18 +7,20 @@
 
 namespace swnat {
 
-// Before and after of one direction, as the packet has them.
+// What one direction writes into the packet, and by how much its sums change.
+template <class Family>
 struct Rewrite {
-  Ipv4Address source;
-  Ipv4Address destination;
+  typename Family::Address source;
+  typename Family::Address destination;
   std::uint16_t source_port;
   std::uint16_t destination_port;
   ChecksumDelta address_delta;
   ChecksumDelta transport_delta;
 };
 
-inline Rewrite outbound_rewrite(const Session<Ipv4>& session) {
-  const Leg<Ipv4>& leg = session.outside;
+template <class Family>
+Rewrite<Family> outbound_rewrite(const Session<Family>& session) {
+  const Leg<Family>& leg = session.outside;
   return {leg.local,
           leg.remote,
           leg.local_port,
@@ -27,8 +29,9 @@ inline Rewrite outbound_rewrite(const Session<Ipv4>& session) {
           session.transport_delta};
 }
 
-inline Rewrite inbound_rewrite(const Session<Ipv4>& session) {
-  const Leg<Ipv4>& leg = session.inside;
+template <class Family>
+Rewrite<Family> inbound_rewrite(const Session<Family>& session) {
+  const Leg<Family>& leg = session.inside;
   return {leg.remote,
           leg.local,
           leg.remote_port,
@@ -38,16 +41,23 @@ inline Rewrite inbound_rewrite(const Session<Ipv4>& session) {
 }
 
 // Sets the deltas of a session from its legs.
-void set_deltas(Session<Ipv4>& session);
+template <class Family>
+void set_deltas(Session<Family>& session);
 
-// `parsed` is what the gate found in `packet`.
-void apply(const Rewrite& rewrite, const Parsed<Ipv4>& parsed, Packet& packet);
+// `parsed` is what the gate found in `packet`. The transport of a later fragment is left alone.
+template <class Family>
+void apply(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, Packet& packet);
 
 // The pieces it is made of. `field` is a checksum field, or its offset.
 void update_field(std::uint8_t* field, ChecksumDelta delta);
 void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t pseudo_header,
                     std::uint16_t size);
-void write_addresses(std::uint8_t* ip, Ipv4Address source, Ipv4Address destination,
-                     ChecksumDelta delta);
+template <class Family>
+void write_addresses(std::uint8_t* ip, const typename Family::Address& source,
+                     const typename Family::Address& destination, ChecksumDelta delta);
+// The identification that `parsed` says the packet has; for IPv4 only its low 16 bits.
+template <class Family>
+void write_identification(std::uint8_t* ip, const Parsed<Family>& parsed,
+                          std::uint32_t identification);
 
 }  // namespace swnat

@@ -34,7 +34,8 @@ inline constexpr SessionRef no_session = 0xffff'ffff;
 
 // The two ends of a session as one side of the NAT sees them. On the inside, `local` is the
 // internal endpoint; on the outside it is the external endpoint. `remote` is the remote endpoint on
-// both. For ICMP echo the local port is the identifier and the remote port is 0.
+// both, which a redirect makes differ. For ICMP echo the local port is the identifier and the
+// remote port is 0; protocols without ports have 0 for both.
 template <class Family>
 struct Leg {
   typename Family::Address local;
@@ -55,6 +56,7 @@ struct Leg {
   X(free, "free")                    \
   X(udp, "active")                   \
   X(icmp, "active")                  \
+  X(portless, "active")              \
   X(tcp_syn_internal, "opening")     \
   X(tcp_syn_remote, "opening")       \
   X(tcp_established, "established")  \
@@ -103,6 +105,15 @@ struct alignas(64) Session {
   TcpReceiver remote_receiver;
   std::uint8_t protocol = 0;
   SessionState state = SessionState::free;
+  // The remote endpoint is in the namespace itself: a redirect that stays inside.
+  bool remote_is_inside : 1 = false;
+  // The external endpoint is one of Policy::forwards, and not taken from the free ports.
+  bool is_forward : 1 = false;
+  // The first packet came from outside.
+  bool is_from_outside : 1 = false;
+
+  // The namespace that the remote endpoint is in, 0 for the outside.
+  NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
 };
 
 }  // namespace swnat

@@ -1,5 +1,6 @@
 #include "engine/session_memory.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "engine/engine.h"
@@ -10,40 +11,69 @@ namespace swnat {
 namespace {
 
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
+
+// Records of one family, of all shards.
+template <class Family>
+std::size_t records_size(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
+  if (Family::of(policy.external).empty()) return 0;
+  return std::size_t{shards} * capacity * sizeof(Session<Family>);
+}
 
 std::uint64_t fingerprint(const Policy& policy) {
   constexpr std::uint64_t odd = 0x9e37'79b9'7f4a'7c15;
-  std::uint64_t mixed = std::uint64_t{policy.ports.first} << 16 | policy.ports.last;
-  for (const Ipv4Address address : policy.external.v4) {
-    mixed = fold_multiply(mixed ^ address.wire, odd) + 1;
+  std::uint64_t mixed = std::uint64_t{policy.ports.first} << 16 | policy.ports.last |
+                        std::uint64_t{static_cast<std::uint8_t>(policy.mapping)} << 32;
+  const auto mix = [&](std::uint64_t word) { mixed = fold_multiply(mixed ^ word, odd) + 1; };
+  for (const Ipv4Address address : policy.external.v4) mix(address.wire);
+  for (const Ipv6Address& address : policy.external.v6) {
+    for (const std::uint64_t word : address.wire) mix(word);
   }
   return mixed;
 }
 
 const char* difference(const SessionMemoryFormat& found, const SessionMemoryFormat& wanted) {
   if (found.magic != wanted.magic) return "is no session memory";
-  if (found.version != wanted.version || found.record_size != wanted.record_size) {
+  if (found.version != wanted.version || found.record_sizes != wanted.record_sizes) {
     return "was written by another version";
   }
   if (found.time_epoch != wanted.time_epoch) return "was written before the machine was started";
   if (found.shards != wanted.shards) return "was written with another number of workers";
   if (found.capacity != wanted.capacity) return "was written with another max_sessions";
-  return "was written with other external addresses or ports";
+  return "was written with other external addresses, ports or mapping";
 }
 
 }  // namespace
 
 SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t capacity,
                                           const Policy& policy, std::uint64_t time_epoch) {
-  return {magic,     version,  static_cast<std::uint32_t>(sizeof(Session<Ipv4>)),
-          shards,    capacity, fingerprint(policy),
-          time_epoch};
+  constexpr std::uint32_t record_sizes = sizeof(Session<Ipv4>) << 16 | sizeof(Session<Ipv6>);
+  return {magic, version, record_sizes, shards, capacity, fingerprint(policy), time_epoch};
 }
 
-std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity) {
-  return session_memory_header_size + std::size_t{shards} * capacity * sizeof(Session<Ipv4>);
+std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity,
+                                const Policy& policy) {
+  return session_memory_header_size + records_size<Ipv4>(shards, capacity, policy) +
+         records_size<Ipv6>(shards, capacity, policy);
 }
+
+template <class Family>
+SessionMemoryPart<Family> session_memory_part(std::span<std::byte> block, std::uint32_t shards,
+                                              std::uint32_t capacity, const Policy& policy,
+                                              std::uint32_t shard) {
+  auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
+  constexpr bool is_v4 = Family::version == 4;
+  const std::size_t before = is_v4 ? 0 : records_size<Ipv4>(shards, capacity, policy);
+  auto* records =
+      reinterpret_cast<Session<Family>*>(block.data() + session_memory_header_size + before);
+  std::uint32_t& used = is_v4 ? header.used_v4[shard] : header.used_v6[shard];
+  used = std::min(used, capacity);
+  return {{records + std::size_t{shard} * capacity, capacity}, used};
+}
+template SessionMemoryPart<Ipv4> session_memory_part(std::span<std::byte>, std::uint32_t,
+                                                     std::uint32_t, const Policy&, std::uint32_t);
+template SessionMemoryPart<Ipv6> session_memory_part(std::span<std::byte>, std::uint32_t,
+                                                     std::uint32_t, const Policy&, std::uint32_t);
 
 bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format) {
   auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());

@@ -2,13 +2,15 @@
 //
 // The block may outlive the process that filled it: in a shared mapping of a file, every committed
 // record is there for the next one, even if this one is killed at any instruction. It holds no
-// pointers.
+// pointers. Behind the header lie the shards' records of IPv4, and then those of IPv6; a family
+// without an external address has none.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "engine/family.h"
 #include "engine/policy.h"
 #include "engine/session.h"
 
@@ -20,10 +22,10 @@ inline constexpr std::uint32_t max_shards = 64;
 struct SessionMemoryFormat {
   std::uint64_t magic = 0;
   std::uint32_t version = 0;
-  std::uint32_t record_size = 0;
+  std::uint32_t record_sizes = 0;  // both families'
   std::uint32_t shards = 0;
-  std::uint32_t capacity = 0;    // records of each shard
-  std::uint64_t addresses = 0;   // a fingerprint of the external addresses and ports
+  std::uint32_t capacity = 0;    // records of each shard and family
+  std::uint64_t policy = 0;      // a fingerprint of external addresses, ports and mapping
   std::uint64_t time_epoch = 0;  // which clock the ticks are of
 
   friend bool operator==(const SessionMemoryFormat&, const SessionMemoryFormat&) = default;
@@ -31,8 +33,9 @@ struct SessionMemoryFormat {
 
 struct SessionMemoryHeader {
   SessionMemoryFormat format;
-  // Records beyond were never used. Raised before a record there is first committed.
-  std::uint32_t used[max_shards];
+  // Of each shard: records beyond were never used. Raised before a record there is first committed.
+  std::uint32_t used_v4[max_shards];
+  std::uint32_t used_v6[max_shards];
 };
 inline constexpr std::size_t session_memory_header_size = 4096;
 static_assert(sizeof(SessionMemoryHeader) <= session_memory_header_size);
@@ -45,6 +48,17 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
 // format asks for.
 bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format);
 
-std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity);
+std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity, const Policy& policy);
+
+// A shard's part of an attached block.
+template <class Family>
+struct SessionMemoryPart {
+  std::span<Session<Family>> records;
+  std::uint32_t& used;
+};
+template <class Family>
+SessionMemoryPart<Family> session_memory_part(std::span<std::byte> block, std::uint32_t shards,
+                                              std::uint32_t capacity, const Policy& policy,
+                                              std::uint32_t shard);
 
 }  // namespace swnat

@@ -12,7 +12,7 @@ namespace swnat {
 
 struct SessionView {
   NamespaceId namespace_id = 0;
-  std::uint8_t protocol = 0;  // IP protocol number: 1 ICMP, 6 TCP, 17 UDP
+  std::uint8_t protocol = 0;  // IP protocol number: 1 ICMP, 58 ICMPv6, 6 TCP, 17 UDP, …
   IpEndpoint internal;
   IpEndpoint external;
   IpEndpoint remote;

@@ -1,6 +1,7 @@
 #include "engine/shard.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/rewrite.h"
 #include "engine/tcp_state.h"
@@ -8,125 +9,50 @@
 namespace swnat {
 namespace {
 
-constexpr KeyKind own_keys[] = {KeyKind::inside_flow, KeyKind::outside_flow};
-constexpr KeyKind mapping_keys[] = {KeyKind::internal, KeyKind::external};
-constexpr KeyKind permission_keys[] = {KeyKind::permission};
-constexpr std::uint64_t keys_per_session =
-    std::size(own_keys) + std::size(mapping_keys) + std::size(permission_keys);
-
 // Sessions looked at whenever one is established, so that the table is swept even if nobody calls
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
 
-// For sessions that are there already; the caller sees to those beyond the limit.
-constexpr std::uint32_t no_limit = 0xffff'ffff;
-
-// Whether the record's protocol and state belong together, and no field is out of its range.
-bool is_consistent(const Session<Ipv4>& session) {
-  switch (session.protocol) {
-    case protocol::tcp:
-      return session.state >= SessionState::tcp_syn_internal &&
-             session.state <= SessionState::tcp_reset &&
-             std::max(session.internal_receiver.scale, session.remote_receiver.scale) <=
-                 tcp_scale_max;
-    case protocol::udp:
-      return session.state == SessionState::udp;
-    case protocol::icmp:
-      return session.state == SessionState::icmp;
-    default:
-      return false;
-  }
+template <class Family>
+TcpConnection connection_of(Session<Family>& session) {
+  return {session.state, session.internal_receiver, session.remote_receiver};
 }
 
-TcpConnection connection_of(Session<Ipv4>& session) {
-  return {session.state, session.internal_receiver, session.remote_receiver};
+// Both ends are known to be done with the connection, and with the external port.
+constexpr bool is_over(SessionState state) {
+  return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+}
+
+template <class Family>
+constexpr SessionState first_state(std::uint8_t protocol) {
+  if (protocol == protocol::udp) return SessionState::udp;
+  return protocol == Family::icmp_protocol ? SessionState::icmp : SessionState::portless;
 }
 
 }  // namespace
 
 template <class Family>
-Shard<Family>::Shard(const ShardOptions& options, std::shared_ptr<const Snapshot> snapshot,
-                     NamespaceUses& uses)
-    : secret_(options.secret),
+Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const Snapshot> snapshot,
+                     Externals<Family>& externals, NamespaceUses& uses)
+    : number_(options.number),
+      shards_(options.shards),
+      secret_(options.secret),
       snapshot_(std::move(snapshot)),
+      externals_(externals),
       uses_(uses),
-      slab_({reinterpret_cast<SessionType*>(options.records.data()),
-             options.records.size() / sizeof(SessionType)},
-            options.used),
-      links_(options.records.size() / sizeof(SessionType)),
-      index_(links_.size() * keys_per_session),
+      table_(options.records, options.used, options.secret,
+             snapshot_->policy().mapping == Mapping::endpoint_independent),
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
-                     options.secret[0]}) {
-  const Policy& policy = snapshot_->policy();
-  for (std::size_t i = 0; i < policy.external.v4.size() * 3; ++i) {
-    pools_.emplace_back(policy.ports, options.number, options.shards);
-  }
+                     options.secret[0] ^ Family::version}) {
   read_policy();
-}
-
-// A record is the truth, but it may come from a file: what contradicts the policy or another record
-// is dropped.
-template <class Family>
-void Shard<Family>::adopt() {
-  std::vector<SessionRef> kept;
-  for (SessionRef ref = slab_.used(); ref-- > 0;) {
-    if (slab_[ref].state == SessionState::free) {
-      slab_.drop(ref, links_);
-    } else {
-      kept.push_back(ref);
-    }
-  }
-  if (kept.empty()) return;
-  // The activity list grows at its recent end.
-  const Tick any = slab_[kept.front()].last_active;
-  std::ranges::stable_sort(kept, {},
-                           [&](SessionRef ref) { return elapsed(any, slab_[ref].last_active); });
-  for (const SessionRef ref : kept) {
-    if (!adopt(ref)) slab_.drop(ref, links_);
-  }
-}
-
-template <class Family>
-bool Shard<Family>::adopt(SessionRef ref) {
-  SessionType& session = slab_[ref];
-  const Tenant* tenant = snapshot_->find(session.namespace_id);
-  const auto& addresses = snapshot_->policy().external.v4;
-  const bool fits = tenant != nullptr && is_consistent(session) &&
-                    std::ranges::find(addresses, session.outside.local) != addresses.end() &&
-                    find(Key::of(session, KeyKind::inside_flow)) == no_session &&
-                    find(Key::of(session, KeyKind::outside_flow)) == no_session;
-  if (!fits) return false;
-  const SessionRef mapping = find(Key::of(session, KeyKind::internal));
-  if (mapping != find(Key::of(session, KeyKind::external))) return false;
-  if (mapping == no_session &&
-      !pool(session.outside.local, session.protocol).take_exactly(session.outside.local_port)) {
-    return false;
-  }
-  set_deltas(session);
-  slab_.keep();
-  uses_.take(tenant->slot, no_limit);
-  link(ref, mapping, *tenant, session.last_active);
-  return true;
-}
-
-template <class Family>
-SessionRef Shard<Family>::find(const Key& key) const {
-  return index_.find(key.hash(secret_), [&](SessionRef ref) { return key.finds(slab_[ref]); });
-}
-
-template <class Family>
-SessionRef Shard<Family>::candidate(std::uint64_t hash) const {
-  const SessionRef ref = index_.candidate(hash);
-  if (ref != no_session) __builtin_prefetch(&slab_[ref]);
-  return ref;
 }
 
 template <class Family>
 std::optional<Reason> Shard<Family>::translate_established(SessionRef ref, const Key& key,
                                                            const Parsed<Family>& parsed,
                                                            Packet& packet, Tick now) {
-  const SessionType& session = slab_[ref];
-  if (!key.finds(session) || expired(session, now)) return {};
+  const Record& session = table_[ref];
+  if (!key.finds(session) || table_.expired(session, now)) return {};
   return translate(ref, parsed, packet, now);
 }
 
@@ -140,29 +66,42 @@ typename Shard<Family>::Outcome Shard<Family>::outbound(const Parsed<Family>& pa
 }
 
 template <class Family>
-Reason Shard<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  const Key key = Key::outside_flow(parsed.protocol, parsed.leg_from_outside());
+Reason Shard<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
+                              Tick now) {
+  const Key key = Key::outside_flow(realm, parsed.protocol, parsed.leg_from_outside());
   const SessionRef ref = find_live(key, now);
   if (ref != no_session) return translate(ref, parsed, packet, now);
-  return establish_inbound(parsed, packet, now);
+  return realm == 0 ? establish_inbound(parsed, packet, now) : Reason::no_mapping;
 }
 
 template <class Family>
-Reason Shard<Family>::icmp_error(const Parsed<Family>& parsed, const Quoted& quoted, Packet& error,
-                                 Tick now) {
-  const bool is_inbound = error.direction == Direction::inbound;
-  // What an error from outside quotes was sent from inside, and the other way round.
-  const Parsed<Family>& about = quoted.packet;
-  const Key key =
-      is_inbound ? Key::outside_flow(about.protocol, about.leg_from_inside())
-                 : Key::inside_flow(error.namespace_id, about.protocol, about.leg_from_outside());
+Reason Shard<Family>::error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+                                       const Quoted<Family>& quoted, Packet& error, Tick now) {
+  const Key key = Key::outside_flow(realm, quoted.packet.protocol, quoted.packet.leg_from_inside());
   const SessionRef ref = find_live(key, now);
   if (ref == no_session) return Reason::icmp_error_unmatched;
-  const SessionType& session = slab_[ref];
-  apply(is_inbound ? inbound_error_rewrite(session, parsed) : outbound_error_rewrite(session),
-        parsed, quoted, error);
-  if (is_inbound) error.namespace_id = session.namespace_id;
-  return is_inbound ? Reason::translated_inbound : Reason::translated_outbound;
+  const Record& session = table_[ref];
+  apply(inbound_error_rewrite(session, parsed), parsed, quoted, error);
+  error.namespace_id = session.namespace_id;
+  return Reason::translated_inbound;
+}
+
+template <class Family>
+Reason Shard<Family>::error_about_delivered(const Parsed<Family>& parsed,
+                                            const Quoted<Family>& quoted, Packet& error, Tick now) {
+  const Key key = Key::inside_flow(error.namespace_id, quoted.packet.protocol,
+                                   quoted.packet.leg_from_outside());
+  const SessionRef ref = find_live(key, now);
+  if (ref == no_session) {
+    const Tenant* tenant = snapshot_->find(error.namespace_id);
+    const bool passes =
+        tenant != nullptr && any_contains(tenant->policy->untranslated, parsed.destination);
+    return passes ? Reason::untranslated : Reason::icmp_error_unmatched;
+  }
+  const Record& session = table_[ref];
+  apply(outbound_error_rewrite(session), parsed, quoted, error);
+  if (error.direction == Direction::hairpin) error.namespace_id = session.realm();
+  return Reason::translated_outbound;
 }
 
 // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
@@ -170,21 +109,16 @@ Reason Shard<Family>::icmp_error(const Parsed<Family>& parsed, const Quoted& quo
 template <class Family>
 SessionRef Shard<Family>::find_live(const Key& key, Tick now) {
   for (;;) {
-    const SessionRef ref = find(key);
-    if (ref == no_session || !expired(slab_[ref], now)) return ref;
-    release(ref);
+    const SessionRef ref = table_.find(key);
+    if (ref == no_session || !table_.expired(table_[ref], now)) return ref;
+    release(ref, now);
   }
-}
-
-template <class Family>
-bool Shard<Family>::expired(const SessionType& session, Tick now) const {
-  return elapsed(session.last_active, now) >= timeouts_[static_cast<std::size_t>(session.state)];
 }
 
 template <class Family>
 Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet,
                                 Tick now) {
-  SessionType& session = slab_[ref];
+  Record& session = table_[ref];
   const bool is_outbound = packet.direction != Direction::inbound;
   TcpEffect effect = TcpEffect::refresh;
   if (parsed.protocol == protocol::tcp) {
@@ -193,27 +127,54 @@ Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Pa
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
     effect = advance(connection_of(session), segment,
                      is_outbound ? TcpSender::internal : TcpSender::remote);
-    if (session.state != before) {  // its timeout may have become shorter
-      wheel_.remove(links_, ref);
-      const auto timeout = timeouts_[static_cast<std::size_t>(session.state)];
-      wheel_.add(links_, ref, now + static_cast<Tick>(timeout), now);
-    }
+    if (session.state != before) table_.state_changed(ref, now);
   }
   if (effect != TcpEffect::none) refresh(session, packet.direction, now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
-  if (!is_outbound) packet.namespace_id = session.namespace_id;
-  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref);
+  if (!is_outbound) {
+    packet.namespace_id = session.namespace_id;
+  } else if (packet.direction == Direction::hairpin) {
+    packet.namespace_id = session.realm();
+  }
+  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref, now);
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
 }
 
 // Outbound packets keep a session alive, inbound ones too (RFC 4787 REQ-6), but where anybody may
 // send to a mapping, anybody could keep it alive (RFC 7857 section 7).
 template <class Family>
-void Shard<Family>::refresh(SessionType& session, Direction direction, Tick now) {
+void Shard<Family>::refresh(Record& session, Direction direction, Tick now) {
   const bool by_anybody =
       anybody_may_send_ && direction == Direction::inbound && session.protocol != protocol::tcp;
   if (by_anybody || elapsed(session.last_active, now) <= 0) return;
   session.last_active = now;
+}
+
+template <class Family>
+void Shard<Family>::release(SessionRef ref, Tick now, PortSpace::Rest rest) {
+  const Record& session = table_[ref];
+  const bool has_free_port = table_.shares_mapping(session) && !session.is_forward;
+  const Leg<Family> outside = session.outside;
+  const std::uint8_t protocol = session.protocol;
+  if (is_over(session.state)) rest = PortSpace::Rest::none;
+  uses_.give_back(table_.namespace_slot(ref));
+  const bool is_last = table_.remove(ref);
+  if (!is_last || !has_free_port) return;
+  externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
+}
+
+// Counts a session that is about to be made; returns why it may not be.
+template <class Family>
+std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
+  switch (uses_.take(tenant.slot, tenant.session_limit)) {
+    case NamespaceUses::Taken::yes:
+      return {};
+    case NamespaceUses::Taken::namespace_is_full:
+      return Reason::session_limit;
+    case NamespaceUses::Taken::table_is_full:
+      return Reason::table_full;
+  }
+  return {};
 }
 
 // What no session can be made of, whatever the policy says.
@@ -222,7 +183,7 @@ std::optional<Reason> Shard<Family>::refuses(const Parsed<Family>& parsed) const
   if (!Family::is_host(parsed.source) || !Family::is_host(parsed.destination)) {
     return Reason::invalid_address;
   }
-  if (parsed.protocol == Family::icmp_protocol) return {};
+  if (parsed.protocol != protocol::tcp && parsed.protocol != protocol::udp) return {};
   if (parsed.source_port == 0 || parsed.destination_port == 0) return Reason::invalid_port;
   constexpr std::uint8_t all = tcp_flag::syn | tcp_flag::ack | tcp_flag::rst | tcp_flag::fin;
   if (parsed.protocol == protocol::tcp && (parsed.tcp_flags & all) != tcp_flag::syn) {
@@ -236,42 +197,68 @@ typename Shard<Family>::Outcome Shard<Family>::establish_outbound(const Parsed<F
                                                                   Packet& packet, Tick now) {
   const Tenant* tenant = snapshot_->find(packet.namespace_id);
   if (tenant == nullptr) return {Reason::unknown_namespace};
+  const Leg<Family> inside = parsed.leg_from_inside();
+  if (rules().drops(tenant->id, parsed.protocol, inside.remote_port)) {
+    return {Reason::dropped_by_rule};
+  }
+  const auto redirected =
+      rules().redirect(tenant->id, parsed.protocol, {inside.remote, inside.remote_port});
+  if (!redirected && any_contains(tenant->policy->untranslated, inside.remote)) {
+    return {Reason::untranslated};
+  }
   if (const auto reason = refuses(parsed)) return {*reason};
+  if (addresses_for(*tenant).empty()) return {Reason::no_external_address};
   expire(now, expire_per_establishment);
-  if (!uses_.take(tenant->slot, tenant->session_limit)) {
-    const bool refuse = snapshot_->policy().at_limit == AtLimit::refuse;
-    return refuse ? Outcome{Reason::session_limit} : Outcome{Reason::session_limit, tenant->slot};
+  if (const auto full = take_use(*tenant)) {
+    const bool evicts =
+        *full == Reason::session_limit && snapshot_->policy().at_limit == AtLimit::evict_oldest;
+    return evicts ? Outcome{*full, tenant->slot} : Outcome{*full};
   }
-  const std::optional<External> external = external_for(*tenant, parsed, now);
-  if (!external) {
+  const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
+  Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
+  plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
+  if (const auto fault = choose_external(plan, parsed.protocol, now)) {
     uses_.give_back(tenant->slot);
-    return {Reason::no_free_port};
+    return {*fault};
   }
-  SessionType session;
-  session.inside = parsed.leg_from_inside();
-  session.outside = {external->address, parsed.destination, external->port,
-                     parsed.destination_port};
-  return {establish(*tenant, *external, session, parsed, packet, now)};
+  return {establish(plan, parsed, packet, now)};
 }
 
 template <class Family>
 Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const Leg<Family> outside = parsed.leg_from_outside();
-  const SessionRef mapping = find_live(Key::external(parsed.protocol, outside), now);
-  if (mapping == no_session) return Reason::no_mapping;
-  const SessionRef member = permitting(mapping, parsed, now);
-  if (member == no_session) return Reason::filtered;
+  const End end{outside.local, outside.local_port};
+  External external{outside.local, outside.local_port};
+  external.mapping = find_live(Key::external(parsed.protocol, outside), now);
+  const auto* forward = rules().forward(parsed.protocol, end);
+  external.is_forward = forward != nullptr;
+  NamespaceId id = 0;
+  End internal;
+  if (external.is_forward) {
+    // While a rule is new, packets may still come to the shard that the port had before.
+    if (externals_.shard_of(end.address, parsed.protocol, end.port) != number_) {
+      return Reason::no_mapping;
+    }
+    id = forward->namespace_id;
+    internal = forward->to;
+  } else {
+    if (external.mapping == no_session) return Reason::no_mapping;
+    const SessionRef member = permitting(external.mapping, parsed, now);
+    if (member == no_session) return Reason::filtered;
+    external.mapping = member;
+    id = table_[member].namespace_id;
+    internal = {table_[member].inside.local, table_[member].inside.local_port};
+  }
   if (const auto reason = refuses(parsed)) return *reason;
-  const SessionType& known = slab_[member];
-  const Tenant* tenant = snapshot_->find(known.namespace_id);
+  const Tenant* tenant = snapshot_->find(id);
   if (tenant == nullptr) return Reason::unknown_namespace;
   // The outside must not be able to end a tenant's sessions: it never evicts.
-  if (!uses_.take(tenant->slot, tenant->session_limit)) return Reason::session_limit;
-  SessionType session;
-  session.outside = outside;
-  session.inside = {known.inside.local, parsed.source, known.inside.local_port, parsed.source_port};
-  const External external{outside.local, outside.local_port, member};
-  return establish(*tenant, external, session, parsed, packet, now);
+  if (const auto full = take_use(*tenant)) return *full;
+  Plan plan{*tenant,
+            external,
+            {internal.address, parsed.source, internal.port, parsed.source_port},
+            outside};
+  return establish(plan, parsed, packet, now);
 }
 
 // Filtering (RFC 4787 section 5): a session of the mapping by which this remote may send to it, or
@@ -290,187 +277,248 @@ SessionRef Shard<Family>::permitting(SessionRef mapping, const Parsed<Family>& p
   return no_session;
 }
 
-// The mapping's endpoint, where the internal endpoint has one (RFC 4787 REQ-1), else a new one.
+// Sets the external endpoint of the plan; returns why there is none. With endpoint-independent
+// mapping it is the one that the internal endpoint has already (RFC 4787 REQ-1).
 template <class Family>
-std::optional<typename Shard<Family>::External> Shard<Family>::external_for(
-    const Tenant& tenant, const Parsed<Family>& parsed, Tick now) {
-  const Key key = Key::internal(tenant.id, parsed.protocol, parsed.leg_from_inside());
-  const SessionRef mapping = find_live(key, now);
-  if (mapping != no_session) {
-    const Leg<Family>& outside = slab_[mapping].outside;
-    return External{outside.local, outside.local_port, mapping};
+std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t protocol, Tick now) {
+  const Leg<Family>& inside = plan.inside;
+  External& external = plan.external;
+  external.address = paired_address(plan.tenant, inside.local);
+  const auto use = [&](const Address& address, std::uint16_t port) {
+    external.address = plan.outside.local = address;
+    external.port = plan.outside.local_port = port;
+  };
+  const auto is_taken = [&] {
+    const NamespaceId realm = plan.remote_is_inside ? plan.tenant.id : 0;
+    return find_live(Key::outside_flow(realm, protocol, plan.outside), now) != no_session;
+  };
+
+  if (protocol::is_portless(protocol)) {
+    use(external.address, 0);
+  } else if (const auto own = rules().forwarded_as(plan.tenant.id, protocol,
+                                                   {inside.local, inside.local_port})) {
+    use(own->address, own->port);
+    external.is_forward = true;
+    external.mapping = find_live(Key::external(protocol, plan.outside), now);
+  } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
+    return choose_port_for_remote(plan, protocol, now);
+  } else {
+    external.mapping = find_live(Key::internal(plan.tenant.id, protocol, inside), now);
+    if (external.mapping == no_session) {
+      const auto port = take_port(plan, protocol, now);
+      if (!port) return Reason::no_free_port;
+      use(external.address, *port);
+      return {};
+    }
+    const Leg<Family>& known = table_[external.mapping].outside;
+    use(known.local, known.local_port);
   }
-  const auto address = paired_address(tenant, parsed.source);
-  const auto port = pool(address, parsed.protocol).take(parsed.source_port, random_.next());
-  if (!port) return {};
-  return External{address, *port, no_session};
+  // Two hosts may use one protocol without ports, or two destinations be redirected to one.
+  if (is_taken()) return Reason::remote_in_use;
+  return {};
+}
+
+// A free port of the plan's address that no rule has.
+template <class Family>
+std::optional<std::uint16_t> Shard<Family>::take_port(const Plan& plan, std::uint8_t protocol,
+                                                      Tick now) {
+  const Address& address = plan.external.address;
+  PortSpace& ports = externals_.ports(address, protocol);
+  for (;;) {
+    const auto port = ports.take(number_, plan.inside.local_port, random_.next(), now);
+    if (!port || rules().forward(protocol, {address, *port}) == nullptr) return port;
+    // A new rule is about to take it, and does so while it rests.
+    ports.release(number_, *port, now, PortSpace::Rest::full);
+  }
+}
+
+// With address-and-port-dependent mapping a port serves once for each remote endpoint: the internal
+// port if it can, else the first that can from a random one on, of the same parity if possible. All
+// are this shard's own.
+template <class Family>
+std::optional<Reason> Shard<Family>::choose_port_for_remote(Plan& plan, std::uint8_t protocol,
+                                                            Tick now) {
+  const PortRange range = snapshot_->policy().ports;
+  const std::uint16_t like = plan.inside.local_port;
+  const auto serves = [&](std::uint32_t port) {
+    plan.outside.local = plan.external.address;
+    plan.external.port = plan.outside.local_port = static_cast<std::uint16_t>(port);
+    return is_free_for_remote(plan, protocol, now);
+  };
+  if (range.contains(like) && serves(like)) return {};
+  const std::uint32_t step = 2 * shards_;
+  const std::uint32_t random = static_cast<std::uint32_t>(random_.next() >> 32);
+  for (const std::uint32_t parity : {like & 1u, ~like & 1u}) {
+    // The ports of this shard and parity are `base`, base + step, …
+    const std::uint32_t offset = number_ << 1 | parity;
+    const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
+    if (base > range.last) continue;
+    const std::uint32_t count = (range.last - base) / step + 1;
+    const auto start = static_cast<std::uint32_t>(std::uint64_t{random} * count >> 32);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint32_t place = start + i < count ? start + i : start + i - count;
+      if (serves(base + place * step)) return {};
+    }
+  }
+  return Reason::no_free_port;
+}
+
+template <class Family>
+bool Shard<Family>::is_free_for_remote(const Plan& plan, std::uint8_t protocol, Tick now) {
+  const Leg<Family>& outside = plan.outside;
+  const NamespaceId realm = plan.remote_is_inside ? plan.tenant.id : 0;
+  return rules().forward(protocol, {outside.local, outside.local_port}) == nullptr &&
+         externals_.shard_of(outside.local, protocol, outside.local_port) == number_ &&
+         find_live(Key::outside_flow(realm, protocol, outside), now) == no_session;
+}
+
+template <class Family>
+const std::vector<typename Family::Address>& Shard<Family>::addresses_for(
+    const Tenant& tenant) const {
+  const auto& own = Family::of(tenant.policy->external);
+  return own.empty() ? externals_.addresses() : own;
 }
 
 // An internal address keeps its external one (RFC 4787 REQ-2), without a table: it follows from a
 // hash.
 template <class Family>
 typename Family::Address Shard<Family>::paired_address(const Tenant& tenant,
-                                                       typename Family::Address internal) const {
-  const auto& own = tenant.policy->external.v4;
-  const auto& addresses = own.empty() ? snapshot_->policy().external.v4 : own;
-  const std::uint64_t hash =
-      fold_multiply(Family::words(internal) ^ secret_[1], tenant.id ^ secret_[2]) >> 32;
+                                                       const Address& internal) const {
+  const auto& addresses = addresses_for(tenant);
+  const std::uint64_t hash = Family::hash(internal, {}, tenant.id, secret_) >> 32;
   return addresses[hash * addresses.size() >> 32];
 }
 
 template <class Family>
-Reason Shard<Family>::establish(const Tenant& tenant, const External& external,
-                                SessionType& session, const Parsed<Family>& parsed, Packet& packet,
+Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet,
                                 Tick now) {
-  const SessionRef ref = slab_.allocate(links_);
+  const SessionRef ref = table_.allocate();
   if (ref == no_session) {
-    uses_.give_back(tenant.slot);
-    if (external.mapping == no_session)
-      pool(external.address, parsed.protocol).release(external.port);
+    uses_.give_back(plan.tenant.slot);
+    const External& external = plan.external;
+    const bool was_taken = external.mapping == no_session && !external.is_forward &&
+                           snapshot_->policy().mapping == Mapping::endpoint_independent &&
+                           !protocol::is_portless(parsed.protocol);
+    if (was_taken) {
+      externals_.ports(external.address, parsed.protocol)
+          .release(number_, external.port, now, PortSpace::Rest::none);
+    }
     return Reason::table_full;
   }
   const bool is_outbound = packet.direction != Direction::inbound;
-  session.namespace_id = tenant.id;
+  Record session;
+  session.inside = plan.inside;
+  session.outside = plan.outside;
+  session.namespace_id = plan.tenant.id;
   session.protocol = parsed.protocol;
+  session.remote_is_inside = plan.remote_is_inside;
+  session.is_forward = plan.external.is_forward;
+  session.is_from_outside = !is_outbound;
   // Where anybody may send to a mapping, ever new remotes must not keep it alive.
-  const bool by_anybody = anybody_may_send_ && !is_outbound && parsed.protocol != protocol::tcp;
-  session.last_active = by_anybody ? slab_[external.mapping].last_active : now;
+  const bool by_anybody = anybody_may_send_ && !is_outbound && parsed.protocol != protocol::tcp &&
+                          plan.external.mapping != no_session;
+  session.last_active = by_anybody ? table_[plan.external.mapping].last_active : now;
   set_deltas(session);
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
     open(connection_of(session), syn, is_outbound ? TcpSender::internal : TcpSender::remote);
   } else {
-    session.state = parsed.protocol == protocol::udp ? SessionState::udp : SessionState::icmp;
+    session.state = first_state<Family>(parsed.protocol);
   }
-  slab_.commit(ref, session);
-  link(ref, external.mapping, tenant, session.last_active);
+  table_.add(ref, session, plan.external.mapping, plan.tenant.slot);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
-  if (!is_outbound) packet.namespace_id = tenant.id;
+  if (!is_outbound) {
+    packet.namespace_id = plan.tenant.id;
+  } else if (packet.direction == Direction::hairpin) {
+    packet.namespace_id = session.realm();
+  }
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
-}
-
-template <class Family>
-void Shard<Family>::link(SessionRef ref, SessionRef mapping, const Tenant& tenant, Tick now) {
-  const SessionType& session = slab_[ref];
-  const auto insert = [&](KeyKind kind) {
-    index_.insert(Key::of(session, kind).hash(secret_), ref);
-  };
-  for (const KeyKind kind : own_keys) insert(kind);
-
-  if (mapping == no_session) {
-    Ring<&SessionLinks::mapping>::start(links_, ref);
-    for (const KeyKind kind : mapping_keys) insert(kind);
-  } else {
-    Ring<&SessionLinks::mapping>::join(links_, ref, mapping);
-  }
-
-  const SessionRef permitted = find(Key::of(session, KeyKind::permission));
-  if (permitted == no_session) {
-    Ring<&SessionLinks::permission>::start(links_, ref);
-    insert(KeyKind::permission);
-  } else {
-    Ring<&SessionLinks::permission>::join(links_, ref, permitted);
-  }
-
-  const auto timeout = timeouts_[static_cast<std::size_t>(session.state)];
-  wheel_.add(links_, ref, now + static_cast<Tick>(timeout), now);
-  activity_.add(links_, ref, tenant.slot, now);
-}
-
-// Takes the session out of a ring. If the index knows the ring by it, another member takes its
-// place there, or nothing where it was the last. Returns that other member.
-template <class Family>
-template <Link SessionLinks::*ring>
-SessionRef Shard<Family>::leave_ring(SessionRef ref, std::span<const KeyKind> kinds) {
-  const SessionRef other = Ring<ring>::leave(links_, ref);
-  for (const KeyKind kind : kinds) {
-    const std::uint64_t hash = Key::of(slab_[ref], kind).hash(secret_);
-    if (other == no_session) {
-      index_.erase(hash, ref);
-    } else {
-      index_.replace(hash, ref, other);
-    }
-  }
-  return other;
-}
-
-template <class Family>
-void Shard<Family>::release(SessionRef ref) {
-  const SessionType& session = slab_[ref];
-  for (const KeyKind kind : own_keys) index_.erase(Key::of(session, kind).hash(secret_), ref);
-  leave_ring<&SessionLinks::permission>(ref, permission_keys);
-  if (leave_ring<&SessionLinks::mapping>(ref, mapping_keys) == no_session) {
-    pool(session.outside.local, session.protocol).release(session.outside.local_port);
-  }
-  wheel_.remove(links_, ref);
-  activity_.remove(links_, ref);
-  uses_.give_back(links_[ref].namespace_slot);
-  slab_.free(ref, links_);
 }
 
 template <class Family>
 std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
   std::uint32_t looked = 0;
   for (; looked < budget; ++looked) {
-    const SessionRef ref = wheel_.next_due(links_, now);
+    const SessionRef ref = table_.next_due(now);
     if (ref == no_session) break;
-    const SessionType& session = slab_[ref];
-    const auto timeout = timeouts_[static_cast<std::size_t>(session.state)];
-    wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout), now);
-    if (expired(session, now)) release(ref);
+    if (table_.expired(table_[ref], now)) release(ref, now);
   }
   return looked;
 }
 
 template <class Family>
 std::optional<Tick> Shard<Family>::oldest(std::uint32_t slot) {
-  const SessionRef ref = activity_.oldest(links_, slab_, slot);
+  const SessionRef ref = table_.oldest(slot);
   if (ref == no_session) return {};
-  return slab_[ref].last_active;
+  return table_[ref].last_active;
 }
 
 template <class Family>
-bool Shard<Family>::evict_oldest(std::uint32_t slot) {
-  const SessionRef ref = activity_.oldest(links_, slab_, slot);
-  if (ref == no_session) return false;
-  release(ref);
+bool Shard<Family>::evict_oldest(std::uint32_t slot, Tick last_active) {
+  const SessionRef ref = table_.oldest(slot);
+  if (ref == no_session || table_[ref].last_active != last_active) return false;
+  // A tenant at its limit would soon have let all ports rest, and left none to others.
+  release(ref, last_active, PortSpace::Rest::none);
   return true;
 }
 
 template <class Family>
 void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
-  const std::shared_ptr<const Snapshot> before = std::exchange(snapshot_, std::move(snapshot));
+  snapshot_ = std::move(snapshot);
   read_policy();
-  for (const Tenant& tenant : before->tenants()) {
-    if (snapshot_->find(tenant.id) != nullptr) continue;
-    while (evict_oldest(tenant.slot)) {
-    }
-  }
 }
 
-// The endpoints of a session that is found are external addresses of the policy, of which there are
-// few.
 template <class Family>
-PortPool& Shard<Family>::pool(typename Family::Address address, std::uint8_t protocol) {
-  const auto& addresses = snapshot_->policy().external.v4;
-  const auto number =
-      static_cast<std::size_t>(std::ranges::find(addresses, address) - addresses.begin());
-  const std::size_t offset = protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;
-  return pools_[number * 3 + offset];
+bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
+  constexpr std::uint32_t records_max = 4096;
+  const std::uint32_t end = std::min(table_.used(), position + records_max);
+  for (; position < end; ++position) {
+    const Record& session = table_[position];
+    if (session.state != SessionState::free && !fits(session)) release(position, now);
+  }
+  return !is_end(position);
+}
+
+// Whether the policy would still have the session made as it is.
+template <class Family>
+bool Shard<Family>::fits(const Record& session) const {
+  const Tenant* tenant = snapshot_->find(session.namespace_id);
+  if (tenant == nullptr) return false;
+  const End internal{session.inside.local, session.inside.local_port};
+  const End external{session.outside.local, session.outside.local_port};
+  const auto* forward = rules().forward(session.protocol, external);
+  if (session.is_forward) {
+    if (forward == nullptr || forward->namespace_id != tenant->id || forward->to != internal) {
+      return false;
+    }
+  } else if (forward != nullptr || rules().forwarded_as(tenant->id, session.protocol, internal)) {
+    return false;
+  }
+  if (session.is_from_outside) return true;
+  const End asked{session.inside.remote, session.inside.remote_port};
+  const End remote{session.outside.remote, session.outside.remote_port};
+  const auto redirected = rules().redirect(tenant->id, session.protocol, asked);
+  const bool stays_inside = redirected && any_contains(tenant->policy->inside, redirected->address);
+  const bool passes =
+      !redirected && any_contains(tenant->policy->untranslated, session.inside.remote);
+  return redirected.value_or(asked) == remote && stays_inside == session.remote_is_inside &&
+         !passes && !rules().drops(tenant->id, session.protocol, asked.port);
 }
 
 template <class Family>
 void Shard<Family>::read_policy() {
   const Timeouts& timeouts = snapshot_->policy().timeouts;
-  const auto set = [this](SessionState state, std::chrono::milliseconds timeout) {
-    timeouts_[static_cast<std::size_t>(state)] = static_cast<std::int32_t>(timeout.count());
+  StateTimeouts by_state{};
+  const auto set = [&](SessionState state, std::chrono::milliseconds timeout) {
+    by_state[static_cast<std::size_t>(state)] = static_cast<std::int32_t>(timeout.count());
   };
   anybody_may_send_ = snapshot_->policy().filtering == Filtering::endpoint_independent;
   frees_closed_at_once_ = timeouts.tcp_transitory.count() == 0;
   const auto opening = frees_closed_at_once_ ? Timeouts{}.tcp_transitory : timeouts.tcp_transitory;
   set(SessionState::udp, timeouts.udp);
   set(SessionState::icmp, timeouts.icmp);
+  set(SessionState::portless, timeouts.udp);
   set(SessionState::tcp_syn_internal, opening);
   set(SessionState::tcp_syn_remote, opening);
   set(SessionState::tcp_established, timeouts.tcp_established);
@@ -478,33 +526,88 @@ void Shard<Family>::read_policy() {
   set(SessionState::tcp_fin_remote, timeouts.tcp_established);
   set(SessionState::tcp_closing, opening);
   set(SessionState::tcp_reset, opening);
+  table_.set_timeouts(by_state);
+}
+
+// --- sessions of an earlier engine
+
+// A record is the truth, but it may come from a file: what contradicts the policy or another record
+// is dropped.
+template <class Family>
+void Shard<Family>::adopt() {
+  std::vector<SessionRef> kept;
+  for (SessionRef ref = table_.used(); ref-- > 0;) {
+    if (table_[ref].state == SessionState::free) {
+      table_.drop(ref);
+    } else {
+      kept.push_back(ref);
+    }
+  }
+  if (kept.empty()) return;
+  // The activity list grows at its recent end.
+  const Tick any = table_[kept.front()].last_active;
+  std::ranges::stable_sort(kept, {},
+                           [&](SessionRef ref) { return elapsed(any, table_[ref].last_active); });
+  for (const SessionRef ref : kept) {
+    if (!adopt(ref)) table_.drop(ref);
+  }
 }
 
 template <class Family>
-std::size_t Shard<Family>::copy_sessions(std::uint32_t& position, std::span<SessionView> out,
-                                         Tick now) const {
-  constexpr std::uint32_t records_max = 4096;
-  const std::uint32_t end = std::min(slab_.used(), position + records_max);
-  std::size_t copied = 0;
-  for (; position < end && copied < out.size(); ++position) {
-    const SessionType& session = slab_[position];
-    if (session.state == SessionState::free || expired(session, now)) continue;
-    // Another thread's clock may be a little ahead.
-    const std::int32_t idle = std::max(elapsed(session.last_active, now), 0);
-    const std::int32_t timeout = timeouts_[static_cast<std::size_t>(session.state)];
-    out[copied++] = {session.namespace_id,
-                     session.protocol,
-                     {session.inside.local, session.inside.local_port},
-                     {session.outside.local, session.outside.local_port},
-                     {session.outside.remote, session.outside.remote_port},
-                     text_of(session.state),
-                     std::chrono::milliseconds(idle),
-                     std::chrono::milliseconds(timeout - idle)};
+bool Shard<Family>::adopt(SessionRef ref) {
+  Record& session = table_[ref];
+  if (!is_sound(session) || !fits(session) ||
+      table_.find(Key::of(session, KeyKind::inside_flow)) != no_session ||
+      table_.find(Key::of(session, KeyKind::outside_flow)) != no_session) {
+    return false;
   }
-  return copied;
+  SessionRef mapping = no_session;
+  if (table_.shares_mapping(session)) {
+    mapping = table_.find(Key::of(session, KeyKind::external));
+    const auto same_internal = [&](SessionRef other) {
+      return table_[other].namespace_id == session.namespace_id &&
+             table_[other].inside.local == session.inside.local &&
+             table_[other].inside.local_port == session.inside.local_port;
+    };
+    if (mapping != no_session && !same_internal(mapping)) return false;
+    if (!session.is_forward && mapping != table_.find(Key::of(session, KeyKind::internal))) {
+      return false;
+    }
+    if (mapping == no_session && !session.is_forward &&
+        !externals_.ports(session.outside.local, session.protocol)
+             .take_exactly(number_, session.outside.local_port)) {
+      return false;
+    }
+  }
+  set_deltas(session);
+  const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
+  uses_.add(slot);
+  table_.keep(ref, mapping, slot);
+  return true;
+}
+
+// Whether the record's protocol and state belong together, no field is out of its range, and both
+// its legs lead to this shard.
+template <class Family>
+bool Shard<Family>::is_sound(const Record& session) const {
+  const bool is_tcp = session.protocol == protocol::tcp;
+  const bool has_tcp_state =
+      session.state >= SessionState::tcp_syn_internal && session.state <= SessionState::tcp_reset;
+  const bool is_known = is_tcp || session.protocol == protocol::udp ||
+                        session.protocol == Family::icmp_protocol ||
+                        protocol::is_portless(session.protocol);
+  if (!is_known || is_tcp != has_tcp_state) return false;
+  if (!is_tcp && session.state != first_state<Family>(session.protocol)) return false;
+  if (std::max(session.internal_receiver.scale, session.remote_receiver.scale) > tcp_scale_max) {
+    return false;
+  }
+  if (!externals_.contains(session.outside.local)) return false;
+  if (shard_of_port(session.inside.local_port, shards_) != number_) return false;
+  const bool keeps_bits = !table_.shares_mapping(session) && !session.is_forward;
+  return !keeps_bits || shard_of_port(session.outside.local_port, shards_) == number_;
 }
 
 template class Shard<Ipv4>;
-static_assert(sizeof(Session<Ipv4>) == 64, "an established packet touches one line of its session");
+template class Shard<Ipv6>;
 
 }  // namespace swnat

@@ -108,7 +108,7 @@ void Daemon::make_engine() {
   try {
     if (!config_->state_file.empty()) {
       state_ =
-          std::make_unique<StateFile>(config_->state_file, Engine::session_memory_size(options));
+          std::make_unique<StateFile>(config_->state_file, Engine::session_memory_size(options, *policy));
       options.session_memory = state_->bytes();
     }
     try {
@@ -260,7 +260,7 @@ std::vector<std::string> Daemon::try_reload() {
   if (!faults.empty()) return faults;
   auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
   const bool same_rules = rules_text(*config_) == rules_text(*loaded);
-  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)));
+  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
   config_ = std::move(loaded);
   if (!same_rules) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",

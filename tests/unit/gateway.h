@@ -71,7 +71,7 @@ class Gateway {
   std::vector<SessionView> sessions();
   std::uint32_t session_count(NamespaceId id);
   void set_policy(Policy policy) {
-    engine.set_policy(std::make_shared<const Policy>(std::move(policy)));
+    engine.set_policy(std::make_shared<const Policy>(std::move(policy)), now);
   }
   std::uint64_t count(Reason reason) const {
     return engine.counters()[static_cast<std::size_t>(reason)];

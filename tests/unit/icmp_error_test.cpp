@@ -166,7 +166,7 @@ TEST_CASE("icmp error: what quotes too little, a later fragment or an error is d
   const Bytes nested = error_about(left.bytes, external_host, server.address);
   CHECK_EQ(gateway.in(error_about(nested, router, external_host)).reason,
            Reason::malformed_icmp_error);
-  const Bytes other = ip_packet(external_host, server.address, Bytes(20), {.protocol = 47});
+  const Bytes other = ip_packet(external_host, server.address, Bytes(20), {.protocol = 51});
   CHECK_EQ(gateway.in(error_about(other, router, external_host)).reason,
            Reason::unsupported_protocol);
 }

@@ -3,7 +3,7 @@
 #include <map>
 #include <set>
 
-#include "engine/port_pool.h"
+#include "engine/port_space.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/gateway.h"
 
@@ -129,8 +129,9 @@ TEST_CASE("mapping: a namespace uses the external addresses that are its own") {
   const Host third = Host::of(203, 0, 113, 3);
   Policy policy = roomy_policy();
   policy.external.v4 = {external_host, second, third};
-  policy.namespaces = {{.first = blue, .last = blue, .session_limit = 1000, .external = {{second}, {}}},
-                       {.first = green, .last = green, .session_limit = 1000, .external = {}}};
+  policy.namespaces = {
+      {.first = blue, .last = blue, .session_limit = 1000, .external = {{second}, {}}},
+      {.first = green, .last = green, .session_limit = 1000, .external = {}}};
   Gateway gateway(policy, options_of(2));
   std::set<std::uint32_t> of_green;
   for (std::uint32_t host = 0; host < 50; ++host) {
@@ -186,6 +187,8 @@ TEST_CASE("mapping: the port is free again when the mapping's last session ends"
   gateway.travel(4min);
   gateway.expire_all();
   CHECK_EQ(gateway.engine.session_count(), 0);
+  CHECK_EQ(gateway.out(blue, other).reason, Reason::no_free_port);  // the port rests
+  gateway.travel(2min);
   CHECK_EQ(gateway.out(blue, other).source().port, 40000);
 }
 

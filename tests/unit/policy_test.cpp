@@ -113,7 +113,8 @@ TEST_CASE("policy: options out of their ranges are refused") {
   for (const std::uint32_t shards : {0U, 3U, 6U, 65U, 128U, 0x8000'0000U}) {
     CAPTURE(shards);
     CHECK_THROWS_AS(Engine(options_of(shards), shared(roomy_policy())), std::invalid_argument);
-    CHECK_THROWS_AS(Engine::session_memory_size(options_of(shards)), std::invalid_argument);
+    CHECK_THROWS_AS(Engine::session_memory_size(options_of(shards), roomy_policy()),
+                    std::invalid_argument);
   }
   for (const std::uint32_t max_sessions : {0U, (1U << 28) + 1, 0xffff'ffffU}) {
     CAPTURE(max_sessions);
@@ -135,7 +136,7 @@ TEST_CASE("policy: the longest timeouts and a transitory one of zero are allowed
   gateway.open(protocol::udp, blue, client, server);
 }
 
-TEST_CASE("policy: a namespace that is gone loses its sessions, and its ports are free") {
+TEST_CASE("policy: a namespace that is gone loses its sessions, and its ports get free") {
   for (const std::uint32_t shards : {1U, 4U}) {
     Policy policy = roomy_policy();
     policy.ports = {40000, 40007};
@@ -150,6 +151,8 @@ TEST_CASE("policy: a namespace that is gone loses its sessions, and its ports ar
     CHECK_EQ(gateway.engine.session_count(), 0);
     CHECK_EQ(gateway.in(udp(server, external)).reason, Reason::no_mapping);
     CHECK_EQ(gateway.out(blue, udp(client, server)).reason, Reason::unknown_namespace);
+    CHECK_EQ(gateway.out(green, udp(client, server)).reason, Reason::no_free_port);
+    gateway.travel(2min);
     for (std::uint16_t port = 1000; port < 1008; ++port) {
       gateway.open(protocol::udp, green, at(client, port), server);
     }

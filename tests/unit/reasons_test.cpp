@@ -47,14 +47,45 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
          Gateway gateway(policy);
          return gateway.hairpin(green, udp(client, gateway.open(protocol::udp, blue, client, web)));
        }},
-      {Reason::not_ip, [] { return send_one(Bytes(40, 0x60)); }},
+      {Reason::not_ip, [] { return send_one(Bytes(40, 0x50)); }},
       {Reason::malformed_ip, [] { return send_one(with_word(udp(client, web), 2, 1000)); }},
       {Reason::malformed_transport, [] { return send_one(with_word(udp(client, web), 24, 1000)); }},
-      {Reason::fragment, [] { return send_one(with_word(udp(client, web), 6, 0x2000)); }},
+      {Reason::malformed_fragment,
+       [] { return send_one(with_word(udp(client, web, Bytes(1)), 6, 0x2000)); }},
+      {Reason::fragment_waits,
+       [] { return send_one(with_word(udp(client, web, Bytes(8)), 6, 0x0010)); }},
+      {Reason::fragment_unfinished,
+       [] {
+         Gateway gateway;
+         return gateway.out(blue, with_word(udp(client, web, Bytes(8)), 6, 0x2000),
+                            ChecksumState::partial);
+       }},
       {Reason::unsupported_protocol,
        [] {
-         return send_one(ip_packet(client.address, web.address, Bytes(20), {.protocol = 47}));
+         return send_one(ip_packet(client.address, web.address, Bytes(20), {.protocol = 51}));
        }},
+      {Reason::remote_in_use,
+       [] {
+         Gateway gateway;
+         const Bytes gre = ip_packet(client.address, web.address, Bytes(20), {.protocol = 47});
+         gateway.out(blue, gre);
+         return gateway.out(green, gre);
+       }},
+      {Reason::untranslated,
+       [] {
+         Policy policy = roomy_policy();
+         policy.namespaces[0].untranslated = {Network<Ipv4Address>{web.address, 32}};
+         Gateway gateway(policy);
+         return gateway.out(blue, udp(client, web));
+       }},
+      {Reason::dropped_by_rule,
+       [] {
+         Policy policy = roomy_policy();
+         policy.drops = {{.protocol = protocol::udp, .ports = {80, 80}, .namespaces = {}}};
+         Gateway gateway(policy);
+         return gateway.out(blue, udp(client, web));
+       }},
+      {Reason::no_external_address, [] { return send_one(Bytes(40, 0x60)); }},
       {Reason::malformed_icmp_error,
        [] { return send_one(icmp(client.address, web.address, 3, 3, 0, Bytes(28))); }},
       {Reason::icmp_error_unmatched,
@@ -148,10 +179,12 @@ TEST_CASE("reasons: there is a way to each of them") {
   }
 }
 
-TEST_CASE("reasons: only translations are accepted, and every text is there") {
+TEST_CASE("reasons: what is translated, or need not be, is accepted, and every text is there") {
   for (std::size_t i = 0; i < reason_count; ++i) {
     const ReasonInfo& reason = reasons[i];
-    CHECK_EQ(reason.verdict == Verdict::accept, reason.name.starts_with("translated_"));
+    const bool is_right = reason.name.starts_with("translated_") || reason.name == "untranslated";
+    CHECK_EQ(reason.verdict == Verdict::accept, is_right);
+    CHECK_EQ(reason.verdict == Verdict::hold, reason.name == "fragment_waits");
     CHECK_FALSE(reason.text.empty());
   }
 }

@@ -33,7 +33,7 @@ class Memory {
     std::byte bytes[64];
   };
   static std::size_t size_in_lines(const EngineOptions& options) {
-    return (Engine::session_memory_size(options) + sizeof(Line) - 1) / sizeof(Line);
+    return (Engine::session_memory_size(options, roomy_policy()) + sizeof(Line) - 1) / sizeof(Line);
   }
 
   std::vector<Line> lines_;
@@ -203,7 +203,7 @@ TEST_CASE("session_memory: of the wrong size or alignment it is refused") {
     given.session_memory = bytes;
     Engine engine(given, std::make_shared<const Policy>(roomy_policy()));
   };
-  const std::size_t size = Engine::session_memory_size(options);
+  const std::size_t size = Engine::session_memory_size(options, roomy_policy());
   CHECK_THROWS(attach(memory.bytes().first(size - 64)));
   CHECK_THROWS(attach(memory.bytes().subspan(1)));
 }

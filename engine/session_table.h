@@ -1,0 +1,115 @@
+// The sessions of one shard: their records, and all that is derived from these.
+//
+// Theory of operation
+//
+// The slab holds the records. Each is in the index under its two flows; where sessions share a
+// mapping, they are also in two rings, one of the mapping and one of those with the same remote
+// address, and the index knows each ring by one member. So a mapping has no record: it ends when
+// its last session does. Activity lists say which session a namespace would miss least, the timer
+// wheel when to look at which again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "engine/activity.h"
+#include "engine/flow_key.h"
+#include "engine/index.h"
+#include "engine/links.h"
+#include "engine/namespaces.h"
+#include "engine/session_view.h"
+#include "engine/slab.h"
+#include "engine/timer_wheel.h"
+
+namespace swnat {
+
+// How long a session of each state may be idle, in ticks.
+using StateTimeouts = std::array<std::int32_t, session_state_count>;
+
+template <class Family>
+class SessionTable {
+ public:
+  using Key = FlowKey<Family>;
+  using Record = Session<Family>;
+
+  // `used` is where the memory remembers how many records were ever used.
+  SessionTable(std::span<Record> records, std::uint32_t& used, const Secret& secret,
+               bool shares_mappings);
+
+  Record& operator[](SessionRef ref) { return slab_[ref]; }
+  const Record& operator[](SessionRef ref) const { return slab_[ref]; }
+  std::uint32_t count() const { return slab_.count(); }
+  std::uint32_t used() const { return slab_.used(); }
+  std::uint32_t namespace_slot(SessionRef ref) const { return links_[ref].namespace_slot; }
+
+  void set_timeouts(const StateTimeouts& timeouts) { timeouts_ = timeouts; }
+  std::int32_t timeout(const Record& session) const {
+    return timeouts_[static_cast<std::size_t>(session.state)];
+  }
+  bool expired(const Record& session, Tick now) const {
+    return elapsed(session.last_active, now) >= timeout(session);
+  }
+
+  // Whether it is a mapping's, together with others, rather than one of its own.
+  bool shares_mapping(const Record& session) const {
+    return shares_mappings_ && !protocol::is_portless(session.protocol);
+  }
+
+  const Index& index() const { return index_; }
+  // A session worth fetching, which only may be the one that is looked for.
+  SessionRef candidate(std::uint64_t hash) const {
+    const SessionRef ref = index_.candidate(hash);
+    if (ref != no_session) __builtin_prefetch(&slab_[ref]);
+    return ref;
+  }
+  SessionRef find(const Key& key) const {
+    return index_.find(key.hash(secret_), [&](SessionRef ref) { return key.finds(slab_[ref]); });
+  }
+
+  // A place for a record, or no_session when all are taken. It is a session once it is added.
+  SessionRef allocate() { return slab_.allocate(links_); }
+  // `mapping`: a session of its mapping, no_session for the first. `slot`: its namespace's.
+  void add(SessionRef ref, const Record& session, SessionRef mapping, std::uint32_t slot);
+
+  // Its state has changed, and with it the time to look at it.
+  void state_changed(SessionRef ref, Tick now);
+
+  // Returns whether it was the last of its mapping, or had one of its own.
+  bool remove(SessionRef ref);
+
+  // The next session whose time may be over, or no_session. It is looked at again when its time is
+  // over, if it stays.
+  SessionRef next_due(Tick now);
+
+  // The namespace's least recently active session, or no_session.
+  SessionRef oldest(std::uint32_t slot) { return activity_.oldest(links_, slab_, slot); }
+
+  // For records that the memory already held: each is either kept, and linked, or dropped.
+  void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot);
+  void drop(SessionRef ref) { slab_.drop(ref, links_); }
+
+  // Copies out live sessions from `position` on, which moves to where the next call begins; looks
+  // at a bounded number of records.
+  std::size_t copy(std::uint32_t& position, std::span<SessionView> out, Tick now) const;
+
+ private:
+  void link(SessionRef ref, SessionRef mapping, std::uint32_t slot);
+  template <Link SessionLinks::*ring>
+  SessionRef leave_ring(SessionRef ref, std::span<const KeyKind> kinds);
+
+  Secret secret_;
+  bool shares_mappings_;
+  StateTimeouts timeouts_{};
+  Slab<Family> slab_;
+  LinkTable links_;
+  Index index_;
+  TimerWheel wheel_;
+  Activity<Family> activity_;
+};
+
+extern template class SessionTable<Ipv4>;
+extern template class SessionTable<Ipv6>;
+
+}  // namespace swnat

@@ -1,0 +1,464 @@
+// Theory of operation
+//
+// A packet's life: parse → classify → find its session, or establish one → update its state →
+// rewrite → verdict. For a batch the first steps are done for all packets before the next, so that
+// the cache lines of the index and then of the sessions arrive side by side; whatever does not find
+// a live session that way takes the slow way, alone. No thread ever holds two shards' locks: a
+// hairpin is two steps, and so is making room in a namespace whose oldest session another shard
+// has.
+//
+// Fragments take the slow way. The first one has the ports, so it is translated like a whole
+// packet, and what became of it is remembered for those that follow. One that comes before it is
+// held by the caller and given again.
+#include "engine/translator.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <set>
+#include <thread>
+#include <tuple>
+#include <utility>
+
+#include "engine/session_memory.h"
+
+namespace swnat {
+namespace {
+
+// Another thread may take the room that was made; after that many rounds the packet is dropped.
+constexpr int eviction_rounds = 8;
+
+static_assert(batch_max <= std::numeric_limits<Places>::digits);
+
+template <class Each>
+void for_each(Places places, Each each) {
+  for (; places != 0; places &= places - 1)
+    each(static_cast<std::size_t>(std::countr_zero(places)));
+}
+
+template <class Family>
+FragmentLimits fragment_limits(std::uint32_t shards) {
+  const FragmentLimits all;
+  const auto share = [shards](std::uint32_t limit) { return std::max(limit / shards, 64u); };
+  return {.outside = share(all.outside),
+          .namespaces = share(all.namespaces),
+          .per_namespace = share(all.per_namespace),
+          .lifetime = Family::version == 4 ? ipv4_datagram_lifetime : ipv6_datagram_lifetime};
+}
+
+}  // namespace
+
+// A packet of a batch between two passes.
+template <class Family>
+struct Translator<Family>::Work {
+  Parsed<Family> parsed;
+  FlowKey<Family> key;
+  std::uint64_t hash;
+  std::uint32_t shard;
+  SessionRef candidate;
+};
+
+template <class Family>
+Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capacity,
+                               std::span<std::byte> memory,
+                               std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
+                               Identifications& identifications,
+                               std::function<bool(std::uint32_t)> make_room)
+    : secret_(options.secret),
+      externals_(snapshot->policy(), options.shards),
+      snapshot_(std::move(snapshot)),
+      hairpin_(snapshot_->policy().hairpin),
+      identifications_(identifications),
+      make_room_(std::move(make_room)) {
+  const Policy& policy = snapshot_->policy();
+  if (externals_.addresses().empty()) return;
+  for (std::uint32_t number = 0; number < options.shards; ++number) {
+    const auto part = session_memory_part<Family>(memory, options.shards, capacity, policy, number);
+    const ShardOptions<Family> own{number, options.shards, options.secret, part.records, part.used};
+    shards_.push_back(std::make_unique<Shard<Family>>(own, snapshot_, externals_, uses));
+    fragments_.push_back(std::unique_ptr<Fragments>(
+        new Fragments{{}, {fragment_limits<Family>(options.shards), options.secret}}));
+  }
+  change_forwards({}, policy, 0);
+}
+
+template <class Family>
+void Translator<Family>::adopt() {
+  for (const auto& one : shards_) one->adopt();
+}
+
+template <class Family>
+std::uint32_t Translator<Family>::shard_of(const Parsed<Family>& parsed,
+                                           Direction direction) const {
+  return direction == Direction::inbound
+             ? externals_.shard_of(parsed.destination, parsed.protocol, parsed.destination_port)
+             : shard_of_port(parsed.source_port, shard_count());
+}
+
+template <class Family>
+void Translator<Family>::finish(Packet& packet, Reason reason) {
+  packet.reason = reason;
+  other_counters_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+}
+
+// Whether the packet has a place among the sessions; otherwise it already has its verdict.
+template <class Family>
+bool Translator<Family>::classify(Packet& packet, Work& work) {
+  if (const auto fault = parse(packet.bytes, packet.direction, work.parsed)) {
+    finish(packet, *fault);
+    return false;
+  }
+  const Parsed<Family>& parsed = work.parsed;
+  work.key = packet.direction == Direction::inbound
+                 ? FlowKey<Family>::outside_flow(0, parsed.protocol, parsed.leg_from_outside())
+                 : FlowKey<Family>::inside_flow(packet.namespace_id, parsed.protocol,
+                                                parsed.leg_from_inside());
+  work.hash = work.key.hash(secret_);
+  work.shard = shard_of(parsed, packet.direction);
+  return true;
+}
+
+template <class Family>
+void Translator<Family>::translate(std::span<Packet> packets, Places places, Tick now) {
+  if (shards_.empty()) {
+    for_each(places, [&](std::size_t i) { finish(packets[i], Reason::no_external_address); });
+    return;
+  }
+  Work works[batch_max];
+  Places alone = 0;    // packets that take the slow way
+  Places steered = 0;  // packets that may have an established session
+  for_each(places, [&](std::size_t i) {
+    if (!classify(packets[i], works[i])) return;
+    const Parsed<Family>& parsed = works[i].parsed;
+    const bool is_simple = packets[i].direction != Direction::hairpin && !parsed.is_icmp_error &&
+                           !parsed.piece.is_fragment();
+    (is_simple ? steered : alone) |= Places{1} << i;
+    if (is_simple) shard(works[i].shard).index().prefetch(works[i].hash);
+  });
+  while (steered != 0) {
+    const std::uint32_t first = works[std::countr_zero(steered)].shard;
+    Places together = 0;
+    for_each(steered, [&](std::size_t i) {
+      if (works[i].shard == first) together |= Places{1} << i;
+    });
+    steered &= ~together;
+    alone |= translate_established(packets, works, together, now);
+  }
+  for_each(alone, [&](std::size_t i) {
+    finish(packets[i], translate_one(works[i].parsed, packets[i], now));
+  });
+}
+
+// All of one shard. Returns those that have no established session.
+template <class Family>
+Places Translator<Family>::translate_established(std::span<Packet> packets, std::span<Work> works,
+                                                 Places places, Tick now) {
+  Shard<Family>& own = shard(works[static_cast<std::size_t>(std::countr_zero(places))].shard);
+  Places misses = 0;
+  const std::lock_guard lock(own.mutex);
+  for_each(places, [&](std::size_t i) { works[i].candidate = own.candidate(works[i].hash); });
+  for_each(places, [&](std::size_t i) {
+    std::optional<Reason> reason;
+    if (works[i].candidate != no_session) {
+      reason = own.translate_established(works[i].candidate, works[i].key, works[i].parsed,
+                                         packets[i], now);
+    }
+    if (!reason) {
+      misses |= Places{1} << i;
+      return;
+    }
+    if (packets[i].direction == Direction::outbound) renumber(works[i].parsed, packets[i]);
+    packets[i].reason = *reason;
+    own.count(*reason);
+  });
+  return misses;
+}
+
+template <class Family>
+Reason Translator<Family>::translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  if (parsed.piece.is_later()) return later_fragment(parsed, packet, now);
+  if (parsed.piece.is_first()) return first_fragment(parsed, packet, now);
+  const Direction direction = packet.direction;
+  const Reason reason = translate_whole(parsed, packet, now);
+  const bool left_inside = direction != Direction::inbound && reason != Reason::translated_inbound;
+  if (left_inside && reason != Reason::untranslated && verdict_of(reason) == Verdict::accept) {
+    renumber(parsed, packet);
+  }
+  return reason;
+}
+
+template <class Family>
+Reason Translator<Family>::translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  switch (packet.direction) {
+    case Direction::outbound:
+      return outbound(parsed, packet, now);
+    case Direction::inbound:
+      return inbound(0, parsed, packet, now);
+    case Direction::hairpin:
+      return hairpin(parsed, packet, now);
+  }
+  return Reason::not_ip;
+}
+
+template <class Family>
+Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
+  Shard<Family>& own = shard(shard_of(parsed, Direction::outbound));
+  for (int round = 0; round < eviction_rounds; ++round) {
+    typename Shard<Family>::Outcome outcome;
+    {
+      const std::lock_guard lock(own.mutex);
+      outcome = own.outbound(parsed, packet, now);
+    }
+    if (!outcome.at_limit) return outcome.reason;
+    if (!make_room_(*outcome.at_limit)) break;
+  }
+  return Reason::session_limit;
+}
+
+template <class Family>
+Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
+                                   Tick now) {
+  if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
+  Shard<Family>& own = shard(shard_of(parsed, Direction::inbound));
+  const std::lock_guard lock(own.mutex);
+  return own.inbound(realm, parsed, packet, now);
+}
+
+// What an error quotes was sent from inside if the error comes from outside, and the other way
+// round. The local port of the session is the source of what the NAT sent, and the destination of
+// what it delivered.
+template <class Family>
+Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now) {
+  Quoted<Family> quoted;
+  if (const auto fault = parse_quoted(error, parsed, quoted)) return *fault;
+  if (error.direction == Direction::inbound) {
+    return error_about_sent(0, parsed, quoted, error, now);
+  }
+  if (error.direction == Direction::hairpin && error.namespace_id != 0) {
+    // About a packet that was redirected within the namespace.
+    const Reason reason = error_about_sent(error.namespace_id, parsed, quoted, error, now);
+    if (reason != Reason::icmp_error_unmatched) return reason;
+  }
+  Shard<Family>& own = shard(shard_of_port(quoted.packet.destination_port, shard_count()));
+  const std::lock_guard lock(own.mutex);
+  return own.error_about_delivered(parsed, quoted, error, now);
+}
+
+template <class Family>
+Reason Translator<Family>::error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+                                            const Quoted<Family>& quoted, Packet& error, Tick now) {
+  const Parsed<Family>& about = quoted.packet;
+  Shard<Family>& own = shard(externals_.shard_of(about.source, about.protocol, about.source_port));
+  const std::lock_guard lock(own.mutex);
+  return own.error_about_sent(realm, parsed, quoted, error, now);
+}
+
+// RFC 4787 REQ-9: the receiver sees the sender's external endpoint.
+template <class Family>
+Reason Translator<Family>::hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  Packet received = packet;
+  received.direction = Direction::inbound;
+  if (externals_.contains(parsed.destination) && !parsed.is_icmp_error) {
+    // An answer to a packet that was redirected within the namespace.
+    const NamespaceId realm = packet.namespace_id;
+    const Reason reason = realm == 0 ? Reason::no_mapping : inbound(realm, parsed, received, now);
+    if (verdict_of(reason) == Verdict::accept) {
+      packet.namespace_id = received.namespace_id;
+      return reason;
+    }
+    if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
+  }
+  const Reason sent = outbound(parsed, packet, now);
+  if (sent != Reason::translated_outbound) return sent;
+  // The first half wrote the full sum.
+  if (packet.checksum == ChecksumState::partial) received.checksum = ChecksumState::complete;
+  Parsed<Family> translated;
+  if (const auto fault = parse(received.bytes, Direction::inbound, translated)) {
+    // What a namespace sends beside echo requests never comes in.
+    return externals_.contains(parsed.destination) ? *fault : sent;
+  }
+  if (!externals_.contains(translated.destination)) return sent;
+  if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
+  const Reason reason = inbound(0, translated, received, now);
+  if (verdict_of(reason) != Verdict::accept) return reason;
+  packet.namespace_id = received.namespace_id;
+  return Reason::translated_hairpin;
+}
+
+// --- fragments
+
+template <class Family>
+typename Translator<Family>::Fragments& Translator<Family>::fragments_of(
+    const Parsed<Family>& parsed) {
+  // By the bits that queues are steered by, so that a worker meets its own.
+  return *fragments_[parsed.piece.identification >> 1 & (shard_count() - 1)];
+}
+
+template <class Family>
+DatagramKey<Family> Translator<Family>::datagram_of(const Parsed<Family>& parsed,
+                                                    const Packet& packet) const {
+  const bool is_inbound = packet.direction == Direction::inbound;
+  return {.namespace_id = is_inbound ? 0 : packet.namespace_id,
+          .source = parsed.source,
+          .destination = parsed.destination,
+          .identification = parsed.piece.identification,
+          .protocol = Family::version == 4 ? parsed.protocol : std::uint8_t{0}};
+}
+
+template <class Family>
+Reason Translator<Family>::first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  const DatagramKey<Family> key = datagram_of(parsed, packet);
+  packet.datagram = key.hash(secret_) | 1;
+  if (packet.checksum != ChecksumState::complete) return Reason::fragment_unfinished;
+  const Direction direction = packet.direction;
+  DatagramFate<Family> fate{.reason = translate_whole(parsed, packet, now)};
+  fate.source_port = parsed.source_port;
+  fate.destination_port = parsed.destination_port;
+  fate.receiver = packet.namespace_id;
+  fate.identification = parsed.piece.identification;
+
+  Fragments& fragments = fragments_of(parsed);
+  const std::lock_guard lock(fragments.mutex);
+  if (verdict_of(fate.reason) == Verdict::accept) {
+    const std::uint8_t* ip = packet.bytes.data();
+    std::memcpy(&fate.source, ip + Family::source_offset, sizeof fate.source);
+    std::memcpy(&fate.destination, ip + Family::destination_offset, sizeof fate.destination);
+    const DatagramFate<Family>* known = fragments.table.find(key, now);
+    const bool is_copy = known != nullptr && known->source_port == fate.source_port &&
+                         known->destination_port == fate.destination_port &&
+                         known->source == fate.source && known->destination == fate.destination;
+    if (direction != Direction::inbound && fate.reason != Reason::untranslated) {
+      fate.identification = is_copy ? known->identification : new_identification(parsed, packet);
+      write_identification(packet.bytes.data(), parsed, fate.identification);
+    }
+  }
+  fragments.table.remember(key, fate, now);
+  return fate.reason;
+}
+
+template <class Family>
+Reason Translator<Family>::later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  const DatagramKey<Family> key = datagram_of(parsed, packet);
+  packet.datagram = key.hash(secret_) | 1;
+  Fragments& fragments = fragments_of(parsed);
+  const std::lock_guard lock(fragments.mutex);
+  const DatagramFate<Family>* fate = fragments.table.find(key, now);
+  if (fate == nullptr) return Reason::fragment_waits;
+  if (verdict_of(fate->reason) != Verdict::accept) return fate->reason;
+  std::uint8_t* ip = packet.bytes.data();
+  const ChecksumDelta delta = delta_of(Family::sum(parsed.source) + Family::sum(parsed.destination),
+                                       Family::sum(fate->source) + Family::sum(fate->destination));
+  write_addresses<Family>(ip, fate->source, fate->destination, delta);
+  if (fate->identification != parsed.piece.identification) {
+    write_identification(ip, parsed, fate->identification);
+  }
+  packet.namespace_id = fate->receiver;
+  return fate->reason;
+}
+
+// For datagrams that a router may still cut into fragments (RFC 6864 section 4.1).
+template <class Family>
+void Translator<Family>::renumber(const Parsed<Family>& parsed, Packet& packet) {
+  if (!parsed.may_be_fragmented) return;
+  write_identification(packet.bytes.data(), parsed, new_identification(parsed, packet));
+}
+
+template <class Family>
+std::uint32_t Translator<Family>::new_identification(const Parsed<Family>& parsed,
+                                                     const Packet& packet) {
+  // Segmentation numbers the packets that it makes on from the first.
+  constexpr std::size_t segment_min = 512;
+  const std::size_t count =
+      packet.checksum == ChecksumState::segmented ? packet.bytes.size() / segment_min + 1 : 1;
+  typename Family::Address source;
+  typename Family::Address destination;
+  std::memcpy(&source, packet.bytes.data() + Family::source_offset, sizeof source);
+  std::memcpy(&destination, packet.bytes.data() + Family::destination_offset, sizeof destination);
+  const std::uint64_t endpoints = Family::hash(source, destination, parsed.protocol, secret_);
+  return identifications_.next_wide(endpoints, static_cast<std::uint16_t>(count));
+}
+
+// --- the policy, and what is due
+
+template <class Family>
+void Translator<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now) {
+  if (shards_.empty()) return;
+  hairpin_.store(snapshot->policy().hairpin, std::memory_order_relaxed);
+  for (const auto& one : shards_) {
+    const std::lock_guard lock(one->mutex);
+    one->set_snapshot(snapshot);
+  }
+  end_unfit(now);
+  change_forwards(snapshot_->policy(), snapshot->policy(), now);
+  snapshot_ = std::move(snapshot);
+}
+
+template <class Family>
+void Translator<Family>::end_unfit(Tick now) {
+  for (const auto& one : shards_) {
+    std::uint32_t position = 0;
+    bool goes_on = true;
+    while (goes_on) {
+      const std::lock_guard lock(one->mutex);
+      goes_on = one->end_unfit(position, now);
+    }
+  }
+}
+
+// A forward's port belongs to the shard of its internal endpoint, so that both legs of its sessions
+// meet there. By now no session has a port that the new rules do not allow it.
+template <class Family>
+void Translator<Family>::change_forwards(const Policy& before, const Policy& after, Tick now) {
+  using Port = std::tuple<PortSpace*, std::uint32_t, std::uint16_t>;
+  const auto ports_of = [&](const Policy& policy) {
+    std::set<Port> ports;
+    for (const ForwardRule& rule : policy.forwards) {
+      const auto* address = std::get_if<typename Family::Address>(&rule.external.address);
+      if (address == nullptr) continue;
+      ports.emplace(&externals_.ports(*address, rule.protocol),
+                    shard_of_port(rule.to.port, shard_count()), rule.external.port);
+    }
+    return ports;
+  };
+  const std::set<Port> old_ports = ports_of(before);
+  const std::set<Port> new_ports = ports_of(after);
+  for (const auto& [space, shard, port] : old_ports) {
+    if (!new_ports.contains({space, shard, port})) {
+      space->release(shard, port, now, PortSpace::Rest::none);
+    }
+  }
+  for (const auto& [space, shard, port] : new_ports) {
+    if (old_ports.contains({space, shard, port})) continue;
+    // A shard may have just taken it; it gives it back when it sees the rule.
+    while (!space->take_exactly(shard, port)) std::this_thread::yield();
+  }
+}
+
+template <class Family>
+std::uint32_t Translator<Family>::expire(std::uint32_t number, Tick now, std::uint32_t budget) {
+  if (shards_.empty()) return 0;
+  {
+    Fragments& fragments = *fragments_[number];
+    const std::lock_guard lock(fragments.mutex);
+    fragments.table.expire(now, budget);
+  }
+  const std::lock_guard lock(shard(number).mutex);
+  return shard(number).expire(now, budget);
+}
+
+template <class Family>
+void Translator<Family>::add_counters(Counters& sum) const {
+  for (std::size_t i = 0; i < reason_count; ++i) {
+    sum[i] += other_counters_[i].load(std::memory_order_relaxed);
+  }
+  for (const auto& one : shards_) {
+    const std::lock_guard lock(one->mutex);
+    for (std::size_t i = 0; i < reason_count; ++i) sum[i] += one->counters()[i];
+  }
+}
+
+template class Translator<Ipv4>;
+template class Translator<Ipv6>;
+
+}  // namespace swnat

@@ -1,0 +1,89 @@
+// The packet's life, for one address family: over the shards, the fragments, and the two halves of
+// a hairpin.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/externals.h"
+#include "engine/fragment_table.h"
+#include "engine/identification.h"
+#include "engine/shard.h"
+
+namespace swnat {
+
+// Packets of a batch by their place in it.
+using Places = std::uint32_t;
+inline constexpr std::size_t batch_max = 32;
+
+template <class Family>
+class Translator {
+ public:
+  // `make_room` ends the least recently active session of a namespace, given its slot, wherever it
+  // is; false if there is none.
+  Translator(const EngineOptions& options, std::uint32_t capacity, std::span<std::byte> memory,
+             std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
+             Identifications& identifications, std::function<bool(std::uint32_t)> make_room);
+
+  // Takes over the sessions that the memory holds.
+  void adopt();
+
+  // Gives the packets at these places their reason.
+  void translate(std::span<Packet> packets, Places places, Tick now);
+
+  void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
+
+  std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);
+  std::span<const std::unique_ptr<Shard<Family>>> shards() const { return shards_; }
+  void add_counters(Counters& sum) const;
+
+ private:
+  struct Work;
+  struct alignas(64) Fragments {
+    std::mutex mutex;
+    FragmentTable<Family> table;
+  };
+
+  Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
+  std::uint32_t shard_count() const { return static_cast<std::uint32_t>(shards_.size()); }
+  std::uint32_t shard_of(const Parsed<Family>& parsed, Direction direction) const;
+  bool classify(Packet& packet, Work& work);
+  Places translate_established(std::span<Packet> packets, std::span<Work> works, Places places,
+                               Tick now);
+  Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now);
+  Reason error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+                          const Quoted<Family>& quoted, Packet& error, Tick now);
+  Reason first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Fragments& fragments_of(const Parsed<Family>& parsed);
+  DatagramKey<Family> datagram_of(const Parsed<Family>& parsed, const Packet& packet) const;
+  void renumber(const Parsed<Family>& parsed, Packet& packet);
+  std::uint32_t new_identification(const Parsed<Family>& parsed, const Packet& packet);
+  void finish(Packet& packet, Reason reason);
+  void end_unfit(Tick now);
+  void change_forwards(const Policy& before, const Policy& after, Tick now);
+
+  Secret secret_;
+  Externals<Family> externals_;
+  std::vector<std::unique_ptr<Shard<Family>>> shards_;
+  std::vector<std::unique_ptr<Fragments>> fragments_;  // as many, by bits of the identification
+  std::shared_ptr<const Snapshot> snapshot_;           // whose forwards have their ports
+  std::atomic<bool> hairpin_;
+  Identifications& identifications_;
+  std::function<bool(std::uint32_t)> make_room_;
+  // Packets that took the slow way, by reason.
+  std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};
+};
+
+}  // namespace swnat
