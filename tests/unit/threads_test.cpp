@@ -31,7 +31,7 @@ Peer remote_of(std::uint32_t worker, std::uint32_t number) {
 Policy policy_of(std::uint32_t limit, NamespaceId last) {
   Policy policy = roomy_policy();
   policy.ports = {40000, 40511};
-  policy.timeouts.udp = 200ms;
+  policy.timeouts.udp = 200s;
   policy.timeouts.tcp_transitory = 0ms;
   policy.namespaces = {{.first = 1, .last = last, .session_limit = limit, .external = {}}};
   return policy;
@@ -60,7 +60,8 @@ class Worker {
   std::uint64_t packets() const { return packets_; }
 
  private:
-  Time now() { return Time(clock_.fetch_add(1, std::memory_order_relaxed)); }
+  // A second a batch: freed ports rest for some batches, and then come back.
+  Time now() { return Time(clock_.fetch_add(1000, std::memory_order_relaxed)); }
 
   void translate(std::vector<Bytes>& bytes, std::vector<Packet>& packets) {
     for (std::size_t i = 0; i < bytes.size(); ++i) packets[i].bytes = bytes[i];
@@ -194,7 +195,7 @@ TEST_CASE("threads: workers on all shards at once, with an operator at work") {
   // Nothing was lost: in the end every port is free again.
   gateway.travel(3h);
   gateway.expire_all();
-  gateway.travel(2s);
+  gateway.travel(2min);
   gateway.expire_all();
   CHECK_EQ(gateway.engine.session_count(), 0);
   gateway.set_policy(policy_of(1000, tenants));
