@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -21,40 +23,77 @@ namespace {
 
 }  // namespace
 
-StateFile::StateFile(std::string path, std::size_t size) : path_(std::move(path)) {
+StatePath::~StatePath() {
+  if (is_new_) ::unlink(path_.c_str());
+  // Folders where something else lies by now stay.
+  for (auto path = made_folders_.rbegin(); path != made_folders_.rend(); ++path) {
+    ::rmdir(path->c_str());
+  }
+}
+
+// That this process made the file is known only if it was told to make it or fail: one that was
+// merely missing a moment ago may be another daemon's.
+FileDescriptor StatePath::open() {
+  make_folders();
+  constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  FileDescriptor file(::open(path_.c_str(), flags | O_CREAT | O_EXCL, 0600));
+  is_new_ = static_cast<bool>(file);
+  if (!file && errno == EEXIST) file = FileDescriptor(::open(path_.c_str(), flags));
+  if (!file) fail(path_, "cannot be opened", errno);
+  return file;
+}
+
+void StatePath::keep() {
+  is_new_ = false;
+  made_folders_.clear();
+}
+
+void StatePath::make_folders() {
+  std::vector<std::string> missing;
   std::error_code ignored;  // open() tells better what is wrong
-  const auto folder = std::filesystem::path(path_).parent_path();
-  has_new_folder_ = std::filesystem::create_directories(folder, ignored);
-  is_new_ = !std::filesystem::exists(path_, ignored);
-  file_ = FileDescriptor(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file_) fail(path_, "cannot be opened", errno);
+  for (auto path = std::filesystem::path(path_).parent_path();
+       !path.empty() && !std::filesystem::exists(path, ignored); path = path.parent_path()) {
+    missing.insert(missing.begin(), path);
+  }
+  for (std::string& path : missing) {
+    if (::mkdir(path.c_str(), 0755) == 0) made_folders_.push_back(std::move(path));
+  }
+}
+
+StateFile::StateFile(std::string path, std::size_t size)
+    : path_(std::move(path)), file_(path_.open()) {
+  struct stat file {};
+  if (::fstat(file_.get(), &file) != 0) fail(this->path(), "cannot be looked at", errno);
+  if (!S_ISREG(file.st_mode)) throw Error(fmt::format("state {}: is no file", this->path()));
   if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) fail(path_, "cannot be locked", errno);
-    throw Error(fmt::format("state {}: another daemon uses it", path_));
+    if (errno != EWOULDBLOCK) fail(this->path(), "cannot be locked", errno);
+    throw Error(fmt::format("state {}: another daemon uses it", this->path()));
   }
   allocate(size);
   void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
-  if (mapped == MAP_FAILED) fail(path_, "cannot be mapped", errno);
+  if (mapped == MAP_FAILED) fail(this->path(), "cannot be mapped", errno);
   bytes_ = {static_cast<std::byte*>(mapped), size};
 }
 
 StateFile::~StateFile() {
   if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
-  std::error_code ignored;
-  if (is_new_) std::filesystem::remove(path_, ignored);
-  if (has_new_folder_) std::filesystem::remove(std::filesystem::path(path_).parent_path(), ignored);
 }
 
 void StateFile::clear() {
-  if (::ftruncate(file_.get(), 0) != 0) fail(path_, "cannot be emptied", errno);
+  if (::ftruncate(file_.get(), 0) != 0) fail(path(), "cannot be emptied", errno);
   allocate(bytes_.size());
 }
 
 void StateFile::allocate(std::size_t size) {
+  struct stat before {};
+  if (::fstat(file_.get(), &before) != 0) fail(path(), "cannot be looked at", errno);
   const auto length = static_cast<off_t>(size);
-  if (::ftruncate(file_.get(), length) != 0) fail(path_, "cannot be given its size", errno);
+  if (::ftruncate(file_.get(), length) != 0) fail(path(), "cannot be given its size", errno);
   const int error = ::posix_fallocate(file_.get(), 0, length);
-  if (error != 0) fail(path_, fmt::format("cannot be given its {} bytes", size), error);
+  if (error == 0) return;
+  // What a full disk lacks is not kept from others until the next start.
+  [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), before.st_size);
+  fail(path(), fmt::format("cannot be given its {} bytes", size), error);
 }
 
 std::uint64_t boot_epoch() {

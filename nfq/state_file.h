@@ -5,26 +5,49 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "nfq/file_descriptor.h"
 
 namespace swnat::nfq {
 
+// A file, and the folders that it lies in. What was made for it goes again with this object until
+// keep() is called, so that a start that fails leaves nothing.
+class StatePath {
+ public:
+  explicit StatePath(std::string path) : path_(std::move(path)) {}
+  ~StatePath();
+  StatePath(const StatePath&) = delete;
+  StatePath& operator=(const StatePath&) = delete;
+
+  // Opens the file, or makes it (mode 0600) with the folders that are missing. Throws Error.
+  FileDescriptor open();
+  const std::string& text() const { return path_; }
+
+  void keep();
+
+ private:
+  void make_folders();
+
+  std::string path_;
+  std::vector<std::string> made_folders_;  // outer before inner
+  bool is_new_ = false;
+};
+
 class StateFile {
  public:
-  // Opens or makes the file (mode 0600, and its folder; both go again with this object until keep()
-  // is called, so that a start that fails leaves nothing), gives it `size` bytes and maps it. The
-  // disk space is taken at once: a disk that is full must be an error here, not the daemon's end at
-  // some packet. No other daemon may have it. Throws Error.
+  // Opens or makes the file, gives it `size` bytes and maps it. The disk space is taken at once: a
+  // disk that is full must be an error here, not the daemon's end at some packet. No other daemon
+  // may have it. Throws Error.
   StateFile(std::string path, std::size_t size);
   ~StateFile();
   StateFile(const StateFile&) = delete;
   StateFile& operator=(const StateFile&) = delete;
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return path_.text(); }
   std::span<std::byte> bytes() const { return bytes_; }
 
-  void keep() { is_new_ = has_new_folder_ = false; }
+  void keep() { path_.keep(); }
 
   // Forgets what it holds. Throws Error.
   void clear();
@@ -32,9 +55,7 @@ class StateFile {
  private:
   void allocate(std::size_t size);
 
-  std::string path_;
-  bool is_new_ = false;
-  bool has_new_folder_ = false;
+  StatePath path_;
   FileDescriptor file_;
   std::span<std::byte> bytes_;
 };

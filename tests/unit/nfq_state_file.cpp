@@ -1,0 +1,113 @@
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "nfq/error.h"
+#include "nfq/state_file.h"
+
+using namespace swnat::nfq;
+
+namespace {
+
+class Folder {
+ public:
+  Folder() { REQUIRE_NE(::mkdtemp(name_.data()), nullptr); }
+  ~Folder() { std::filesystem::remove_all(name_); }
+  std::string operator/(const std::string& file) const { return name_ + "/" + file; }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_ = "/tmp/swnat-state-XXXXXX";
+};
+
+constexpr std::size_t size = 8192;
+// No disk has this much.
+constexpr std::size_t too_much = std::size_t{1} << 62;
+
+void write(const std::string& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+
+std::string read(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+TEST_CASE("a state file is its owner's, has its size, and keeps what was written") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  {
+    StateFile state(path, size);
+    REQUIRE_EQ(state.bytes().size(), size);
+    state.bytes()[size - 1] = std::byte{7};
+    state.keep();
+  }
+  struct stat file {};
+  REQUIRE_EQ(::stat(path.c_str(), &file), 0);
+  CHECK_EQ(file.st_mode & 07777, 0600u);
+  StateFile state(path, size);
+  CHECK_EQ(state.bytes()[size - 1], std::byte{7});
+  state.clear();
+  CHECK_EQ(state.bytes()[size - 1], std::byte{0});
+}
+
+TEST_CASE("a start that fails leaves neither the file nor the folders that it made") {
+  const Folder folder;
+  { const StateFile state(folder / "outer/inner/state", size); }
+  CHECK(std::filesystem::is_empty(folder.name()));
+  CHECK_THROWS_AS(StateFile(folder / "outer/inner/state", too_much), Error);
+  CHECK(std::filesystem::is_empty(folder.name()));
+  CHECK_THROWS_AS(StateFile(folder / "state", too_much), Error);
+  CHECK(std::filesystem::is_empty(folder.name()));
+
+  {
+    StateFile state(folder / "outer/inner/state", size);
+    state.keep();
+  }
+  CHECK(std::filesystem::exists(folder / "outer/inner/state"));
+}
+
+TEST_CASE("a file that was there before stays as it was when there is no room for more") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  write(path, "sessions");
+  CHECK_THROWS_AS(StateFile(path, too_much), Error);
+  CHECK_EQ(read(path), "sessions");
+}
+
+TEST_CASE("a state file serves one daemon, which the second one leaves alone") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  const StateFile first(path, size);
+  CHECK_THROWS_WITH_AS(StateFile(path, size),
+                       ("state " + path + ": another daemon uses it").c_str(), Error);
+  CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("what is no file is neither followed nor touched") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  const std::string target = folder / "target";
+  std::filesystem::create_symlink(target, path);
+  CHECK_THROWS_AS(StateFile(path, size), Error);
+  CHECK_FALSE(std::filesystem::exists(target));
+  write(target, "precious");
+  CHECK_THROWS_AS(StateFile(path, size), Error);
+  CHECK_EQ(read(target), "precious");
+  CHECK(std::filesystem::is_symlink(path));
+
+  const std::string pipe = folder / "pipe";
+  REQUIRE_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  CHECK_THROWS_WITH_AS(StateFile(pipe, size), ("state " + pipe + ": is no file").c_str(), Error);
+  CHECK_THROWS_AS(StateFile(folder.name(), size), Error);
+  CHECK(std::filesystem::exists(pipe));
+}
