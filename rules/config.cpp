@@ -95,9 +95,7 @@ LoadResult load_config(const std::string& file) {
     check_draft(draft, faults);
     if (faults.empty()) return {to_config(std::move(draft)), {}};
   } catch (const toml::parse_error& syntax) {
-    return {
-        std::nullopt,
-        {{file, syntax.source().begin.line, fmt::format("not TOML: {}", syntax.description())}}};
+    faults.add(syntax.source().begin.line, fmt::format("not TOML: {}", syntax.description()));
   }
   return {std::nullopt, std::move(faults).by_line()};
 }

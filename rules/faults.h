@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "rules/config.h"
+#include "rules/printable.h"
 
 namespace swnat::rules {
 
@@ -21,8 +23,8 @@ class Faults {
  public:
   explicit Faults(std::string file) : file_(std::move(file)) {}
 
-  void add(std::uint32_t line, std::string message) {
-    errors_.push_back({file_, line, std::move(message)});
+  void add(std::uint32_t line, std::string_view message) {
+    errors_.push_back({file_, line, printable(message)});
   }
   bool empty() const { return errors_.empty(); }
   const std::string& file() const { return file_; }

@@ -38,6 +38,24 @@ TEST_CASE("what is no TOML is one error") {
   CHECK(twice[0].starts_with("7: not TOML: "));
 }
 
+TEST_CASE("an error is one line, whatever the file says") {
+  check({
+      {"text with a line break",
+       external("interface = \"wan\\n0\"\naddresses = [\"203.0.113.1\"]\n"),
+       {"2: [external] interface: \"wan\\n0\" is no interface name (allowed: 1 to 15 of A-Z a-z "
+        "0-9 "
+        "_ . -)"}},
+      {"a key that colours a terminal",
+       base("[nat]\n\"\\u001b[31m\" = 1\n"),
+       {"8: unknown key \"\\x1b[31m\" in [nat] (allowed: mapping, filtering, hairpin, fwmark_mask, "
+        "max_sessions, session_limit, at_limit)"}},
+  });
+  const auto cut = faults(base("[nat]\nhairpin = tru\n"));
+  REQUIRE(cut.size() == 1);
+  CHECK(cut[0].starts_with("8: not TOML: "));
+  CHECK(cut[0].find('\n') == std::string::npos);
+}
+
 TEST_CASE("what is missing") {
   check({
       {"everything",
