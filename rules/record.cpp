@@ -98,6 +98,10 @@ bool RecordFolder::open_and_lock() {
     } else if (errno != EEXIST) {
       throw KernelError(
           fmt::format("the folder {} cannot be made: {}", path, std::strerror(errno)));
+    } else if (std::error_code ignored; std::filesystem::is_symlink(path, ignored)) {
+      // It would stay as it is, however often this is tried.
+      throw KernelError(fmt::format(
+          "the folder {} cannot be made: a symbolic link to nothing is in its place", path));
     }
   }
   fd_ = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -101,6 +101,12 @@ snapshot >"$folder/after"
 expect_same "a failed sysctl left something" "$folder/clean" "$folder/after"
 
 say "circumstances"
+mkdir "$folder/run"
+ln -s "$folder/nowhere" "$folder/run/swnat"
+for command in up down; do
+  expect_error "a symbolic link to nothing is in its place" timeout -s KILL 20 "$program" $command --config "$config"
+done
+rm -r "$folder/run"
 ip link set green0 down
 expect_error "interface green0 is down" swnat up
 ip link del green0
