@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -35,6 +36,15 @@ std::string line(const Json& json) {
 
 ControlAnswer refuse(const std::string& why) {
   return {line({{"ok", false}, {"error", why}})};
+}
+
+// The answer of a command that lists things; `more` as in ControlAnswer.
+ControlAnswer list(std::function<bool(std::string& text)> more) {
+  return {line({{"ok", true}}), [more = std::move(more)](std::string& text) {
+            const bool goes_on = more(text);
+            if (!goes_on) text += line({{"end", true}});
+            return goes_on;
+          }};
 }
 
 double seconds(std::chrono::milliseconds time) {
@@ -92,19 +102,19 @@ ControlAnswer list_namespaces(Daemon& daemon) {
     std::vector<NamespaceUse> uses;
     std::size_t next = 0;
   };
-  auto list = std::make_shared<List>(List{daemon.config(), daemon.engine().namespaces()});
-  return {line({{"ok", true}}), [list](std::string& text) {
-            const auto rest = std::span(list->uses).subspan(list->next);
-            const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
-            for (const NamespaceUse& use : piece) {
-              text += line({{"name", rules::namespace_name(*list->config, use.id)},
-                            {"fwmark", use.id},
-                            {"sessions", use.sessions},
-                            {"session_limit", use.session_limit}});
-            }
-            list->next += piece.size();
-            return list->next < list->uses.size();
-          }};
+  auto all = std::make_shared<List>(List{daemon.config(), daemon.engine().namespaces()});
+  return list([all](std::string& text) {
+    const auto rest = std::span(all->uses).subspan(all->next);
+    const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
+    for (const NamespaceUse& use : piece) {
+      text += line({{"name", rules::namespace_name(*all->config, use.id)},
+                    {"fwmark", use.id},
+                    {"sessions", use.sessions},
+                    {"session_limit", use.session_limit}});
+    }
+    all->next += piece.size();
+    return all->next < all->uses.size();
+  });
 }
 
 // Names are looked up once for each namespace and not for each session.
@@ -145,8 +155,8 @@ class SessionList {
 };
 
 ControlAnswer list_sessions(Daemon& daemon) {
-  auto list = std::make_shared<SessionList>(daemon);
-  return {line({{"ok", true}}), [list](std::string& text) { return list->append_piece(text); }};
+  auto all = std::make_shared<SessionList>(daemon);
+  return list([all](std::string& text) { return all->append_piece(text); });
 }
 
 ControlAnswer reload(Daemon& daemon) {
@@ -158,12 +168,12 @@ ControlAnswer reload(Daemon& daemon) {
 // Pieces of Prometheus text, each in a line of JSON.
 ControlAnswer metrics(Daemon& daemon) {
   auto text_of_metrics = std::make_shared<Metrics>(daemon);
-  return {line({{"ok", true}}), [text_of_metrics](std::string& text) {
-            std::string piece;
-            const bool goes_on = text_of_metrics->append_piece(piece);
-            text += line({{"text", piece}});
-            return goes_on;
-          }};
+  return list([text_of_metrics](std::string& text) {
+    std::string piece;
+    const bool goes_on = text_of_metrics->append_piece(piece);
+    text += line({{"text", piece}});
+    return goes_on;
+  });
 }
 
 struct Command {

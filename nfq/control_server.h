@@ -2,7 +2,8 @@
 //
 // The protocol: a client connects, sends one line of JSON, {"command":"sessions"}, and receives
 // lines of JSON: first {"ok":true,…} or {"ok":false,"error":"…"}, then, for commands that list
-// things, one line for each. Then the server closes the connection.
+// things, one line for each and {"end":true}. Then the server closes the connection. A list without
+// that last line was cut: its client was too slow, or the daemon ended.
 #pragma once
 
 #include <memory>

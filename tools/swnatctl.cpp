@@ -54,15 +54,19 @@ Json ask(const std::string& socket, const Command& command) {
   if (command.list == nullptr) return document;
   const bool is_text = command.text == metrics_text;
   Json& list = document[command.list] = is_text ? Json("") : Json::array();
-  while (const auto line = connection.next_line()) {
+  for (;;) {
+    const auto line = connection.next_line();
+    if (!line) {
+      throw Error(fmt::format("{}: the daemon ended its answer early; try again", socket));
+    }
     Json item = Json::parse(*line);
+    if (item.contains("end")) return document;
     if (is_text) {
       list.get_ref<std::string&>() += item.at("text").get_ref<const std::string&>();
     } else {
       list.push_back(std::move(item));
     }
   }
-  return document;
 }
 
 int print(const std::string& text) {

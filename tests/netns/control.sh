@@ -1,0 +1,71 @@
+#!/bin/bash
+# The control socket: clients that send nonsense or nothing, go away, or are slow; and what swnatctl makes of an
+# answer that is cut.
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+source "$(dirname "$0")/lib.sh"
+
+SOCKET=$LAB_DIR/run/control.sock
+client() { /usr/bin/python3 "$HERE/control.py" "$@"; }
+
+start_lab
+start_swnat
+lab_serve answers tcp 7000 /usr/bin/python3 "$HERE/traffic.py" serve "$LAB_REMOTE" 7000
+
+client nonsense "$SOCKET" || fail "nonsense is not refused"
+passed "nonsense is refused, each with one line"
+client gone "$SOCKET" || fail "clients that go away hurt the daemon"
+expect "status after clients that went away" 2 "$(control status --json | jq .namespaces)"
+
+# More than the socket holds for a client that does not read.
+lab_exec blue /usr/bin/python3 "$HERE/traffic.py" udp "$LAB_REMOTE" 7000 --name blue --ports 20001-28000 >"$LAB_DIR/asked"
+expect "sessions in the list" 8000 "$(control sessions --json | jq '.sessions | length')"
+for command in namespaces sessions metrics; do
+  expect "the last line of $command" '{"end":true}' "$(client list "$SOCKET" "$command" | tail -n 1)"
+done
+client slow "$SOCKET" >"$LAB_DIR/slow.out"
+[[ $(tail -n 1 "$LAB_DIR/slow.out") != '{"end":true}' ]] || fail "a cut list has the last line of a whole one"
+passed "a list that was read too slowly has no last line"
+expect "status after a slow client" 2 "$(control status --json | jq .namespaces)"
+
+# swnatctl, asking a daemon that ends in the middle.
+cut_short() { # what, the daemon's answer, pattern
+  local status=0
+  client answer "$LAB_DIR/run/cut.sock" "$2" &
+  wait_until 10 test -S "$LAB_DIR/run/cut.sock" || fail "the cut answer's socket does not appear"
+  "$PROGRAMS/swnatctl" --socket "$LAB_DIR/run/cut.sock" sessions --json >"$LAB_DIR/out" 2>"$LAB_DIR/err" || status=$?
+  wait $!
+  expect "$1: status" 1 "$status"
+  expect "$1: output" "" "$(cat "$LAB_DIR/out")"
+  expect_match "$1: $(cat "$LAB_DIR/err")" "^swnatctl: .*$3" "$(cat "$LAB_DIR/err")"
+}
+cut_short "no answer" '' 'closed the connection'
+cut_short "a list that ends early" '{"ok":true}\n{"namespace":"blue"}\n' 'ended its answer early'
+cut_short "a line that ends early" '{"ok":true}\n{"namespace":' 'in the middle of its answer'
+cut_short "no JSON" 'hello\n' "not swnat-nfq's"
+
+# What is not a socket stays, and is named.
+end_daemon TERM
+echo precious >"$SOCKET"
+if swnat run 2>"$LAB_DIR/err"; then fail "a file in the socket's place is taken over"; fi
+expect "the daemon's words" \
+  "swnat-nfq: control socket $SOCKET: a file that is no socket is in the way; remove it" "$(cat "$LAB_DIR/err")"
+expect "the file in the socket's place" precious "$(cat "$SOCKET")"
+rm "$SOCKET"
+# What a daemon left that was killed does not.
+start_daemon
+end_daemon KILL
+[[ -S $SOCKET ]] || fail "kill -9 removed the socket"
+start_daemon
+passed "a socket that a killed daemon left is replaced"
+
+# With all standard streams closed no text ends up in a file that was opened in their place.
+end_daemon TERM
+LAB_SETTINGS[control.state]="\"$LAB_DIR/run/state\""
+lab_write_config
+lab_spawn gw daemon bash -c "exec '$PROGRAMS/swnat-nfq' run --config '$LAB_DIR/swnat.toml' <&- >&- 2>&-"
+answers() { control status >"$LAB_DIR/out" 2>&1; }
+wait_until 30 answers || fail "a daemon without standard streams does not answer"
+for stream in 0 1 2; do
+  expect "standard stream $stream" /dev/null \
+    "$(readlink "/proc/$(control status --json | jq .pid)/fd/$stream")"
+done
