@@ -84,6 +84,11 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+bool has_nft_table() {
+  return run({"nft", "list", "chains", "inet"}).output.find("table inet swnat ") !=
+         std::string::npos;
+}
+
 void remove_nft_table() {
   // Made first, so that removing it is no error where it does not exist.
   run_or_throw({"nft", "-f", "-"}, "table inet swnat\ndelete table inet swnat\n");
@@ -197,7 +202,14 @@ void down(const Config& config) {
   require_privilege();
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
+  const bool is_unrecorded = !folder.has_record() && has_nft_table();
   remove_all(folder.load(), folder);
+  if (!is_unrecorded) return;
+  throw KernelError(fmt::format(
+      "rules and routes are removed, but sysctls stay as they are: there is no record of"
+      " this `up` beside {}; if control.socket was another one then, put it back and"
+      " run `down` again",
+      config.control_socket));
 }
 
 }  // namespace swnat::rules

@@ -26,8 +26,9 @@ std::string render(const Config& config, Format format);
 // did. Throws KernelError.
 void up(const Config& config, Format format);
 
-// Removes exactly what up() added, and puts back the sysctls it changed. Nothing to remove is no
-// error. Throws KernelError.
+// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these
+// it removes what can be recognised, and fails then. Nothing to remove is no error. Throws
+// KernelError.
 void down(const Config& config);
 
 // Throws KernelError if the configuration's external interface does not exist here.

@@ -122,11 +122,15 @@ bool RecordFolder::open_and_lock() {
   return false;
 }
 
-Record RecordFolder::load() const {
+std::optional<Record> RecordFolder::find() const {
   std::ifstream file(file_);
   std::ostringstream text;
   text << file.rdbuf();
-  Record record = file ? record_from_json(text.str(), origin_here()).value_or(Record{}) : Record{};
+  return file ? record_from_json(text.str(), origin_here()) : std::nullopt;
+}
+
+Record RecordFolder::load() const {
+  Record record = find().value_or(Record{});
   for (const std::string& path : made_) {
     if (std::find(record.made_folders.begin(), record.made_folders.end(), path) ==
         record.made_folders.end()) {

@@ -38,6 +38,8 @@ class RecordFolder {
   RecordFolder(const RecordFolder&) = delete;
   RecordFolder& operator=(const RecordFolder&) = delete;
 
+  // Whether there is a record of this network namespace that counts.
+  bool has_record() const { return find().has_value(); }
   // This network namespace's record; an empty one, apart from the folders, if there is none that
   // counts.
   Record load() const;
@@ -48,6 +50,7 @@ class RecordFolder {
 
  private:
   bool open_and_lock();
+  std::optional<Record> find() const;
 
   std::string folder_;
   std::string file_;

@@ -152,10 +152,21 @@ say "down without the record removes what can be recognised"
 snapshot >"$folder/before"
 swnat up --format iptables
 rm -r "$folder/run"
-swnat down
+expect_error "sysctls stay as they are" swnat down
 snapshot | grep -v /proc/sys >"$folder/after"
 grep -v /proc/sys "$folder/before" >"$folder/before-rules"
 expect_same "down without a record left rules" "$folder/before-rules" "$folder/after"
+
+say "down with a control.socket that was another one when up was run"
+write_config "$green"
+snapshot >"$folder/before"
+swnat up --format iptables
+sed -i 's|/run/swnat/|/run/other/|' "$config"
+expect_error "put it back and run \`down\` again" swnat down
+sed -i 's|/run/other/|/run/swnat/|' "$config"
+swnat down
+snapshot >"$folder/after"
+expect_same "down after control.socket was put back left something" "$folder/before" "$folder/after"
 
 say "the printed script does what up does"
 write_config "$green"
