@@ -13,18 +13,7 @@ constexpr Host inner_router = Host::of(10, 0, 0, 254);
 constexpr std::size_t quotation = 28;  // offset of the quoted packet in an error
 constexpr std::size_t icmp_checksum = 22;
 
-struct Kind {
-  std::uint8_t type;
-  std::uint8_t code;
-};
-constexpr Kind kinds[] = {{3, 0}, {3, 1}, {3, 3}, {3, 4}, {3, 13}, {11, 0}, {11, 1}, {12, 0}};
-
-// An error that quotes the first `size` bytes of the packet.
-Bytes error_about(const Bytes& packet, Host from, Host to, Kind kind = {3, 3},
-                  std::size_t size = 548) {
-  const auto end = packet.begin() + static_cast<std::ptrdiff_t>(std::min(size, packet.size()));
-  return icmp(from, to, kind.type, kind.code, 0, Bytes(packet.begin(), end));
-}
+constexpr IcmpKind kinds[] = {{3, 0}, {3, 1}, {3, 3}, {3, 4}, {3, 13}, {11, 0}, {11, 1}, {12, 0}};
 
 Bytes quoted_in(const Bytes& error) {
   return Bytes(error.begin() + quotation, error.end());
@@ -45,7 +34,7 @@ TEST_CASE("rfc5508_req4: an error from outside reaches the sender, quoting what 
   for (const std::uint32_t shards : {1u, 4u}) {
     for (const std::uint8_t protocol : all_protocols) {
       for (const NamespaceId id : {blue, green}) {
-        for (const Kind kind : kinds) {
+        for (const IcmpKind kind : kinds) {
           for (const std::size_t size :
                {std::size_t{28}, std::size_t{36}, std::size_t{39}, std::size_t{548}}) {
             CAPTURE(shards);

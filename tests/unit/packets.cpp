@@ -1,5 +1,7 @@
 #include "tests/unit/packets.h"
 
+#include <algorithm>
+
 namespace swnat::test {
 namespace {
 
@@ -131,6 +133,11 @@ Bytes echo_request(Peer from, Host to, const Bytes& payload, const IpFields& ip)
 
 Bytes echo_reply(Host from, Peer to, const Bytes& payload, const IpFields& ip) {
   return icmp(from, to.address, type_echo_reply, 0, to.port, payload, ip);
+}
+
+Bytes error_about(View packet, Host from, Host to, IcmpKind kind, std::size_t size) {
+  const View quoted = packet.first(std::min(size, packet.size()));
+  return icmp(from, to, kind.type, kind.code, 0, Bytes(quoted.begin(), quoted.end()));
 }
 
 Bytes opening(std::uint8_t protocol, Peer from, Peer to) {

@@ -44,6 +44,13 @@ Bytes icmp(Host from, Host to, std::uint8_t type, std::uint8_t code, std::uint16
 Bytes echo_request(Peer from, Host to, const Bytes& payload = {}, const IpFields& ip = {});
 Bytes echo_reply(Host from, Peer to, const Bytes& payload = {}, const IpFields& ip = {});
 
+struct IcmpKind {
+  std::uint8_t type = 3;
+  std::uint8_t code = 3;
+};
+// An ICMP error that quotes the first `size` bytes of the packet.
+Bytes error_about(View packet, Host from, Host to, IcmpKind kind = {}, std::size_t size = 548);
+
 // A packet of protocol 1, 6 or 17 from one endpoint to another that opens a session: an echo
 // request, a SYN or a datagram.
 Bytes opening(std::uint8_t protocol, Peer from, Peer to);

@@ -1,0 +1,112 @@
+// RFC 6888, NATs with many subscribers. A subscriber is a namespace.
+#include <doctest/doctest.h>
+
+#include "tests/conformance/cases.h"
+
+namespace swnat::test {
+namespace {
+
+Policy limited(std::uint32_t limit, AtLimit at_limit) {
+  Policy policy = roomy_policy();
+  policy.at_limit = at_limit;
+  policy.namespaces = {{.first = blue, .last = blue, .session_limit = limit},
+                       {.first = green, .last = green, .session_limit = 1000}};
+  return policy;
+}
+
+}  // namespace
+
+TEST_CASE("rfc6888_req3_pool_with_gaps") {
+  const Host pool[] = {Host::of(203, 0, 113, 1), Host::of(203, 0, 113, 5),
+                       Host::of(198, 51, 100, 200)};
+  Policy policy = roomy_policy();
+  policy.external.v4.assign(std::begin(pool), std::end(pool));
+  Gateway gateway(policy);
+  std::set<std::uint32_t> used;
+  for (std::uint8_t last = 1; last <= 100; ++last) {
+    const Peer internal{Host::of(10, 0, 0, last), 1000};
+    used.insert(gateway.open(protocol::udp, blue, internal, server).address.wire);
+  }
+  CHECK_EQ(used, std::set<std::uint32_t>{pool[0].wire, pool[1].wire, pool[2].wire});
+}
+
+TEST_CASE("rfc6888_req4_limit_of_a_subscriber") {
+  Gateway gateway(limited(10, AtLimit::refuse), options_of(4));
+  for (std::uint16_t port = 1000; port < 1100; ++port) {
+    const std::uint8_t protocol = all_protocols[port % 3];
+    CHECK_EQ(gateway.out(blue, opening(protocol, at(client, port), server)).accepted(),
+             port < 1010);
+    CHECK(gateway.out(green, opening(protocol, at(client, port), server)).accepted());
+  }
+  CHECK_EQ(gateway.session_count(blue), 10);
+  CHECK_EQ(gateway.session_count(green), 100);
+}
+
+TEST_CASE("rfc6888_req5_memory_is_limited") {
+  Gateway gateway(roomy_policy(), options_of(2, 64));
+  int refused = 0;
+  for (std::uint16_t port = 1000; port < 2000; ++port) {
+    const Outcome sent = gateway.out(blue, udp(at(client, port), server));
+    if (sent.reason == Reason::table_full) ++refused;
+  }
+  CHECK_EQ(gateway.engine.session_count(), 64);
+  CHECK_EQ(refused, 1000 - 64);
+}
+
+TEST_CASE("rfc6888_req11_exhaustion") {
+  Gateway gateway(limited(2, AtLimit::refuse));
+  const Peer first = gateway.open(protocol::udp, blue, client, server);
+  gateway.open(protocol::udp, blue, at(client, 2), server);
+  CHECK_EQ(gateway.out(blue, udp(at(client, 3), server)).reason, Reason::session_limit);
+  CHECK_EQ(gateway.count(Reason::session_limit), 1);
+  CHECK(gateway.answers(protocol::udp, server, first, blue, client));
+}
+
+TEST_CASE("rfc6888_req11_eviction_stays_within_the_subscriber") {
+  Gateway gateway(limited(2, AtLimit::evict_oldest), options_of(4));
+  const Peer of_green = gateway.open(protocol::udp, green, client, server);
+  const Peer first = gateway.open(protocol::udp, blue, client, server);
+  for (std::uint16_t port = 2; port < 50; ++port) {
+    gateway.travel(1s);
+    gateway.open(protocol::udp, blue, at(client, port), server);
+  }
+  CHECK_EQ(gateway.session_count(blue), 2);
+  CHECK_FALSE(gateway.in(udp(server, first)).accepted());
+  CHECK(gateway.answers(protocol::udp, server, of_green, green, client));
+}
+
+TEST_CASE("rfc6888_req13_every_port_is_used") {
+  for (const PortRange ports : {PortRange{1024, 1151}, PortRange{65408, 65535}}) {
+    Gateway gateway(policy_with(ports), options_of(1));
+    std::set<std::uint16_t> used;
+    for (std::uint16_t port = 1; port <= 128; ++port) {
+      used.insert(gateway.open(protocol::udp, blue, at(client, port), server).port);
+    }
+    CHECK_EQ(used.size(), 128);
+    CHECK_EQ(*used.begin(), ports.first);
+    CHECK_EQ(*used.rbegin(), ports.last);
+  }
+}
+
+TEST_CASE("rfc6888_req15_ports_hard_to_guess") {
+  const auto ports_of = [](std::uint64_t secret) {
+    EngineOptions options = options_of(1);
+    options.secret[3] ^= secret;
+    Gateway gateway(roomy_policy(), options);
+    std::vector<std::uint16_t> ports;
+    for (std::uint16_t port = 2; port <= 600; port = static_cast<std::uint16_t>(port + 2)) {
+      ports.push_back(gateway.open(protocol::udp, blue, at(client, port), server).port);
+    }
+    return ports;
+  };
+  const std::vector<std::uint16_t> ports = ports_of(0);
+  int steps = 0;
+  for (std::size_t i = 1; i < ports.size(); ++i) steps += std::abs(ports[i] - ports[i - 1]) <= 8;
+  CHECK_LT(steps, 5);  // of 299; by chance 0.1 are expected
+  const std::vector<std::uint16_t> others = ports_of(1);
+  int equal = 0;
+  for (std::size_t i = 0; i < ports.size(); ++i) equal += ports[i] == others[i];
+  CHECK_LT(equal, 5);
+}
+
+}  // namespace swnat::test

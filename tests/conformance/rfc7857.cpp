@@ -1,0 +1,68 @@
+// RFC 7857, updates to the three before.
+#include <doctest/doctest.h>
+
+#include "tests/conformance/cases.h"
+
+namespace swnat::test {
+
+TEST_CASE("rfc7857_section2_states") {
+  Gateway gateway;
+  Connection connection{gateway};
+  const auto expires_in = [&] { return gateway.sessions().at(0).expires_in; };
+  const Timeouts timeouts;
+  connection.out(syn, 1000, 0);
+  CHECK_EQ(connection.state(), "opening");
+  CHECK_EQ(expires_in(), timeouts.tcp_transitory);
+  connection.in(syn | ack, 5000, 1001);
+  CHECK_EQ(connection.state(), "established");
+  CHECK_EQ(expires_in(), timeouts.tcp_established);
+  connection.out(ack, 1001, 5001);
+  connection.in(fin | ack, 5001, 1001);
+  CHECK_EQ(connection.state(), "half-closed");
+  CHECK_EQ(expires_in(), timeouts.tcp_established);
+  connection.out(fin | ack, 1001, 5002);
+  connection.in(ack, 5002, 1002);
+  CHECK_EQ(connection.state(), "closing");
+  CHECK_EQ(expires_in(), timeouts.tcp_transitory);
+}
+
+TEST_CASE("rfc7857_section2_reset") {
+  Gateway gateway;
+  Connection connection{gateway};
+  connection.handshake();
+  CHECK_EQ(connection.in(rst, 5001, 0), Reason::translated_inbound);
+  CHECK_EQ(gateway.sessions().at(0).expires_in, 4min);
+  gateway.travel(3min);
+  // Traffic that goes on shows that the receiver did not believe it.
+  CHECK_EQ(connection.out(ack, 1001, 5001), Reason::translated_outbound);
+  CHECK_EQ(connection.state(), "established");
+  CHECK_EQ(connection.in(rst, 5001, 0), Reason::translated_inbound);
+  gateway.travel(4min);
+  CHECK_FALSE(verdict_of(connection.in(ack, 5001, 1001)) == Verdict::accept);
+}
+
+TEST_CASE("rfc7857_section7_inbound_does_not_refresh") {
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
+  const Peer external = gateway.open(protocol::udp, blue, client, server);
+  for (int i = 0; i < 4; ++i) {
+    gateway.travel(1min);
+    CHECK(gateway.in(udp(server, external)).accepted());
+    CHECK(gateway.in(udp(at(stranger, static_cast<std::uint16_t>(100 + i)), external)).accepted());
+  }
+  gateway.travel(1min);
+  CHECK_FALSE(gateway.in(udp(server, external)).accepted());
+}
+
+TEST_CASE("rfc7857_section7_errors_do_not_refresh") {
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
+  const Peer external = gateway.open(protocol::udp, blue, client, server);
+  const Bytes came = gateway.in(udp(server, external, payload_of(9))).bytes;
+  for (int i = 0; i < 4; ++i) {
+    gateway.travel(1min);
+    CHECK(gateway.out(blue, error_about(came, client.address, server.address)).accepted());
+  }
+  gateway.travel(1min);
+  CHECK_FALSE(gateway.in(udp(server, external)).accepted());
+}
+
+}  // namespace swnat::test
