@@ -75,7 +75,7 @@ class GuardedMemory {
 
 TEST_CASE("origin_new_session_scans_all") {
   EngineOptions options = options_of(1, 20'000);
-  GuardedMemory memory(Engine::session_memory_size(options));
+  GuardedMemory memory(Engine::session_memory_size(options, roomy_policy()));
   options.session_memory = memory.bytes();
   Gateway gateway(roomy_policy(), options);
   for (std::uint16_t port = 1; port <= 10'000; ++port) {

@@ -77,12 +77,12 @@ int main() {
 
   std::cout << "with at_limit = refuse:\n";
   policy.at_limit = swnat::AtLimit::refuse;
-  engine.set_policy(std::make_shared<const swnat::Policy>(policy));
+  engine.set_policy(std::make_shared<const swnat::Policy>(policy), network.now);
   network.send(blue, datagram(host(1005), server));
   network.send(blue, datagram(host(1001), server));  // a session that is there is not new
 
   std::cout << "with a limit of 1:\n";
   policy.namespaces[0].session_limit = 1;
-  engine.set_policy(std::make_shared<const swnat::Policy>(policy));
+  engine.set_policy(std::make_shared<const swnat::Policy>(policy), network.now);
   network.show();
 }

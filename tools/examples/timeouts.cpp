@@ -73,7 +73,7 @@ int main() {
 
   std::cout << "with udp = 30 s, at once also for the sessions that are there:\n";
   policy.timeouts.udp = 30s;
-  engine.set_policy(std::make_shared<const swnat::Policy>(policy));
+  engine.set_policy(std::make_shared<const swnat::Policy>(policy), now);
   show(engine, now);
   now += 30s;
   answer = datagram(server, source_of(question));
