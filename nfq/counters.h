@@ -9,8 +9,8 @@
 
 namespace swnat::nfq {
 
-// X(name, text). received = accepted + dropped; truncated, malformed and wrong_hook are among the
-// dropped ones. What the engine drops is counted by reason there.
+// X(name, text). received = accepted + dropped + what is held; truncated, malformed, wrong_hook and
+// overdue are among the dropped ones. What the engine drops is counted by reason there.
 #define SWNAT_QUEUE_COUNTERS(X)                                                             \
   X(received, "packets that the kernel handed over")                                        \
   X(accepted, "packets given back translated")                                              \
@@ -19,6 +19,7 @@ namespace swnat::nfq {
   X(malformed, "packets dropped because their queue message lacks something")               \
   X(wrong_hook,                                                                             \
     "packets dropped because a rule queued them in a hook where nothing is translated")     \
+  X(overdue, "fragments dropped because the first of their datagram did not come in time")  \
   X(unsent, "packets dropped because the kernel did not take the translated bytes")         \
   X(overflows, "times that the socket's buffer was full and the kernel dropped packets")    \
   X(netlink_errors, "messages from the kernel that were errors or could not be understood") \

@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::uint16_t packet_message = NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET;
 
+static_assert(PacketBatch::capacity <= HeldFragments::spare,
+              "a batch of held packets stays in place");
+
 }  // namespace
 
 void PacketBatch::take(std::span<std::uint8_t> datagram, VerdictSink& sink, Time now) {
@@ -72,25 +75,71 @@ void PacketBatch::take_packet(std::span<std::uint8_t> message, VerdictSink& sink
     drop(queued.id, sink);
     return;
   }
+  add(queued, *direction);
+}
+
+void PacketBatch::add(const QueuedPacket& queued, Direction direction) {
   packets_[count_++] = {.bytes = queued.bytes,
                         .namespace_id = queued.fwmark & fwmark_mask_,
-                        .direction = *direction,
+                        .direction = direction,
                         .checksum = checksum_state_of(queued.skb_info)};
 }
 
 bool PacketBatch::finish(VerdictSink& sink, Time now) {
   translate(sink, now);
   complete_ = verdicts_.flush(sink) && complete_;
+  held_.recycle();
   return std::exchange(complete_, true);
 }
 
+bool PacketBatch::drop_overdue(VerdictSink& sink, Time now) {
+  if (held_.count() == 0) return true;
+  held_.expire(now, [&](std::uint32_t id) {
+    counters_.add(QueueCounter::overdue);
+    drop(id, sink);
+  });
+  return finish(sink, now);
+}
+
+void PacketBatch::drop_held(VerdictSink& sink) {
+  held_.drain([&](std::uint32_t id) { drop(id, sink); });
+  verdicts_.flush(sink);
+}
+
+void PacketBatch::forget_held() {
+  counters_.add(QueueCounter::dropped, held_.abandon());
+}
+
+// Also what was held until now for one of these packets.
 void PacketBatch::translate(VerdictSink& sink, Time now) {
+  translate_taken(sink, now);
+  while (auto released = held_.next_released()) {
+    do {
+      queued_[count_] = *released;
+      add(*released, *direction_of(*released, fwmark_mask_));
+    } while (count_ < capacity && (released = held_.next_released()));
+    translate_taken(sink, now);
+  }
+}
+
+void PacketBatch::translate_taken(VerdictSink& sink, Time now) {
   engine_.translate(std::span(packets_).first(count_), now);
-  for (std::size_t i = 0; i < count_; ++i) answer(queued_[i], packets_[i], sink);
+  for (std::size_t i = 0; i < count_; ++i) answer(queued_[i], packets_[i], sink, now);
   count_ = 0;
 }
 
-void PacketBatch::answer(const QueuedPacket& queued, const Packet& packet, VerdictSink& sink) {
+void PacketBatch::answer(const QueuedPacket& queued, const Packet& packet, VerdictSink& sink,
+                         Time now) {
+  if (packet.verdict() == Verdict::hold) {
+    const NamespaceId sender =
+        packet.direction == Direction::inbound ? 0 : queued.fwmark & fwmark_mask_;
+    held_.hold(packet.datagram, queued, sender, now, [&](std::uint32_t id) {
+      counters_.add(QueueCounter::overdue);
+      drop(id, sink);
+    });
+    return;
+  }
+  if (packet.datagram != 0) held_.release(packet.datagram);
   if (packet.verdict() == Verdict::drop) {
     drop(queued.id, sink);
     return;

@@ -74,6 +74,7 @@ void Worker::run() {
   }
   while (!stopping_ && turn()) {
   }
+  if (socket_) packets_.drop_held(*socket_);
   socket_.reset();
 }
 
@@ -104,6 +105,7 @@ bool Worker::turn() {
       break;
   }
   if (time >= next_expiry_) expire(time);
+  if (usable) usable = drop_overdue(time);
   if (usable && idle)
     usable = wait(next_expiry_ > time ? static_cast<int>(longest_pause.count()) : 0);
   return usable || bind_again();
@@ -114,6 +116,12 @@ bool Worker::answer_batch(Time now) {
     packets_.take(buffer_.datagram(slot), *socket_, now);
   }
   if (packets_.finish(*socket_, now)) return true;
+  failure_ = fmt::format("queue {}: the kernel takes no verdicts", options_.queue.number);
+  return false;
+}
+
+bool Worker::drop_overdue(Time now) {
+  if (packets_.drop_overdue(*socket_, now)) return true;
   failure_ = fmt::format("queue {}: the kernel takes no verdicts", options_.queue.number);
   return false;
 }
@@ -138,6 +146,7 @@ bool Worker::bind_again() {
     return false;
   }
   socket_.reset();
+  packets_.forget_held();
   try {
     socket_.emplace(options_.queue);
   } catch (const std::exception& error) {

@@ -3,8 +3,9 @@
 // Theory of operation
 //
 // A worker waits for its queue, reads a batch, has the engine translate it, gives the verdicts, and
-// four times a second lets the engine forget what has expired in its shard. It never blocks but in
-// poll(), and neither allocates nor logs: what it sees it counts.
+// four times a second lets the engine forget what has expired in its shard, and drops fragments
+// that waited too long. It never blocks but in poll(), and neither allocates nor logs: what it sees
+// it counts.
 //
 // A queue whose socket fails is given up, which makes the kernel drop all that waits, and bound
 // again. When that fails too, the worker says so in failure() and ends; its packets are then
@@ -62,6 +63,7 @@ class Worker {
   void run();
   bool turn();
   bool answer_batch(Time now);
+  bool drop_overdue(Time now);
   bool wait(int milliseconds);
   void expire(Time now);
   bool bind_again();

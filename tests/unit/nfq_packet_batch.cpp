@@ -41,6 +41,13 @@ class Gateway {
   }
   bool give(const QueueMessage& message) { return give_datagram(packet_message(message)); }
 
+  // Longer than anything is held.
+  void wait() {
+    now_ += HeldFragments::longest + Time(1);
+    CHECK(batch_.drop_overdue(kernel, now_));
+  }
+  void stop() { batch_.drop_held(kernel); }
+
   std::uint64_t count(QueueCounter counter) const {
     return counters_.read()[static_cast<std::size_t>(counter)];
   }
@@ -162,6 +169,66 @@ TEST_CASE("a refused verdict is reported once") {
   CHECK(gateway.give({.id = 2, .fwmark = 1, .packet = udp(tenant, remote)}));
 }
 
+namespace {
+
+constexpr std::uint16_t more_fragments = 0x2000;
+
+// A datagram of 64 bytes of payload in pieces of 24: its UDP header is in the first.
+Bytes piece(std::uint16_t number) {
+  const Bytes whole = udp(tenant, remote, payload_of(64));
+  const std::size_t begin = 20 + std::size_t{number} * 24;
+  const Bytes transport(
+      whole.begin() + static_cast<std::ptrdiff_t>(begin),
+      whole.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 24, whole.size())));
+  const auto field = static_cast<std::uint16_t>(number * 3 | (number < 2 ? more_fragments : 0));
+  return ip_packet(tenant.address, remote.address, transport, {.protocol = 17, .fragment = field});
+}
+
+}  // namespace
+
+TEST_CASE("fragments that come before the first are held, and follow it in the order they came") {
+  Gateway gateway;
+  gateway.give({.id = 1, .fwmark = 1, .packet = piece(2)});
+  gateway.give({.id = 2, .fwmark = 2, .packet = piece(1)});  // of another tenant
+  gateway.give({.id = 3, .fwmark = 1, .packet = piece(1)});
+  CHECK(gateway.kernel.verdicts.empty());
+  gateway.give({.id = 4, .fwmark = 1, .packet = piece(0)});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 3u);
+  constexpr std::uint32_t order[] = {4, 1, 3};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const SentVerdict& verdict = gateway.kernel.verdicts[i];
+    CHECK_EQ(verdict.id, order[i]);
+    CHECK_EQ(verdict.verdict, accept_verdict);
+    REQUIRE(verdict.packet.has_value());
+    CHECK_EQ(source_of(*verdict.packet).address, external);
+    CHECK(header_checksum_is_right(*verdict.packet));
+    // The identification is the NAT's own, and the same for all.
+    CHECK_EQ(word_at(*verdict.packet, 4), word_at(*gateway.kernel.verdicts[0].packet, 4));
+  }
+  gateway.wait();
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 4u);
+  CHECK_EQ(gateway.kernel.verdicts[3].id, 2u);
+  CHECK_EQ(gateway.kernel.verdicts[3].verdict, drop_verdict);
+  CHECK_EQ(gateway.count(QueueCounter::overdue), 1u);
+}
+
+TEST_CASE("a dropped first fragment takes with it those that wait, and so does the end") {
+  Gateway gateway;
+  Bytes first = piece(0);
+  set_word(first, 22, 0);  // the destination port
+  gateway.give({.id = 1, .fwmark = 1, .packet = piece(1)});
+  gateway.give({.id = 2, .fwmark = 1, .packet = first});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 2u);
+  CHECK_EQ(gateway.count(Reason::invalid_port), 2u);
+  gateway.give({.id = 3, .fwmark = 2, .packet = piece(1)});
+  CHECK_EQ(gateway.kernel.verdicts.size(), 2u);
+  gateway.stop();
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 3u);
+  for (const SentVerdict& verdict : gateway.kernel.verdicts) {
+    CHECK_EQ(verdict.verdict, drop_verdict);
+  }
+}
+
 TEST_CASE("damaged datagrams end, and each packet that can be named has exactly one verdict") {
   Dice random(7);
   Gateway gateway;
@@ -177,6 +244,7 @@ TEST_CASE("damaged datagrams end, and each packet that can be named has exactly 
       datagram.resize(random.below(static_cast<std::uint32_t>(datagram.size())));
     const std::uint64_t before = gateway.count(QueueCounter::received);
     gateway.give_datagram(datagram);
+    gateway.wait();  // the damage may have made a fragment of it, which is held
     verdicts += gateway.kernel.verdicts.size();
     REQUIRE_EQ(gateway.kernel.verdicts.size(), gateway.count(QueueCounter::received) - before);
     gateway.kernel.verdicts.clear();
