@@ -173,10 +173,15 @@ sessions() { control sessions --json | jq -c ".sessions[] | select($1)"; }
 snapshot() {
   {
     lab_exec gw iptables-save | sed -E '/^#/d; s/\[[0-9]+:[0-9]+\]//'
+    lab_exec gw ip6tables-save | sed -E '/^#/d; s/\[[0-9]+:[0-9]+\]//'
     lab_exec gw nft list ruleset | sed -E 's/counter packets [0-9]+ bytes [0-9]+/counter/'
-    lab_exec gw ip rule
-    lab_exec gw ip route show table all
-    lab_exec gw find /proc/sys/net/ipv4 -type f -readable ! -name flush -exec grep -H '' {} + | sort
+    lab_exec gw ip -4 rule
+    lab_exec gw ip -6 rule
+    lab_exec gw ip -4 route show table all
+    lab_exec gw ip -6 route show table all
+    # Some cannot be read before they are set.
+    lab_exec gw find /proc/sys/net/ipv4 /proc/sys/net/ipv6 -type f -readable ! -name flush \
+      ! -name stable_secret -exec grep -H '' {} + | sort
     find "$LAB_DIR/run" | sort
   } >"$1" 2>/dev/null
 }
