@@ -46,6 +46,13 @@ bool in_window(const TcpReceiver& receiver, std::uint32_t sequence) {
   return receiver.known && sequence - receiver.next <= window;
 }
 
+// Whether a number is as near to the next one as data of the connection, late or early, can be: no
+// window of the receiver is wider.
+bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
+  const std::uint32_t reach = std::uint32_t{0xffff} << receiver.scale;
+  return !receiver.known || number - receiver.next + reach <= 2 * reach;
+}
+
 // What the sender of a segment says that it expects; older segments that arrive late say nothing
 // new.
 void learn(TcpReceiver& receiver, const TcpSegment& segment) {
@@ -145,6 +152,10 @@ TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender
   const std::uint32_t end = segment.sequence + segment.payload_size;
   const bool is_fin = has(segment, tcp_flag::fin);
   if (is_fin && !in_window(other, end)) return TcpEffect::none;
+  // Else it could move the windows that the ends' own resets and FINs are measured by.
+  const bool is_far = !is_near(other, segment.sequence) ||
+                      (has(segment, tcp_flag::ack) && !is_near(own, segment.acknowledgment));
+  if (is_far) return TcpEffect::refresh;
   if (state == SessionState::tcp_reset) state = SessionState::tcp_established;
   learn(own, segment);
   if (is_fin) {

@@ -222,6 +222,33 @@ TEST_CASE("tcp_state: a reset ends the connection only if it is in the window") 
   });
 }
 
+TEST_CASE("tcp_state: rfc5961 a blind segment does not move the windows") {
+  constexpr std::uint32_t far = 0x4000'0000;
+  run_all({
+      {"then the end that it was sent to closes",
+       opened({{remote, ack, irs + far, iss + far, 100, refresh, tcp_established},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"only its sequence number is wrong",
+       opened({{remote, ack, irs + far, iss + 9000, 100, refresh, tcp_established},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"only its acknowledgment is wrong",
+       opened({{remote, ack, irs + 1, iss + far, 100, refresh, tcp_established},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"a SYN", opened({{remote, syn_ack, irs + far, iss + far, 0, refresh, tcp_established},
+                        {internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
+      {"after a reset it resumes nothing",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {remote, ack, irs + far, iss + far, 100, refresh, tcp_reset}})},
+  });
+}
+
+TEST_CASE("tcp_state: a SYN may carry data that its answer acknowledges") {
+  run_all({{"fast open",
+            {{internal, syn, iss, 0, 500, refresh, tcp_syn_internal},
+             {remote, syn_ack, irs, iss + 501, 0, refresh, tcp_established},
+             {internal, fin_ack, iss + 501, irs + 1, 0, refresh, tcp_fin_internal}}}});
+}
+
 TEST_CASE("tcp_state: a window of zero still takes a reset at the next number") {
   Case c{"zero window", opened({{remote, rst, irs + 900, 0, 0, none, tcp_established},
                                 {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})};
