@@ -16,6 +16,10 @@ def answer_to(question: bytes) -> bytes:
     return hashlib.sha256(question).hexdigest().encode() + b"\n"
 
 
+def udp_socket(address):
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+
+
 class UdpServer(asyncio.DatagramProtocol):
     def connection_made(self, transport):
         self.transport = transport
@@ -38,7 +42,7 @@ async def serve(arguments):
             writer.close()
 
     loop = asyncio.get_running_loop()
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp = udp_socket(arguments.address)
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
     udp.bind((arguments.address, arguments.port))
     await loop.create_datagram_endpoint(UdpServer, sock=udp)
@@ -66,7 +70,7 @@ async def connections(arguments):
     async def take_turns():
         for number in numbers:
             try:
-                await asyncio.wait_for(one(number), 30)
+                await asyncio.wait_for(one(number), arguments.timeout)
             except (OSError, asyncio.TimeoutError) as error:
                 wrong.append(f"{arguments.name} {number}: {type(error).__name__} {error}")
 
@@ -82,7 +86,7 @@ def ask_udp(arguments):
     answered = []
     for port in arguments.ports:
         time.sleep(0.003)  # the NAT's clock counts milliseconds
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        with udp_socket(arguments.address) as udp:
             if arguments.no_checksum:
                 udp.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
             udp.bind(("", port))
@@ -104,7 +108,7 @@ def ask_udp(arguments):
 
 def flood(arguments):
     """Datagrams from several ports at a steady pace for a bounded time, answers ignored."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
+    sockets = [udp_socket(arguments.address) for _ in range(64)]
     end = time.monotonic() + arguments.seconds
     number = 0
     while time.monotonic() < end:
@@ -133,9 +137,10 @@ def main():
     parser.add_argument("--ports", type=port_list, default=range(0))
     parser.add_argument("--growing", action="store_true", help="datagrams of even and odd sizes")
     parser.add_argument("--no-checksum", action="store_true")
-    parser.add_argument("--timeout", type=float, default=2)
+    parser.add_argument("--timeout", type=float, help="seconds to wait for an answer; 2 over UDP, 30 over TCP")
     parser.add_argument("--seconds", type=float, default=3)
     arguments = parser.parse_args()
+    arguments.timeout = arguments.timeout or (30 if arguments.what == "connections" else 2)
     if arguments.what == "serve":
         asyncio.run(serve(arguments))
     elif arguments.what == "connections":
