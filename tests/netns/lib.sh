@@ -169,6 +169,17 @@ expect_counter() {
 # sessions JQ-CONDITION: the sessions it holds for, one compact JSON object a line.
 sessions() { control sessions --json | jq -c ".sessions[] | select($1)"; }
 
+closed_session_is_gone() { [[ -z $(sessions '.internal | endswith(":9999")') ]]; }
+
+# Waits until a session of blue's that was opened and closed just now is gone: so much time has then passed for all
+# others, be the machine as slow as it may. Needs a short timeouts.tcp_transitory.
+outlive_a_closed_session() {
+  lab_serve brief tcp 9999 ncat --listen --send-only "$LAB_REMOTE" 9999
+  lab_exec blue ncat --recv-only --source-port 9999 "$LAB_REMOTE" 9999 || fail "a short connection is not made"
+  wait_until 20 closed_session_is_gone || fail "a closed session is kept: $(sessions true)"
+  passed "a session that was opened and closed meanwhile is gone"
+}
+
 # snapshot FILE: all that `up` may change in the gateway, in a form that two can be compared in.
 snapshot() {
   {
