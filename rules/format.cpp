@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "rules/family.h"
 #include "rules/iptables_apply.h"
 #include "rules/process.h"
 
@@ -33,9 +34,11 @@ Format choose_format(Format format) {
   return result->exit_code == 0 ? Format::nft : Format::iptables;
 }
 
-void require_queue(Format format) {
+void require_queue(const Config& config, Format format) {
   if (format == Format::iptables) {
-    require_iptables_queue();
+    for (const Family family : all_families) {
+      if (is_translated(config, family)) require_iptables_queue(family);
+    }
     return;
   }
   const auto result = try_nft_queue();

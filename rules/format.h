@@ -1,6 +1,7 @@
 // Which of the two formats this kernel can do.
 #pragma once
 
+#include "rules/config.h"
 #include "rules/kernel.h"
 
 namespace swnat::rules {
@@ -9,8 +10,8 @@ namespace swnat::rules {
 // stay.
 Format choose_format(Format format);
 
-// Throws KernelError if packets cannot be sent to a queue in this format here, as far as that can
-// be tried without changing anything.
-void require_queue(Format format);
+// Throws KernelError if the configuration's packets cannot be sent to a queue in this format here,
+// as far as that can be tried without changing anything.
+void require_queue(const Config& config, Format format);
 
 }  // namespace swnat::rules

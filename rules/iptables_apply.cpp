@@ -37,13 +37,14 @@ Current current(const std::string& saved, const IptablesHook& hook) {
   return found;
 }
 
-// Without a table's name only tables that exist are shown, and none is made.
-std::string save() {
-  return run_or_throw({"iptables-save"});
+bool on_top_of_nft(Family family) {
+  const std::string version = run_or_throw({iptables_program(family), "--version"});
+  return version.find("nf_tables") != std::string::npos;
 }
 
-bool on_top_of_nft() {
-  return run_or_throw({"iptables", "--version"}).find("nf_tables") != std::string::npos;
+// As nft calls it.
+std::string nft_name(Family family) {
+  return family == Family::ipv4 ? "ip" : "ip6";
 }
 
 // The entry chain has the same name in every version, so a jump is known whatever it was made for.
@@ -93,65 +94,89 @@ std::string transaction(const IptablesHook& hook, const Current& now, const Ipta
   return text + "COMMIT\n";
 }
 
-}  // namespace
-
-void apply(const std::vector<IptablesTable>& wanted) {
-  const std::string saved = save();
-  for (const IptablesHook& hook : iptables_hooks) {
-    const auto table = std::find_if(wanted.begin(), wanted.end(), [&](const IptablesTable& each) {
-      return each.name == hook.table;
-    });
-    const std::string text =
-        transaction(hook, current(saved, hook), table == wanted.end() ? nullptr : &*table);
-    // --wait: another program may hold the lock of the older kind of iptables for a moment.
-    if (!text.empty()) run_or_throw({"iptables-restore", "--noflush", "--wait=5"}, text);
-  }
+bool is_wanted(const std::vector<IptablesTable>& wanted, Family family) {
+  return std::any_of(wanted.begin(), wanted.end(),
+                     [&](const IptablesTable& each) { return each.family == family; });
 }
 
-bool has_iptables_chains() {
-  if (!has_program("iptables-save")) return false;
+// Whether the kernel has chains of ours, as far as the installed program can see.
+bool has_chains(Family family) {
+  const std::string program = iptables_program(family, "-save");
+  if (!has_program(program)) return false;
   // Where the kernel has no iptables there is nothing to save, which is no fault with --format nft.
-  const ProcessResult saved = run({"iptables-save"});
+  const ProcessResult saved = run({program});
   return saved.exit_code == 0 && std::any_of(std::begin(iptables_hooks), std::end(iptables_hooks),
                                              [&](const IptablesHook& hook) {
-                                               return !current(saved.output, hook).chains.empty();
+                                               return hook.family == family &&
+                                                      !current(saved.output, hook).chains.empty();
                                              });
 }
 
-std::vector<std::string> missing_iptables_chains() {
-  std::vector<std::string> missing;
-  if (!on_top_of_nft()) return missing;
+void apply_family(const std::vector<IptablesTable>& wanted, Family family) {
+  if (!is_wanted(wanted, family) && !has_chains(family)) return;
+  // Without a table's name only tables that exist are shown, and none is made.
+  const std::string saved = run_or_throw({iptables_program(family, "-save")});
   for (const IptablesHook& hook : iptables_hooks) {
+    if (hook.family != family) continue;
+    const auto table = std::find_if(wanted.begin(), wanted.end(), [&](const IptablesTable& each) {
+      return each.family == family && each.name == hook.table;
+    });
+    const std::string text =
+        transaction(hook, current(saved, hook), table == wanted.end() ? nullptr : &*table);
+    if (text.empty()) continue;
+    // --wait: another program may hold the lock of the older kind of iptables for a moment.
+    run_or_throw({iptables_program(family, "-restore"), "--noflush", "--wait=5"}, text);
+  }
+}
+
+}  // namespace
+
+void apply(const std::vector<IptablesTable>& wanted) {
+  for (const Family family : all_families) apply_family(wanted, family);
+}
+
+std::vector<std::string> missing_iptables_chains(const std::vector<IptablesTable>& wanted) {
+  std::vector<std::string> missing;
+  for (const IptablesHook& hook : iptables_hooks) {
+    if (!is_wanted(wanted, hook.family) || !on_top_of_nft(hook.family)) continue;
+    const std::string family = nft_name(hook.family);
     const ProcessResult listed =
-        run({"nft", "list", "chain", "ip", std::string(hook.table), std::string(hook.chain)});
-    if (listed.exit_code != 0) missing.push_back(fmt::format("{} {}", hook.table, hook.chain));
+        run({"nft", "list", "chain", family, std::string(hook.table), std::string(hook.chain)});
+    if (listed.exit_code == 0) continue;
+    missing.push_back(fmt::format("{} {} {}", family, hook.table, hook.chain));
   }
   return missing;
 }
 
 void remove_made_chains(const std::vector<std::string>& chains) {
-  if (chains.empty() || !has_program("iptables")) return;
-  for (const std::string& each : chains) {
-    const std::string table = first_word(each);
-    const std::string chain = each.substr(table.size() + 1);
+  for (const IptablesHook& hook : iptables_hooks) {
+    const std::string family = nft_name(hook.family);
+    const std::string table(hook.table);
+    const std::string name = fmt::format("{} {} {}", family, table, hook.chain);
+    if (std::find(chains.begin(), chains.end(), name) == chains.end()) continue;
+    const std::string program = iptables_program(hook.family);
     // Refused, as it should be, for a chain that holds rules: then somebody else uses it now.
-    if (run({"iptables", "-t", table, "-X", chain}).exit_code != 0) continue;
-    const ProcessResult rest = run({"nft", "list", "table", "ip", table});
-    if (rest.exit_code == 0 && is_empty_table(rest.output))
-      run({"nft", "delete", "table", "ip", table});
+    if (!has_program(program) ||
+        run({program, "-t", table, "-X", std::string(hook.chain)}).exit_code != 0) {
+      continue;
+    }
+    const ProcessResult rest = run({"nft", "list", "table", family, table});
+    if (rest.exit_code == 0 && is_empty_table(rest.output)) {
+      run({"nft", "delete", "table", family, table});
+    }
   }
 }
 
-void require_iptables_queue() {
+void require_iptables_queue(Family family) {
   const auto result = run_apart(
-      {"iptables-restore"},
+      {iptables_program(family, "-restore")},
       "*raw\n-A PREROUTING -p udp -m u32 --u32 \"0=0\" -j NFQUEUE --queue-num 0\nCOMMIT\n");
   if (!result || result->exit_code == 0) return;
   throw KernelError(
-      fmt::format("iptables cannot send packets to a queue: the kernel needs NFQUEUE "
+      fmt::format("{} cannot send packets to a queue: the kernel needs NFQUEUE "
                   "(CONFIG_NETFILTER_XT_TARGET_NFQUEUE)"
                   " and u32 (CONFIG_NETFILTER_XT_MATCH_U32): {}",
-                  in_short(result->error)));
+                  iptables_program(family), in_short(result->error)));
 }
 
 }  // namespace swnat::rules

@@ -96,13 +96,13 @@ void remove_nft_table() {
 
 void bring_to(const Layout& layout) {
   run_or_throw({"nft", "-f", "-"}, layout.nft);
-  if (!layout.iptables.empty() || has_iptables_chains()) apply(layout.iptables);
+  apply(layout.iptables);
   apply(layout.routing);
 }
 
 void bring_to_nothing(const Record& record) {
   apply(PolicyRouting{});
-  if (has_iptables_chains()) apply(std::vector<IptablesTable>{});
+  apply(std::vector<IptablesTable>{});
   remove_made_chains(record.made_chains);
   remove_nft_table();
 }
@@ -134,9 +134,8 @@ struct Change {
     bring_to(plan.layout);
     for (const Sysctl& each : work.writes) {
       const auto value = read_sysctl(each.name);
-      if (each.name == forwarding_sysctl) {
-        for (const auto& [name, former] : pending.sysctls.forwarding)
-          undo.insert(undo.begin(), {name, former});
+      for (Sysctl& other : switched_with(each.name, pending.sysctls)) {
+        undo.insert(undo.begin(), std::move(other));
       }
       if (value) undo.insert(undo.begin(), {each.name, *value});
       write_sysctl(each);
@@ -171,7 +170,7 @@ void up(const Config& config, Format format) {
   require_privilege();
   require_interfaces(config);
   const Format chosen = choose_format(format);
-  require_queue(chosen);
+  require_queue(config, chosen);
   const Plan plan = make_plan(config, chosen);
 
   const SignalsHeldBack held;
@@ -179,11 +178,9 @@ void up(const Config& config, Format format) {
   const Record before = folder.load();
   Change change{plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
   change.pending.sysctls = during(before.sysctls, change.work.after);
-  if (chosen == Format::iptables) {
-    for (const std::string& chain : missing_iptables_chains()) {
-      auto& made = change.pending.made_chains;
-      if (std::find(made.begin(), made.end(), chain) == made.end()) made.push_back(chain);
-    }
+  for (const std::string& chain : missing_iptables_chains(plan.layout.iptables)) {
+    auto& made = change.pending.made_chains;
+    if (std::find(made.begin(), made.end(), chain) == made.end()) made.push_back(chain);
   }
   try {
     change.apply();

@@ -4,17 +4,14 @@
 
 #include <algorithm>
 
+#include "rules/family.h"
 #include "rules/nft_text.h"
 #include "rules/tenant.h"
 
 namespace swnat::rules {
 namespace {
 
-std::vector<Sysctl> sysctls(const Config& config) {
-  std::vector<Sysctl> all;
-  // The gateway's own ICMP errors take the fwmark of the packet that they are about, so they find
-  // the tenant.
-  all.push_back({"net/ipv4/fwmark_reflect", "1"});
+void add_ipv4_sysctls(const Config& config, std::vector<Sysctl>& all) {
   const auto of_interface = [&](const std::string& interface, const char* name, const char* value) {
     all.push_back({fmt::format("net/ipv4/conf/{}/{}", interface, name), value});
   };
@@ -23,13 +20,36 @@ std::vector<Sysctl> sysctls(const Config& config) {
     // interfaces.
     of_interface(interface, "rp_filter", "2");
     of_interface(interface, "src_valid_mark", "1");
-    // A hairpinned packet has the gateway's own address as its source.
-    if (config.hairpin) of_interface(interface, "accept_local", "1");
+    // A hairpinned or redirected packet has the gateway's own address as its source.
+    if (config.hairpin || !config.redirects.empty()) of_interface(interface, "accept_local", "1");
   }
   of_interface(config.external_interface, "rp_filter", "2");
   of_interface(config.external_interface, "src_valid_mark", "1");
+}
+
+// IPv6 looks neither up a source's route nor for the gateway's own address there.
+std::vector<Sysctl> sysctls(const Config& config) {
+  std::vector<Sysctl> all;
+  const bool families[] = {is_used(config, Family::ipv4), is_used(config, Family::ipv6)};
+  // The gateway's own ICMP errors take the fwmark of the packet that they are about, so they find
+  // the tenant.
+  if (families[0]) all.push_back({"net/ipv4/fwmark_reflect", "1"});
+  if (families[1]) all.push_back({"net/ipv6/fwmark_reflect", "1"});
+  if (families[0]) add_ipv4_sysctls(config, all);
   // Last: packets are forwarded once all else is in place.
-  all.push_back({forwarding_sysctl, "1"});
+  for (std::size_t i = 0; i < std::size(families); ++i) {
+    if (families[i]) all.push_back({forwarding_sysctls[i], "1"});
+  }
+  return all;
+}
+
+std::vector<PortRange> reserved_ports(const Config& config) {
+  std::vector<PortRange> all = {config.ports};
+  for (const ForwardRule& each : config.forwards) {
+    const PortRange port{each.external.port, each.external.port};
+    if (config.ports.contains(port.first)) continue;
+    if (std::find(all.begin(), all.end(), port) == all.end()) all.push_back(port);
+  }
   return all;
 }
 
@@ -56,8 +76,9 @@ Plan make_plan(const Config& config, Format format) {
   if (format == Format::iptables) plan.layout.iptables = iptables_tables(config);
   plan.layout.routing = policy_routing(config);
   plan.sysctls = sysctls(config);
-  plan.reserved_ports = config.ports;
+  plan.reserved_ports = reserved_ports(config);
   plan.local_ports = local_ports(config.ports);
+  if (is_used(config, Family::ipv6)) plan.advertised_interface = config.external_interface;
   return plan;
 }
 

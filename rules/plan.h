@@ -29,17 +29,22 @@ struct Sysctl {
 struct Plan {
   Layout layout;
   std::vector<Sysctl> sysctls;
-  // Added to net/ipv4/ip_local_reserved_ports, so that the gateway's own sockets stay off them.
-  PortRange reserved_ports;
+  // Added to net/ipv4/ip_local_reserved_ports, so that the gateway's own sockets stay off them:
+  // what the NAT may hand out comes first, then other ports that are forwarded.
+  std::vector<PortRange> reserved_ports;
   // Where those find ports instead, if what they have now leaves them too few: by default the NAT's
   // ports are all that they have by default.
   std::optional<PortRange> local_ports;
+  // An interface whose router advertisements go on counting, if they did before the kernel forwards
+  // IPv6: that alone would end it, and take away the routes that they made. Empty: none.
+  std::string advertised_interface;
 };
 // With fewer than these a busy gateway runs out.
 inline constexpr std::uint32_t enough_local_ports = 1024;
 inline constexpr const char* local_ports_sysctl = "net/ipv4/ip_local_port_range";
 inline constexpr const char* reserved_ports_sysctl = "net/ipv4/ip_local_reserved_ports";
-inline constexpr const char* forwarding_sysctl = "net/ipv4/ip_forward";
+inline constexpr const char* forwarding_sysctls[] = {"net/ipv4/ip_forward",
+                                                     "net/ipv6/conf/all/forwarding"};
 
 // `format` is nft or iptables.
 Plan make_plan(const Config& config, Format format);

@@ -4,9 +4,11 @@
 #include <compare>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "rules/config.h"
+#include "rules/family.h"
 
 namespace swnat::rules {
 
@@ -16,6 +18,7 @@ inline constexpr std::uint32_t rule_priority = 5300;
 inline constexpr std::uint32_t route_protocol = 83;
 
 struct FwmarkRule {
+  Family family = Family::ipv4;
   std::uint32_t fwmark = 0;
   std::uint32_t mask = 0;
   std::uint32_t table = 0;
@@ -24,6 +27,7 @@ struct FwmarkRule {
 };
 
 struct FwmarkRoute {
+  Family family = Family::ipv4;
   std::uint32_t table = 0;
   std::string to;
   std::string via;  // empty: on the interface itself
@@ -38,6 +42,9 @@ struct PolicyRouting {
 };
 
 PolicyRouting policy_routing(const Config& config);
+
+// "-4" or "-6".
+std::string_view ip_option(Family family);
 
 // As after "ip rule add", and after "ip route replace".
 std::string to_text(const FwmarkRule& rule);

@@ -7,7 +7,15 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int version = 1;
+constexpr int version = 2;
+
+int to_json(Family family) {
+  return family == Family::ipv4 ? 4 : 6;
+}
+
+Family family_in(const Json& json) {
+  return json.at("family") == 6 ? Family::ipv6 : Family::ipv4;
+}
 
 Json layout_to_json(const Layout& layout) {
   Json json = {{"nft", layout.nft},
@@ -19,13 +27,20 @@ Json layout_to_json(const Layout& layout) {
     for (const IptablesChain& chain : table.chains) {
       chains.push_back({{"name", chain.name}, {"rules", chain.rules}});
     }
-    json["iptables"].push_back({{"name", table.name}, {"hook", table.hook}, {"chains", chains}});
+    json["iptables"].push_back({{"family", to_json(table.family)},
+                                {"name", table.name},
+                                {"hook", table.hook},
+                                {"chains", chains}});
   }
   for (const FwmarkRule& rule : layout.routing.rules) {
-    json["rules"].push_back({{"fwmark", rule.fwmark}, {"mask", rule.mask}, {"table", rule.table}});
+    json["rules"].push_back({{"family", to_json(rule.family)},
+                             {"fwmark", rule.fwmark},
+                             {"mask", rule.mask},
+                             {"table", rule.table}});
   }
   for (const FwmarkRoute& route : layout.routing.routes) {
-    json["routes"].push_back({{"table", route.table},
+    json["routes"].push_back({{"family", to_json(route.family)},
+                              {"table", route.table},
                               {"to", route.to},
                               {"via", route.via},
                               {"interface", route.interface}});
@@ -37,18 +52,19 @@ Layout layout_from_json(const Json& json) {
   Layout layout;
   layout.nft = json.at("nft");
   for (const Json& table : json.at("iptables")) {
-    IptablesTable found{table.at("name"), table.at("hook"), {}};
+    IptablesTable found{family_in(table), table.at("name"), table.at("hook"), {}};
     for (const Json& chain : table.at("chains")) {
       found.chains.push_back({chain.at("name"), chain.at("rules")});
     }
     layout.iptables.push_back(std::move(found));
   }
   for (const Json& rule : json.at("rules")) {
-    layout.routing.rules.push_back({rule.at("fwmark"), rule.at("mask"), rule.at("table")});
+    layout.routing.rules.push_back(
+        {family_in(rule), rule.at("fwmark"), rule.at("mask"), rule.at("table")});
   }
   for (const Json& route : json.at("routes")) {
-    layout.routing.routes.push_back(
-        {route.at("table"), route.at("to"), route.at("via"), route.at("interface")});
+    layout.routing.routes.push_back({family_in(route), route.at("table"), route.at("to"),
+                                     route.at("via"), route.at("interface")});
   }
   return layout;
 }

@@ -1,5 +1,6 @@
 // The plan as a shell script.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -27,10 +28,10 @@ std::string iptables_script(const IptablesTable& table) {
     for (const std::string& rule : chain.rules) text += fmt::format("-A {} {}\n", chain.name, rule);
   }
   const std::string jump = iptables_jump(table);
-  return here_document("iptables-restore --noflush --wait=5", text + "COMMIT\n") +
-         fmt::format(
-             "iptables -w -t {0} -C {1} {2} 2>/dev/null || iptables -w -t {0} -I {1} 1 {2}\n\n",
-             table.name, table.hook, jump);
+  return here_document(iptables_program(table.family, "-restore --noflush --wait=5"),
+                       text + "COMMIT\n") +
+         fmt::format("{0} -w -t {1} -C {2} {3} 2>/dev/null || {0} -w -t {1} -I {2} 1 {3}\n\n",
+                     iptables_program(table.family), table.name, table.hook, jump);
 }
 
 std::string routing_script(const PolicyRouting& routing) {
@@ -38,11 +39,11 @@ std::string routing_script(const PolicyRouting& routing) {
     return "# No namespace has interfaces: the operator's own rules route them.\n";
   std::string text;
   for (const FwmarkRoute& route : routing.routes) {
-    text += fmt::format("ip -4 route replace {}\n", to_text(route));
+    text += fmt::format("ip {} route replace {}\n", ip_option(route.family), to_text(route));
   }
   for (const FwmarkRule& rule : routing.rules) {
-    text +=
-        fmt::format("ip -4 rule del {0} 2>/dev/null || true\nip -4 rule add {0}\n", to_text(rule));
+    text += fmt::format("ip {0} rule del {1} 2>/dev/null || true\nip {0} rule add {1}\n",
+                        ip_option(rule.family), to_text(rule));
   }
   return text;
 }
@@ -50,6 +51,7 @@ std::string routing_script(const PolicyRouting& routing) {
 // The gateway's own sockets must find ports that are not the NAT's.
 std::string local_ports_script(const Plan& plan) {
   if (!plan.local_ports) return "";
+  const PortRange reserved = plan.reserved_ports.front();
   return fmt::format(
       "# The gateway's own sockets take their ports from this range: elsewhere, if too few would "
       "be left.\n"
@@ -57,18 +59,32 @@ std::string local_ports_script(const Plan& plan) {
       "below=$(( ($2 < {1} ? $2 + 1 : {1}) - $1 )) above=$(( $2 - ($1 > {2} ? $1 - 1 : {2}) ))\n"
       "[ $(( (below > 0 ? below : 0) + (above > 0 ? above : 0) )) -ge {3} ] ||\n"
       "  sysctl -qw \"{0}={4} {5}\"\n",
-      sysctl_name(local_ports_sysctl), plan.reserved_ports.first, plan.reserved_ports.last,
-      enough_local_ports, plan.local_ports->first, plan.local_ports->last);
+      sysctl_name(local_ports_sysctl), reserved.first, reserved.last, enough_local_ports,
+      plan.local_ports->first, plan.local_ports->last);
+}
+
+std::string advertisements_script(const Plan& plan) {
+  if (plan.advertised_interface.empty()) return "";
+  const std::string folder = fmt::format("net/ipv6/conf/{}/", plan.advertised_interface);
+  return fmt::format(
+      "# Router advertisements go on counting there if they did so far.\n"
+      "[ \"$(sysctl -n {0}) $(sysctl -n {1})\" != \"1 0\" ] || sysctl -qw \"{0}=2\"\n",
+      sysctl_name(folder + "accept_ra"), sysctl_name(folder + "forwarding"));
 }
 
 std::string sysctl_script(const Plan& plan) {
   const std::string reserved = sysctl_name(reserved_ports_sysctl);
+  std::vector<std::string> ports;
+  for (const PortRange& each : plan.reserved_ports) {
+    ports.push_back(each.first == each.last ? fmt::format("{}", each.first)
+                                            : fmt::format("{}-{}", each.first, each.last));
+  }
   std::string text =
-      local_ports_script(plan) +
+      local_ports_script(plan) + advertisements_script(plan) +
       fmt::format(
           "# The list as it is and the NAT's ports; the kernel joins what overlaps.\n"
-          "old=$(sysctl -n {0})\nsysctl -qw \"{0}=${{old:+$old,}}{1}-{2}\"\n",
-          reserved, plan.reserved_ports.first, plan.reserved_ports.last);
+          "old=$(sysctl -n {0})\nsysctl -qw \"{0}=${{old:+$old,}}{1}\"\n",
+          reserved, fmt::join(ports, ","));
   for (const Sysctl& each : plan.sysctls) {
     text += fmt::format("sysctl -qw \"{}={}\"\n", sysctl_name(each.name), each.value);
   }

@@ -20,21 +20,30 @@ std::string path_of(std::string_view name) {
   return fmt::format("/proc/sys/{}", name);
 }
 
-// What switching ip_forward writes to besides.
-std::map<std::string, std::string> read_forwarding() {
-  std::map<std::string, std::string> values;
-  std::vector<std::string> names = {"net/ipv4/conf/all/accept_redirects"};
+bool is_forwarding(std::string_view name) {
+  return std::find(std::begin(forwarding_sysctls), std::end(forwarding_sysctls), name) !=
+         std::end(forwarding_sysctls);
+}
+
+// "net/ipv4/" or "net/ipv6/".
+std::string_view family_folder(std::string_view name) {
+  return name.substr(0, std::string_view("net/ipv4/").size());
+}
+
+// What switching forwarding writes to besides, as it is now.
+void read_switched(std::string_view forwarding, std::map<std::string, std::string>& values) {
+  const std::string family(family_folder(forwarding));
+  std::vector<std::string> names;
+  if (family == "net/ipv4/") names.push_back("net/ipv4/conf/all/accept_redirects");
   std::error_code ignored;
-  for (const auto& entry :
-       std::filesystem::directory_iterator("/proc/sys/net/ipv4/conf", ignored)) {
+  for (const auto& entry : std::filesystem::directory_iterator(path_of(family + "conf"), ignored)) {
     const std::string interface = entry.path().filename();
-    // "all" is ip_forward itself.
-    if (interface != "all") names.push_back(fmt::format("net/ipv4/conf/{}/forwarding", interface));
+    // "all" is the switch itself.
+    if (interface != "all") names.push_back(fmt::format("{}conf/{}/forwarding", family, interface));
   }
   for (const std::string& name : names) {
     if (const auto value = read_sysctl(name)) values[name] = *value;
   }
-  return values;
 }
 
 bool is_written(const SysctlChange& change, const std::string& value) {
@@ -47,8 +56,7 @@ void put_back(const std::string& name, const SysctlChange& change, const SysctlR
   const auto current = read_sysctl(name);
   if (!current || !is_written(change, *current)) return;
   if (*current != change.original) writes.push_back({name, change.original});
-  if (name != forwarding_sysctl) return;
-  for (const auto& [other, value] : record.forwarding) writes.push_back({other, value});
+  for (Sysctl& other : switched_with(name, record)) writes.push_back(std::move(other));
 }
 
 // The original value, if `current` is what we wrote; else `current` itself.
@@ -73,12 +81,28 @@ std::optional<std::string> wanted_local_ports(const Plan& plan, const std::strin
   std::uint32_t first = 0;
   std::uint32_t last = 0;
   if (!plan.local_ports || !(text >> first >> last)) return std::nullopt;
-  const std::uint32_t below = std::min(last + 1, std::uint32_t{plan.reserved_ports.first});
-  const std::uint32_t above = std::max(first, plan.reserved_ports.last + 1u);
+  const PortRange reserved = plan.reserved_ports.front();
+  const std::uint32_t below = std::min(last + 1, std::uint32_t{reserved.first});
+  const std::uint32_t above = std::max(first, reserved.last + 1u);
   const std::uint32_t left =
       (below > first ? below - first : 0) + (last + 1 > above ? last + 1 - above : 0);
   if (left >= enough_local_ports) return std::nullopt;
   return fmt::format("{}\t{}", plan.local_ports->first, plan.local_ports->last);
+}
+
+// 2 where 1 would not mean any more what it means now. What is off, or was off while the kernel
+// forwarded already, stays so.
+std::optional<Sysctl> wanted_advertisements(const Plan& plan, const SysctlRecord& record) {
+  if (plan.advertised_interface.empty()) return std::nullopt;
+  const std::string folder = fmt::format("net/ipv6/conf/{}/", plan.advertised_interface);
+  const std::string accept = folder + "accept_ra";
+  const std::string forwarding = folder + "forwarding";
+  const auto former = record.forwarding.find(forwarding);
+  const std::string forwarded =
+      former != record.forwarding.end() ? former->second : read_sysctl(forwarding).value_or("1");
+  const std::string accepted = original_of(accept, read_sysctl(accept).value_or("0"), record);
+  if (forwarded != "0" || accepted != "1") return std::nullopt;
+  return Sysctl{accept, "2"};
 }
 
 }  // namespace
@@ -110,6 +134,9 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
   const std::string unreserved = original_of(reserved_ports_sysctl, *reserved, record);
   wanted.insert(wanted.begin(),
                 {reserved_ports_sysctl, merge_ports(unreserved, plan.reserved_ports)});
+  if (const auto accepting = wanted_advertisements(plan, record)) {
+    wanted.insert(wanted.begin(), *accepting);
+  }
   const std::string local = read_sysctl(local_ports_sysctl).value_or("");
   if (const auto value = wanted_local_ports(plan, original_of(local_ports_sysctl, local, record))) {
     wanted.insert(wanted.begin(), {local_ports_sysctl, *value});
@@ -124,8 +151,13 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
     const auto current = read_sysctl(each.name);
     if (!current) throw KernelError(fmt::format("{} cannot be read", path_of(each.name)));
     set(each.name, original_of(each.name, *current, record), *current, each.value, work);
-    if (each.name == forwarding_sysctl && work.after.changes.contains(each.name)) {
-      work.after.forwarding = *current == each.value ? record.forwarding : read_forwarding();
+    if (!is_forwarding(each.name) || !work.after.changes.contains(each.name)) continue;
+    if (*current != each.value) {
+      read_switched(each.name, work.after.forwarding);
+      continue;
+    }
+    for (const Sysctl& other : switched_with(each.name, record)) {
+      work.after.forwarding[other.name] = other.value;
     }
   }
   return work;
@@ -139,24 +171,32 @@ SysctlRecord during(const SysctlRecord& before, const SysctlRecord& after) {
     auto& written = found->second.written;
     written.insert(written.end(), change.written.begin(), change.written.end());
   }
-  if (both.forwarding.empty()) both.forwarding = before.forwarding;
+  both.forwarding.insert(before.forwarding.begin(), before.forwarding.end());
   return both;
 }
 
 std::vector<Sysctl> sysctl_restoration(const SysctlRecord& record) {
   std::vector<Sysctl> writes;
   // Forwarding ends before anything else changes.
-  const auto forwarding = record.changes.find(forwarding_sysctl);
-  if (forwarding != record.changes.end()) {
-    put_back(forwarding->first, forwarding->second, record, writes);
+  for (const auto& [name, change] : record.changes) {
+    if (is_forwarding(name)) put_back(name, change, record, writes);
   }
   for (const auto& [name, change] : record.changes) {
-    if (name != forwarding_sysctl) put_back(name, change, record, writes);
+    if (!is_forwarding(name)) put_back(name, change, record, writes);
   }
   return writes;
 }
 
-std::string merge_ports(std::string_view list, PortRange range) {
+std::vector<Sysctl> switched_with(const std::string& name, const SysctlRecord& record) {
+  std::vector<Sysctl> all;
+  if (!is_forwarding(name)) return all;
+  for (const auto& [other, value] : record.forwarding) {
+    if (family_folder(other) == family_folder(name)) all.push_back({other, value});
+  }
+  return all;
+}
+
+std::string merge_ports(std::string_view list, const std::vector<PortRange>& ranges) {
   std::bitset<65536> reserved;
   const auto reserve = [&](std::uint32_t first, std::uint32_t last) {
     for (std::uint32_t port = first; port <= last; ++port) reserved.set(port);
@@ -172,7 +212,7 @@ std::string merge_ports(std::string_view list, PortRange range) {
     if (dash != end && *dash == '-') std::from_chars(dash + 1, end, last);
     reserve(first, last);
   }
-  reserve(range.first, range.last);
+  for (const PortRange& range : ranges) reserve(range.first, range.last);
 
   std::string merged;
   for (std::uint32_t port = 0; port < reserved.size(); ++port) {

@@ -22,8 +22,8 @@ struct SysctlChange {
 // finds a value that is not what was written knows that somebody else changed it since, and leaves
 // it, or takes it as the new original.
 //
-// Switching ip_forward writes to other sysctls too: to `forwarding` of every interface and, the
-// other way round, to accept_redirects. `forwarding` has what those were before.
+// Switching forwarding on or off writes to other sysctls too: to `forwarding` of every interface
+// and, in IPv4, the other way round to accept_redirects. `forwarding` has what those were before.
 struct SysctlRecord {
   std::map<std::string, SysctlChange> changes;
   std::map<std::string, std::string> forwarding;
@@ -42,12 +42,15 @@ SysctlRecord during(const SysctlRecord& before, const SysctlRecord& after);
 // The writes that lead from what `record` tells back to the originals, in order.
 std::vector<Sysctl> sysctl_restoration(const SysctlRecord& record);
 
+// What else writing to this sysctl changed, as it was before.
+std::vector<Sysctl> switched_with(const std::string& name, const SysctlRecord& record);
+
 // Throws KernelError.
 void write_sysctl(const Sysctl& sysctl);
 // nullopt if there is none of this name, such as of an interface that is gone.
 std::optional<std::string> read_sysctl(std::string_view name);
 
-// A list of ports as the kernel prints it ("80,1000-2000") with a range added.
-std::string merge_ports(std::string_view list, PortRange range);
+// A list of ports as the kernel prints it ("80,1000-2000") with ranges added.
+std::string merge_ports(std::string_view list, const std::vector<PortRange>& ranges);
 
 }  // namespace swnat::rules

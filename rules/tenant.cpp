@@ -5,9 +5,8 @@
 namespace swnat::rules {
 namespace {
 
-std::vector<IpNetwork> sources(const NamespaceConfig& config) {
-  std::vector<IpNetwork> all = config.subnets;
-  for (const Route& route : config.routes) all.push_back(route.to);
+// Without those that lie within another.
+std::vector<IpNetwork> widest_of(std::vector<IpNetwork> all) {
   std::vector<IpNetwork> widest;
   std::stable_sort(all.begin(), all.end(), [](const IpNetwork& a, const IpNetwork& b) {
     return length_of(a) < length_of(b);
@@ -20,13 +19,20 @@ std::vector<IpNetwork> sources(const NamespaceConfig& config) {
   return widest;
 }
 
+std::vector<IpNetwork> sources(const NamespaceConfig& config) {
+  std::vector<IpNetwork> all = config.subnets;
+  for (const Route& route : config.routes) all.push_back(route.to);
+  return widest_of(std::move(all));
+}
+
 }  // namespace
 
 std::vector<Tenant> tenants(const Config& config) {
   std::vector<Tenant> all;
   for (const NamespaceConfig& each : config.namespaces) {
     if (each.interfaces.empty()) continue;
-    all.push_back({each.name, each.fwmark_first, each.interfaces, sources(each)});
+    all.push_back({each.name, each.fwmark_first, each.interfaces, sources(each),
+                   widest_of(each.untranslated)});
   }
   return all;
 }

@@ -13,7 +13,9 @@ struct Tenant {
   std::string name;
   std::uint32_t fwmark = 0;
   std::vector<std::string> interfaces;
-  std::vector<IpNetwork> sources;  // that it may send from: none lies within another
+  // That it may send from, and that it reaches without NAT: none lies within another.
+  std::vector<IpNetwork> sources;
+  std::vector<IpNetwork> untranslated;
 };
 
 // Ranges, and namespaces without interfaces, are not among them: the operator's own rules set their

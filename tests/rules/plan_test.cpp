@@ -28,7 +28,7 @@ TEST_CASE("reserved ports are merged as the kernel lists them") {
         Case{"99,201", {100, 200}, "99-201"}, Case{"300", {7, 7}, "7,300"},
         Case{"65535", {1, 1}, "1,65535"}}) {
     CAPTURE(std::string(each.list));
-    CHECK(merge_ports(each.list, each.range) == each.merged);
+    CHECK(merge_ports(each.list, {each.range}) == each.merged);
   }
 }
 
@@ -108,7 +108,9 @@ TEST_CASE("a fwmark of all bits is set without keeping any") {
   config.namespaces[0].fwmark_last = 1000;
   config.namespaces[0].interfaces = {"blue0"};
   config.namespaces[0].subnets = {network("10.0.0.0/24")};
-  CHECK(nft_text(config, Format::nft).find("meta mark set 0x3e8 ") != std::string::npos);
+  const std::string text = nft_text(config, Format::nft);
+  CHECK(text.find("iifname { \"blue0\" } meta mark set 0x0\n") != std::string::npos);
+  CHECK(text.find("meta mark set meta mark | 0x200\n") != std::string::npos);
 }
 
 }  // namespace

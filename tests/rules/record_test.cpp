@@ -13,14 +13,16 @@ Record example() {
   record.layout.emplace();
   record.layout->nft = "table inet swnat {\n\t# \"quotes\"\n}\n";
   record.layout->iptables = {
-      {"raw", "PREROUTING", {{"SWNAT-IN", {"-i blue0 -j DROP", "-j RETURN"}}}}};
-  record.layout->routing.rules = {{1, 0xffff, 0x5300'0001}};
-  record.layout->routing.routes = {{0x5300'0001, "10.0.0.0/24", "", "blue0"},
-                                   {0x5300'0001, "10.9.0.0/16", "10.0.0.254", "blue0"}};
+      {Family::ipv4, "raw", "PREROUTING", {{"SWNAT-IN", {"-i blue0 -j DROP", "-j RETURN"}}}},
+      {Family::ipv6, "raw", "PREROUTING", {}}};
+  record.layout->routing.rules = {{Family::ipv4, 1, 0xffff, 0x5300'0001},
+                                  {Family::ipv6, 1, 0xffff, 0x5300'0001}};
+  record.layout->routing.routes = {{Family::ipv4, 0x5300'0001, "10.0.0.0/24", "", "blue0"},
+                                   {Family::ipv6, 0x5300'0001, "fd09::/48", "fd00::254", "blue0"}};
   record.sysctls.changes["net/ipv4/ip_forward"] = {"0", {"1"}};
   record.sysctls.changes["net/ipv4/ip_local_reserved_ports"] = {"", {"1-2", "3"}};
   record.sysctls.forwarding["net/ipv4/conf/lo/forwarding"] = "0";
-  record.made_chains = {"raw PREROUTING"};
+  record.made_chains = {"ip raw PREROUTING"};
   record.made_folders = {"/run/swnat"};
   return record;
 }
@@ -33,6 +35,7 @@ TEST_CASE("a record is read as it was written") {
   REQUIRE(record->layout);
   CHECK(record->layout->nft == example().layout->nft);
   CHECK(record->layout->iptables == example().layout->iptables);
+  CHECK(record->layout->routing.rules == example().layout->routing.rules);
   CHECK(record->layout->routing.routes == example().layout->routing.routes);
   CHECK(record->sysctls.changes.at("net/ipv4/ip_local_reserved_ports").written.size() == 2);
 }
