@@ -34,6 +34,9 @@ finish() {
 # The tenants' interfaces and the one to the outside; the other ends of the cables lie here too.
 make_interfaces() {
   local name
+  # Addresses count at once, so that two snapshots do not differ by time.
+  echo 0 >/proc/sys/net/ipv6/conf/all/accept_dad
+  echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
   ip link set lo up
   for name in "$@"; do
     ip link add "$name" type veth peer name "far-$name"
@@ -51,14 +54,16 @@ snapshot() {
   nft list tables | sort
   nft list chains | sort
   nft list tables | sed 's/^table //' | while read -r family table; do
-    [ "$family" = ip ] || nft list table "$family" "$table" | sed 's/packets [0-9]* bytes [0-9]*//'
+    [[ $family == ip || $family == ip6 ]] || nft list table "$family" "$table" | sed 's/packets [0-9]* bytes [0-9]*//'
   done
-  for save in iptables-nft-save iptables-legacy-save; do
+  for save in ip{,6}tables-{nft,legacy}-save; do
     $save 2>/dev/null | sed -e '/^#/d' -e 's/\[[0-9]*:[0-9]*\]//'
   done
-  ip -4 rule show
-  ip -4 route show table all | sort
-  { grep -rs . /proc/sys/net/ipv4 || true; } | sort  # some cannot be read
+  for family in -4 -6; do
+    ip $family rule show
+    ip $family route show table all | sed 's/expires [0-9]*sec //' | sort
+  done
+  { grep -rs . /proc/sys/net/ipv4 /proc/sys/net/ipv6 || true; } | sort  # some cannot be read
   ls -d "$folder"/run 2>/dev/null || true
 }
 
@@ -83,7 +88,7 @@ expect_error() { # text, command...
 }
 
 # Prints the packets counted by this counter of the test's own table since the last time.
-count() { nft -j reset counter ip watch "$1" | grep -o '"packets": [0-9]*' | grep -o '[0-9]*'; }
+count() { nft -j reset counter inet watch "$1" | grep -o '"packets": [0-9]*' | grep -o '[0-9]*'; }
 
 expect_count() { # what, counter, number
   local seen=0
@@ -100,7 +105,7 @@ write_config() { # more text
   cat >"$config" <<END
 [external]
 interface = "wan0"
-addresses = ["203.0.113.1", "203.0.113.2"]
+addresses = ["203.0.113.1", "203.0.113.2", "2001:db8:1::1"]
 ports     = "40000-50000"
 
 [queue]
@@ -110,11 +115,12 @@ workers = 2
 socket = "$folder/run/swnat/control.sock"
 
 [[namespace]]
-name       = "blue"
-fwmark     = 1
-interfaces = ["blue0"]
-subnets    = ["10.0.0.0/24"]
-routes     = [{ to = "10.9.0.0/16", via = "10.0.0.254" }]
+name         = "blue"
+fwmark       = 1
+interfaces   = ["blue0"]
+subnets      = ["10.0.0.0/24", "fd00::/64"]
+routes       = [{ to = "10.9.0.0/16", via = "10.0.0.254" }, { to = "fd09::/48", via = "fe80::254" }]
+untranslated = ["192.168.0.0/16", "fd77::/64"]
 $*
 END
 }
@@ -124,5 +130,30 @@ green='
 name       = "green"
 fwmark     = 2
 interfaces = ["green0"]
-subnets    = ["10.0.0.0/24", "10.0.7.0/24"]
+subnets    = ["10.0.0.0/24", "10.0.7.0/24", "fd00::/64"]
+'
+
+rules='
+[[redirect]]
+protocol = "udp"
+from     = "198.51.100.53:53"
+to       = "198.51.100.7:5353"
+
+[[redirect]]
+protocol  = "tcp"
+from      = "[2001:db8:53::1]:53"
+to        = "[2001:db8:53::2]:53"
+namespace = "blue"
+
+[[forward]]
+protocol  = "tcp"
+external  = "203.0.113.1:80"
+namespace = "blue"
+to        = "10.0.0.2:8080"
+
+[[forward]]
+protocol  = "udp"
+external  = "[2001:db8:1::1]:7000"
+namespace = "green"
+to        = "[fd00::2]:53"
 '

@@ -8,6 +8,7 @@ make_interfaces blue0 green0 wan0
 ip addr add 10.0.0.1/24 dev blue0
 ip addr add 10.0.0.1/24 dev green0
 ip addr add 203.0.113.1/24 dev wan0
+ip addr add 2001:db8:1::1/64 dev wan0 nodad
 
 # What an operator may have.
 nft add table inet operator
@@ -15,15 +16,18 @@ nft add chain inet operator input '{ type filter hook input priority 0; }'
 nft add rule inet operator input tcp dport 22 accept
 ip rule add pref 5300 fwmark 0x70000/0xf0000 lookup 77
 ip route add 192.0.2.0/24 dev wan0 table 77
-echo 80,49999-50010 >/proc/sys/net/ipv4/ip_local_reserved_ports
+ip -6 rule add pref 5300 fwmark 0x70000/0xf0000 lookup 77
+ip -6 route add 2001:db8:77::/64 dev wan0 table 77
+echo 7,49999-50010 >/proc/sys/net/ipv4/ip_local_reserved_ports
 echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter
 echo 0 >/proc/sys/net/ipv4/conf/all/accept_redirects
 echo 1 >/proc/sys/net/ipv4/conf/green0/forwarding
 echo 1 >/proc/sys/net/ipv4/conf/wan0/rp_filter
+echo 1 >/proc/sys/net/ipv6/conf/green0/forwarding
 
 cycle() { # format
   local format=$1
-  write_config "$green"
+  write_config "$green$rules"
   snapshot >"$folder/before"
   swnat up --format "$format"
   snapshot >"$folder/once"
@@ -32,10 +36,13 @@ cycle() { # format
   snapshot >"$folder/twice"
   expect_same "$format: up twice is not up once" "$folder/once" "$folder/twice"
 
-  grep -qx '80,40000-50010' /proc/sys/net/ipv4/ip_local_reserved_ports ||
+  grep -qx '7,80,7000,40000-50010' /proc/sys/net/ipv4/ip_local_reserved_ports ||
     fail "$format: reserved ports are $(cat /proc/sys/net/ipv4/ip_local_reserved_ports)"
   ip -4 route show table $((0x53000001)) | grep -q '^10.9.0.0/16 via 10.0.0.254 dev blue0' ||
     fail "$format: no route through blue's router"
+
+  ip -6 route show table $((0x53000001)) | grep -q '^fd09::/48 via fe80::254 dev blue0' ||
+    fail "$format: no route of IPv6 through blue's router"
 
   # A file that asks for less and for other things.
   write_config ""
@@ -77,17 +84,22 @@ done
 iptables-nft -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT
 iptables-nft -t raw -N OPERATOR
 iptables-nft -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT
+ip6tables-nft -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT
+ip6tables-nft -t raw -N OPERATOR
+ip6tables-nft -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT
 for format in $formats; do
   say "$format, beside the operator's iptables rules"
   cycle "$format"
 done
 
 if iptables-legacy -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT 2>/dev/null &&
-  iptables-legacy -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT; then
+  iptables-legacy -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT &&
+  ip6tables-legacy -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT &&
+  ip6tables-legacy -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT; then
   say "iptables, the legacy kind"
   mkdir "$folder/bin"
-  for name in iptables iptables-save iptables-restore; do
-    ln -s "$(command -v "${name/iptables/iptables-legacy}")" "$folder/bin/$name"
+  for name in ip{,6}tables{,-save,-restore}; do
+    ln -s "$(command -v "${name/tables/tables-legacy}")" "$folder/bin/$name"
   done
   PATH=$folder/bin:$PATH cycle iptables
 fi
@@ -141,21 +153,66 @@ say "rules of the operator's that came since stay"
 swnat up --format iptables
 iptables -t mangle -A POSTROUTING -p udp --dport 123 -j ACCEPT
 iptables -t raw -I PREROUTING 1 -p udp --dport 123 -j ACCEPT
+ip6tables -t raw -I PREROUTING 1 -p udp --dport 123 -j ACCEPT
 ip rule add pref 5300 fwmark 0x60000/0xf0000 lookup 78
+ip -6 rule add pref 5300 fwmark 0x60000/0xf0000 lookup 78
 swnat up --format iptables
 swnat down
 iptables -t mangle -C POSTROUTING -p udp --dport 123 -j ACCEPT || fail "a mangle rule is gone"
 iptables -t raw -C PREROUTING -p udp --dport 123 -j ACCEPT || fail "a raw rule is gone"
+ip6tables -t raw -C PREROUTING -p udp --dport 123 -j ACCEPT || fail "a raw rule of IPv6 is gone"
 ip rule show pref 5300 | grep -q 'lookup 78' || fail "a routing rule is gone"
+ip -6 rule show pref 5300 | grep -q 'lookup 78' || fail "a routing rule of IPv6 is gone"
 
 say "down without the record removes what can be recognised"
 snapshot >"$folder/before"
 swnat up --format iptables
 rm -r "$folder/run"
 expect_error "sysctls stay as they are" swnat down
-snapshot | grep -v /proc/sys >"$folder/after"
-grep -v /proc/sys "$folder/before" >"$folder/before-rules"
+# Sysctls stay, and with forwarding the addresses that all routers have.
+snapshot | grep -v -e /proc/sys -e ^anycast >"$folder/after"
+grep -v -e /proc/sys -e ^anycast "$folder/before" >"$folder/before-rules"
 expect_same "down without a record left rules" "$folder/before-rules" "$folder/after"
+echo 0 >/proc/sys/net/ipv4/ip_forward
+echo 0 >/proc/sys/net/ipv6/conf/all/forwarding
+echo 1 >/proc/sys/net/ipv6/conf/wan0/accept_ra
+
+say "from both families to one and back"
+write_config "$green$rules"
+snapshot >"$folder/before"
+swnat up --format iptables
+snapshot >"$folder/both"
+write_config "$green"
+sed -i -e 's/, "2001:db8:1::1"//' -e 's/, "fd[07]*::\/64"//' -e 's/, { to = "fd09[^}]*}//' "$config"
+swnat up --format iptables
+if ip6tables-save | grep SWNAT; then fail "ip6tables has rules still"; fi
+if ip -6 route show table all proto 83 | grep .; then fail "there are routes of IPv6 still"; fi
+grep -qx 0 /proc/sys/net/ipv6/conf/all/forwarding || fail "IPv6 is forwarded still"
+write_config "$green$rules"
+swnat up --format iptables
+snapshot >"$folder/again"
+expect_same "up with both families again is not the same" "$folder/both" "$folder/again"
+swnat down
+snapshot >"$folder/after"
+expect_same "down after changes of the families left something" "$folder/before" "$folder/after"
+
+say "router advertisements count outside as they did"
+accept_ra() { cat /proc/sys/net/ipv6/conf/wan0/accept_ra; }
+[ "$(accept_ra)" = 1 ] || fail "the test expects that they count"
+swnat up
+[ "$(accept_ra)" = 2 ] || fail "they do not count any more: $(accept_ra)"
+swnat up
+swnat down
+[ "$(accept_ra)" = 1 ] || fail "accept_ra was not restored: $(accept_ra)"
+echo 1 >/proc/sys/net/ipv6/conf/wan0/forwarding
+swnat up
+[ "$(accept_ra)" = 1 ] || fail "they count, and did not before: $(accept_ra)"
+swnat down
+echo 0 >/proc/sys/net/ipv6/conf/wan0/forwarding
+echo 0 >/proc/sys/net/ipv6/conf/wan0/accept_ra
+swnat up
+[ "$(accept_ra)" = 0 ] || fail "they count, and did not before: $(accept_ra)"
+swnat down
 
 say "down with a control.socket that was another one when up was run"
 write_config "$green"
@@ -169,11 +226,9 @@ snapshot >"$folder/after"
 expect_same "down after control.socket was put back left something" "$folder/before" "$folder/after"
 
 say "the printed script does what up does"
-write_config "$green"
+echo 1 >/proc/sys/net/ipv6/conf/wan0/accept_ra
+write_config "$green$rules"
 sed -i 's/"40000-50000"/"32768-65535"/' "$config"
-swnat down
-# Sysctls are as the last part left them: both must start from the same.
-echo 0 >/proc/sys/net/ipv4/ip_forward
 snapshot >"$folder/before"
 swnat up --format iptables
 snapshot | grep -v "^$folder" >"$folder/applied"

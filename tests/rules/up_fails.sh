@@ -38,7 +38,10 @@ steps=(
   "nft -f 2"
   "iptables-restore --noflush 1"
   "iptables-restore --noflush 2"
+  "ip6tables-restore --noflush 1"
+  "ip6tables-restore --noflush 2"
   "ip -batch 1"
+  "ip -batch 2"
 )
 
 write_config "$green"
@@ -92,13 +95,15 @@ for step in "${steps[@]}"; do
   swnat down
 done
 
-say "failing: the last sysctl"
-mount --bind /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_forward
-mount -o remount,bind,ro /proc/sys/net/ipv4/ip_forward
-expect_error "/proc/sys/net/ipv4/ip_forward cannot be set" swnat up
-umount /proc/sys/net/ipv4/ip_forward
-snapshot >"$folder/after"
-expect_same "a failed sysctl left something" "$folder/clean" "$folder/after"
+for sysctl in net/ipv4/ip_forward net/ipv6/conf/all/forwarding; do
+  say "failing: $sysctl"
+  mount --bind "/proc/sys/$sysctl" "/proc/sys/$sysctl"
+  mount -o remount,bind,ro "/proc/sys/$sysctl"
+  expect_error "/proc/sys/$sysctl cannot be set" swnat up
+  umount "/proc/sys/$sysctl"
+  snapshot >"$folder/after"
+  expect_same "a failed sysctl left something" "$folder/clean" "$folder/after"
+done
 
 say "circumstances"
 mkdir "$folder/run"

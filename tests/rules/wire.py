@@ -1,4 +1,4 @@
-"""Puts one IPv4 packet on the wire, at the far end of a cable.
+"""Puts one packet on the wire, at the far end of a cable.
 
 wire.py fragment INTERFACE SOURCE DESTINATION PORT ID first|last   half of a UDP datagram
 wire.py reply    INTERFACE SOURCE DESTINATION ID                   an ICMP echo reply
@@ -13,6 +13,7 @@ import sys
 
 MORE_FRAGMENTS = 0x2000
 ICMP, UDP = 1, 17
+FRAGMENT, ICMPV6 = 44, 58
 
 
 def internet_sum(data):
@@ -22,8 +23,8 @@ def internet_sum(data):
     return ~total & 0xFFFF
 
 
-def ipv4(source, destination, protocol, data, identification=0, place=0):
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(data), identification, place, 64, protocol, 0,
+def ipv4(source, destination, protocol, data, identification=0, place=0, hops=64):
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(data), identification, place, hops, protocol, 0,
                          socket.inet_aton(source), socket.inet_aton(destination))
     return header[:10] + struct.pack("!H", internet_sum(header)) + header[12:] + data
 
@@ -31,6 +32,17 @@ def ipv4(source, destination, protocol, data, identification=0, place=0):
 def icmp(kind, rest, data):
     message = struct.pack("!BBHI", kind, 0, 0, rest) + data
     return message[:2] + struct.pack("!H", internet_sum(message)) + message[4:]
+
+
+def ipv6(source, destination, protocol, data, hops=64):
+    return struct.pack("!IHBB16s16s", 6 << 28, len(data), protocol, hops,
+                       socket.inet_pton(socket.AF_INET6, source), socket.inet_pton(socket.AF_INET6, destination)) + data
+
+
+def icmpv6(source, destination, kind, rest, data):
+    message = struct.pack("!BBHI", kind, 0, 0, rest) + data
+    pseudo = ipv6(source, destination, 0, b"")[8:] + struct.pack("!II", len(message), ICMPV6)
+    return message[:2] + struct.pack("!H", internet_sum(pseudo + message)) + message[4:]
 
 
 def hardware_addresses():
@@ -42,24 +54,44 @@ def send(interface, packet):
     near = hardware_addresses()[interface.removeprefix("far-")]
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
         wire.bind((interface, 0))
-        wire.send(near + bytes(6) + b"\x08\x00" + packet)
+        wire.send(near + bytes(6) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)
 
 
 def fragment(source, destination, port, identification, half):
     whole = struct.pack("!HHHH", 5000, int(port), 32, 0) + b"x" * 24
+    if is_ipv6(source):
+        first = half == "first"
+        header = fragment_header(UDP, identification, 0 if first else 16, 1 if first else 0)
+        return ipv6(source, destination, FRAGMENT, header + (whole[:16] if first else whole[16:]))
     if half == "first":
         return ipv4(source, destination, UDP, whole[:16], int(identification), MORE_FRAGMENTS)
     return ipv4(source, destination, UDP, whole[16:], int(identification), 16 // 8)
 
 
+def fragment_header(protocol, identification, place, more):
+    return struct.pack("!BBHI", protocol, 0, place | more, int(identification))
+
+
+def is_ipv6(address):
+    return ":" in address
+
+
 def reply(source, destination, identification):
+    if is_ipv6(source):
+        return ipv6(source, destination, ICMPV6,
+                    icmpv6(source, destination, 129, int(identification) << 16, b"12345678"))
     return ipv4(source, destination, ICMP, icmp(0, int(identification) << 16, b"12345678"))
 
 
 def exceeded(source, destination, remote, identification):
+    if is_ipv6(source):
+        request = ipv6(destination, remote, ICMPV6,
+                       icmpv6(destination, remote, 128, int(identification) << 16, b""))
+        return ipv6(source, destination, ICMPV6, icmpv6(source, destination, 3, 0, request))
     request = ipv4(destination, remote, ICMP, icmp(8, int(identification) << 16, b""))
     return ipv4(source, destination, ICMP, icmp(11, 0, request))
 
 
-kinds = {"fragment": fragment, "reply": reply, "exceeded": exceeded}
-send(sys.argv[2], kinds[sys.argv[1]](*sys.argv[3:]))
+if __name__ == "__main__":
+    kinds = {"fragment": fragment, "reply": reply, "exceeded": exceeded}
+    send(sys.argv[2], kinds[sys.argv[1]](*sys.argv[3:]))
