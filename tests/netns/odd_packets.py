@@ -47,15 +47,24 @@ def outbound_cases(remote):
     yield "invalid_port", ip / UDP(sport=0, dport=9) / b"x"
     yield "invalid_port", ip / UDP(sport=5000, dport=0) / b"x"
     yield "invalid_port", ip / TCP(sport=0, dport=80, flags="S")
-    yield "unsupported_protocol", ip / GRE() / b"x"
-    yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=132) / Raw(b"\x12\x34" * 8)
+    yield "translated_outbound", ip / GRE() / b"x"
+    yield "translated_outbound", IP(src=ip.src, dst=remote, proto=132) / Raw(b"\x12\x34" * 8)
+    yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=51) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=253) / b"experiment"
     yield "icmp_error_unmatched", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)
     yield "malformed_icmp_error", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)[:27]
     yield "icmp_unsupported", ip / ICMP(type=13)
     yield "icmp_unsupported", ip / ICMP(type=0, id=7)
     for piece in fragment(ip / udp / Raw(b"f" * 4000), fragsize=1400):
-        yield "fragment", piece
+        yield "translated_outbound", piece
+    alone = IP(src=ip.src, dst=remote, id=77, proto=17)
+    alone.frag = 100
+    yield "fragment_waits", alone / Raw(b"f" * 64)
+    yield "malformed_fragment", IP(src=ip.src, dst=remote, id=78, flags="MF") / udp / Raw(b"odd")
+    yield "malformed_fragment", IP(src=ip.src, dst=remote, id=79, flags="MF", proto=6) / Raw(bytes(syn)[:8])
+    overwriting = IP(src=ip.src, dst=remote, id=80, proto=6)
+    overwriting.frag = 1
+    yield "malformed_fragment", overwriting / Raw(b"f" * 64)
     yield "tcp_not_syn", ip / TCP(sport=5001, dport=80, flags="A")
     yield "tcp_not_syn", ip / TCP(sport=5001, dport=80, flags="R")
     yield "tcp_not_syn", ip / TCP(sport=5001, dport=80, flags="")
