@@ -75,7 +75,8 @@ def queue_counters():
 
 
 def counters():
-    return collections.Counter(named_counters("watch")) + collections.Counter(queue_counters())
+    watched = {name: count for name, count in named_counters("watch").items() if name not in ("reports4", "reports6")}
+    return collections.Counter(watched) + collections.Counter(queue_counters())
 
 
 def seen_since(before):
@@ -91,16 +92,20 @@ def seen_since(before):
 failures = 0
 
 
+def fail(what):
+    global failures
+    failures += 1
+    print(f"FAILED: {what}", file=sys.stderr)
+
+
 def expect(what, expected, sender):
     """Expected: the places and their packets, as in "queue0 2", or nothing for what is dropped."""
-    global failures
     before = counters()
     sender()
     wire.send("far-wan0", wire.ipv4(REMOTE, EXTERNAL, 253, b""))
     seen = " ".join(f"{place} {count}" for place, count in sorted(seen_since(before).items()))
     if seen != expected:
-        failures += 1
-        print(f"FAILED: {what}: expected '{expected}', seen '{seen}'", file=sys.stderr)
+        fail(f"{what}: expected '{expected}', seen '{seen}'")
 
 
 def packets(what, interface, expected, *many):
@@ -228,6 +233,33 @@ def own_errors():
             expect(f"an error to {interface}, {address}", f"{interface} 1", send)
 
 
+def own_reports():
+    """The gateway's reports of multicast groups leave. Those of other groups may be counted, too."""
+    index = socket.if_nametoindex("wan0")
+    for family, level, option, group, counter in (
+            (socket.AF_INET, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+             socket.inet_aton("239.1.2.3") + struct.pack("=4si", bytes(4), index), "reports4"),
+            (socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+             socket.inet_pton(socket.AF_INET6, "ff05::1:3") + struct.pack("=i", index), "reports6")):
+        before = named_counters("watch")[counter]
+        with socket.socket(family, socket.SOCK_DGRAM) as member:
+            member.setsockopt(level, option, group)
+            if not any(named_counters("watch")[counter] > before or time.sleep(0.1) for _ in range(100)):
+                fail(f"none of the {counter} leaves")
+
+
+def guard():
+    """Nothing private leaves even if nothing is queued, or nothing has a fwmark. nft only."""
+    subprocess.check_call(["nft", "flush", "chain", "inet", "swnat", "outgoing"])
+    for tenant, remote in ((TENANT, REMOTE), (TENANT6, REMOTE6)):
+        packets(f"not queued: {tenant}", "blue0", "", udp(tenant, 5002, remote, 53))
+        packets(f"its fragments: {tenant}", "blue0", "", *halves(tenant, remote, 53, 9))
+    subprocess.check_call(["nft", "flush", "chain", "inet", "swnat", "early"])
+    for tenant, remote, external in ((TENANT, REMOTE, EXTERNAL), (TENANT6, REMOTE6, EXTERNAL6)):
+        packets(f"without a fwmark: {tenant}", "blue0", "", udp(tenant, 5002, remote, 53))
+        packets(f"without one, as after a redirect: {external}", "blue0", "wan0 1", udp(external, 40002, remote, 53))
+
+
 from_outside(EXTERNAL, REMOTE, SECOND)
 from_outside(EXTERNAL6, REMOTE6, None)
 from_tenants(TENANT, REMOTE, "10.0.9.2", "10.0.0.1")
@@ -241,4 +273,7 @@ protocols_without_ports(TENANT, EXTERNAL, REMOTE)
 protocols_without_ports(TENANT6, EXTERNAL6, REMOTE6)
 neighbours()
 own_errors()
+own_reports()
+if not iptables:
+    guard()
 sys.exit(1 if failures else 0)

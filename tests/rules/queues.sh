@@ -31,12 +31,16 @@ table inet watch {
 	counter side0 { }
 	counter local { }
 	counter marker { }
+	counter reports4 { }
+	counter reports6 { }
 	chain first {
 		type filter hook prerouting priority -460; policy accept;
 		ip protocol 253 counter name marker drop
 	}
 	chain left {
 		type filter hook postrouting priority 301; policy accept;
+		oifname "wan0" meta l4proto igmp counter name reports4
+		oifname "wan0" ip6 daddr ff02::16 counter name reports6
 		ip ttl != { 76, 77 } accept
 		ip6 hoplimit != { 76, 77 } accept
 		oifname "wan0" counter name wan0
