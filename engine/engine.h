@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "engine/icmp_answer.h"
 #include "engine/packet.h"
 #include "engine/policy.h"
 #include "engine/reason.h"

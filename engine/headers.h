@@ -71,6 +71,9 @@ inline constexpr std::uint8_t echo_request = 8;
 inline constexpr std::uint8_t time_exceeded = 11;
 inline constexpr std::uint8_t parameter_problem = 12;
 }  // namespace icmp_type
+namespace icmp_code {
+inline constexpr std::uint8_t prohibited = 13;  // of unreachable: RFC 1812 section 5.2.7.1
+}
 namespace icmpv6_type {
 inline constexpr std::uint8_t unreachable = 1;
 inline constexpr std::uint8_t packet_too_big = 2;
@@ -79,5 +82,8 @@ inline constexpr std::uint8_t parameter_problem = 4;
 inline constexpr std::uint8_t echo_request = 128;
 inline constexpr std::uint8_t echo_reply = 129;
 }  // namespace icmpv6_type
+namespace icmpv6_code {
+inline constexpr std::uint8_t prohibited = 1;  // of unreachable
+}
 
 }  // namespace swnat
