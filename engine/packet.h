@@ -28,8 +28,8 @@ enum class ChecksumState : std::uint8_t {
 };
 
 struct Packet {
-  // From the IP header on. Rewritten in place if accepted, untouched if dropped or held, except by
-  // a hairpin that is refused at its inbound half.
+  // From the IP header on. Rewritten in place if accepted, untouched if dropped or held, except a
+  // hairpinned ICMP error that is refused at its inbound half.
   std::span<std::uint8_t> bytes;
   // In: the sender's, for outbound and hairpin. Out: the receiver's, for accepted inbound and
   // hairpin; 0 if it is outside.

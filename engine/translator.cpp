@@ -46,6 +46,32 @@ FragmentLimits fragment_limits(std::uint32_t shards) {
           .lifetime = Family::version == 4 ? ipv4_datagram_lifetime : ipv6_datagram_lifetime};
 }
 
+// What a translation changes in a packet that is no ICMP error, as it was before.
+template <class Family>
+class Original {
+ public:
+  Original(const Parsed<Family>& parsed, const Packet& packet)
+      : namespace_id_(packet.namespace_id),
+        transport_(parsed.transport),
+        transport_size_(std::min<std::size_t>(parsed.transport_size, tcp_header_min)) {
+    std::memcpy(ip_.data(), packet.bytes.data(), ip_.size());
+    std::memcpy(header_.data(), packet.bytes.data() + transport_, transport_size_);
+  }
+
+  void restore(Packet& packet) const {
+    packet.namespace_id = namespace_id_;
+    std::memcpy(packet.bytes.data(), ip_.data(), ip_.size());
+    std::memcpy(packet.bytes.data() + transport_, header_.data(), transport_size_);
+  }
+
+ private:
+  NamespaceId namespace_id_;
+  std::size_t transport_;
+  std::size_t transport_size_;
+  std::array<std::uint8_t, Family::version == 4 ? ipv4_header_min : ipv6_header_size> ip_;
+  std::array<std::uint8_t, tcp_header_min> header_;
+};
+
 }  // namespace
 
 // A packet of a batch between two passes.
@@ -269,16 +295,27 @@ Reason Translator<Family>::hairpin(const Parsed<Family>& parsed, Packet& packet,
     }
     if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
   }
-  const Reason sent = outbound(parsed, packet, now);
-  if (sent != Reason::translated_outbound) return sent;
+  const Original<Family> original(parsed, packet);
+  Reason reason = outbound(parsed, packet, now);
+  if (reason == Reason::translated_outbound) reason = receive_hairpin(parsed, packet, now);
+  // So that whoever sent it can be told of it.
+  if (verdict_of(reason) == Verdict::drop) original.restore(packet);
+  return reason;
+}
+
+// The inbound half, if the outbound one has led to an external address.
+template <class Family>
+Reason Translator<Family>::receive_hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  Packet received = packet;
+  received.direction = Direction::inbound;
   // The first half wrote the full sum.
   if (packet.checksum == ChecksumState::partial) received.checksum = ChecksumState::complete;
   Parsed<Family> translated;
   if (const auto fault = parse(received.bytes, Direction::inbound, translated)) {
     // What a namespace sends beside echo requests never comes in.
-    return externals_.contains(parsed.destination) ? *fault : sent;
+    return externals_.contains(parsed.destination) ? *fault : Reason::translated_outbound;
   }
-  if (!externals_.contains(translated.destination)) return sent;
+  if (!externals_.contains(translated.destination)) return Reason::translated_outbound;
   if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
   const Reason reason = inbound(0, translated, received, now);
   if (verdict_of(reason) != Verdict::accept) return reason;

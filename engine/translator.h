@@ -61,6 +61,7 @@ class Translator {
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason receive_hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now);
   Reason error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
                           const Quoted<Family>& quoted, Packet& error, Tick now);

@@ -108,6 +108,26 @@ TEST_CASE("hairpin: switched off it is dropped, untouched and without a session"
   CHECK_EQ(gateway.session_count(blue), 0);
 }
 
+TEST_CASE("hairpin: what its receiver refuses is dropped untouched") {
+  for (const std::uint8_t protocol : ports_have) {
+    for (const ChecksumState state : {ChecksumState::complete, ChecksumState::partial}) {
+      CAPTURE(int{protocol});
+      Policy policy = open_to_all();
+      policy.namespaces = {{.first = blue, .last = blue},
+                           {.first = green, .last = green, .session_limit = 1}};
+      Gateway gateway(policy, options_of(4));
+      Bytes packet = opening(protocol, client, gateway.open(protocol, green, host, server));
+      if (state == ChecksumState::partial) {
+        set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
+      }
+      const Outcome refused = gateway.hairpin(blue, packet, state);
+      CHECK_EQ(refused.reason, Reason::session_limit);
+      CHECK_EQ(refused.bytes, packet);
+      CHECK_EQ(refused.namespace_id, blue);
+    }
+  }
+}
+
 TEST_CASE("hairpin: what cannot go out is dropped for the reason that it would have") {
   Gateway gateway(open_to_all());
   const Peer external = gateway.open(protocol::tcp, green, host, server);
