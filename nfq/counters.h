@@ -20,6 +20,9 @@ namespace swnat::nfq {
   X(wrong_hook,                                                                             \
     "packets dropped because a rule queued them in a hook where nothing is translated")     \
   X(overdue, "fragments dropped because the first of their datagram did not come in time")  \
+  X(answers_sent, "ICMP answers to packets that no session could be made for")              \
+  X(answers_suppressed,                                                                     \
+    "such packets that were not answered, to limit the rate or because nobody should be")   \
   X(unsent, "packets dropped because the kernel did not take the translated bytes")         \
   X(overflows, "times that the socket's buffer was full and the kernel dropped packets")    \
   X(netlink_errors, "messages from the kernel that were errors or could not be understood") \

@@ -107,8 +107,8 @@ void Daemon::make_engine() {
                         .time_epoch = boot_epoch()};
   try {
     if (!config_->state_file.empty()) {
-      state_ =
-          std::make_unique<StateFile>(config_->state_file, Engine::session_memory_size(options, *policy));
+      state_ = std::make_unique<StateFile>(config_->state_file,
+                                           Engine::session_memory_size(options, *policy));
       options.session_memory = state_->bytes();
     }
     try {
@@ -158,6 +158,9 @@ void Daemon::bind_queues() {
                           .cpu = cpus.empty() ? -1 : cpus[i % cpus.size()],
                           .wakeup = worker_failure_.get()};
     workers_.push_back(std::make_unique<Worker>(*engine_, options));
+  }
+  if (const std::string& fault = workers_.front()->answer_fault(); !fault.empty()) {
+    log("no raw socket ({}), so tenants that get no session are not told by ICMP", fault);
   }
 }
 

@@ -141,6 +141,7 @@ void PacketBatch::answer(const QueuedPacket& queued, const Packet& packet, Verdi
   }
   if (packet.datagram != 0) held_.release(packet.datagram);
   if (packet.verdict() == Verdict::drop) {
+    answers_.consider(packet, queued.fwmark, now);
     drop(queued.id, sink);
     return;
   }

@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "nfq/counters.h"
 #include "nfq/held_fragments.h"
+#include "nfq/icmp_answers.h"
 #include "nfq/queued_packet.h"
 #include "nfq/verdict_batch.h"
 
@@ -19,13 +20,14 @@ class PacketBatch {
   static constexpr std::size_t capacity = 64;
 
   // `queue` names the queue in verdicts, `fwmark_mask` the bits of the fwmark that name a
-  // namespace.
+  // namespace. ICMP answers to dropped packets leave by `answers`.
   PacketBatch(Engine& engine, QueueCounters& counters, std::uint16_t queue,
-              std::uint32_t fwmark_mask)
+              std::uint32_t fwmark_mask, AnswerSink& answers)
       : engine_(engine),
         counters_(counters),
         fwmark_mask_(fwmark_mask),
-        verdicts_(queue, counters) {}
+        verdicts_(queue, counters),
+        answers_(answers, counters) {}
 
   // Takes all messages of a datagram, whose bytes must stay in place until finish() returns.
   void take(std::span<std::uint8_t> datagram, VerdictSink& sink, Time now);
@@ -54,6 +56,7 @@ class PacketBatch {
   QueueCounters& counters_;
   std::uint32_t fwmark_mask_;
   VerdictBatch verdicts_;
+  IcmpAnswers answers_;
   HeldFragments held_;
   std::array<QueuedPacket, capacity> queued_;
   std::array<Packet, capacity> packets_;

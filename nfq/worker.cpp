@@ -31,7 +31,7 @@ void signal_event(int event) {
 Worker::Worker(Engine& engine, const WorkerOptions& options)
     : engine_(engine),
       options_(options),
-      packets_(engine, counters_, options.queue.number, options.fwmark_mask),
+      packets_(engine, counters_, options.queue.number, options.fwmark_mask, answers_),
       socket_(std::in_place, options.queue),
       stop_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!stop_event_) {

@@ -19,6 +19,7 @@
 #include <thread>
 
 #include "engine/engine.h"
+#include "nfq/answer_sockets.h"
 #include "nfq/counters.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/packet_batch.h"
@@ -59,6 +60,9 @@ class Worker {
   // Why it ended by itself, if it did.
   std::optional<std::string> failure() const;
 
+  // Why the senders of dropped packets are not told, if it is so from the start.
+  const std::string& answer_fault() const { return answers_.fault(); }
+
  private:
   void run();
   bool turn();
@@ -73,6 +77,7 @@ class Worker {
   WorkerOptions options_;
   QueueCounters counters_;
   ReceiveBuffer buffer_;
+  AnswerSockets answers_;
   PacketBatch packets_;
   std::optional<QueueSocket> socket_;
   FileDescriptor stop_event_;

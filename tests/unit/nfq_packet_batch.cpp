@@ -21,13 +21,25 @@ constexpr Peer tenant{Host::of(10, 0, 0, 2), 1234};
 constexpr Peer remote{Host::of(192, 0, 2, 1), 80};
 constexpr std::uint32_t mask = 0xff;
 
-std::shared_ptr<const Policy> two_namespaces() {
+std::shared_ptr<const Policy> some_namespaces() {
   Policy policy;
   policy.external.v4 = {external};
   policy.namespaces = {{.first = 1, .last = 1, .external = {}},
-                       {.first = 2, .last = 2, .external = {}}};
+                       {.first = 2, .last = 2, .external = {}},
+                       {.first = 3, .last = 3, .session_limit = 1, .external = {}}};
+  policy.at_limit = AtLimit::refuse;
   return std::make_shared<const Policy>(policy);
 }
+
+class Answers final : public AnswerSink {
+ public:
+  bool send(std::span<const std::uint8_t> answer, std::uint32_t fwmark) override {
+    sent.emplace_back(Bytes(answer.begin(), answer.end()), fwmark);
+    return true;
+  }
+
+  std::vector<std::pair<Bytes, std::uint32_t>> sent;
+};
 
 // The queue parts with an engine behind and the kernel's end in front.
 class Gateway {
@@ -56,11 +68,12 @@ class Gateway {
   }
 
   Kernel kernel;
+  Answers answers;
 
  private:
   QueueCounters counters_;
-  Engine engine_{{.shards = 2, .max_sessions = 4096}, two_namespaces()};
-  PacketBatch batch_{engine_, counters_, 3, mask};
+  Engine engine_{{.shards = 2, .max_sessions = 4096}, some_namespaces()};
+  PacketBatch batch_{engine_, counters_, 3, mask, answers};
   Time now_{1000};
 };
 
@@ -250,4 +263,33 @@ TEST_CASE("damaged datagrams end, and each packet that can be named has exactly 
     gateway.kernel.verdicts.clear();
   }
   CHECK_EQ(gateway.count(QueueCounter::accepted) + gateway.count(QueueCounter::dropped), verdicts);
+}
+
+TEST_CASE("who gets no session is told with the packet's fwmark, and the packet is dropped") {
+  Gateway gateway;
+  const Bytes refused = udp(tenant, {remote.address, 81}, payload_of(9));
+  gateway.give({.id = 1, .fwmark = 0x503, .packet = udp(tenant, remote)});
+  CHECK(gateway.answers.sent.empty());
+  gateway.give({.id = 2, .fwmark = 0x503, .packet = refused});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 2u);
+  CHECK_EQ(gateway.kernel.verdicts[1].verdict, drop_verdict);
+  REQUIRE_EQ(gateway.answers.sent.size(), 1u);
+  const auto& [answer, fwmark] = gateway.answers.sent[0];
+  CHECK_EQ(fwmark, 0x503u);
+  CHECK(Bytes(answer.begin() + 28, answer.end()) == refused);
+  CHECK_EQ(gateway.count(QueueCounter::answers_sent), 1u);
+}
+
+TEST_CASE("a hairpin that the receiver has no session for is told to the sender") {
+  Gateway gateway;
+  gateway.give({.id = 1, .fwmark = 3, .packet = udp(tenant, {external, 7})});
+  const Peer mapped = source_of(*gateway.kernel.verdicts[0].packet);
+  const Bytes refused = udp(remote, mapped, payload_of(9));
+  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .fwmark = 2, .packet = refused});
+  CHECK_EQ(gateway.count(Reason::session_limit), 1u);
+  REQUIRE_EQ(gateway.answers.sent.size(), 1u);
+  const auto& [answer, fwmark] = gateway.answers.sent[0];
+  CHECK_EQ(fwmark, 2u);
+  CHECK_EQ(destination_of(answer).address, remote.address);
+  CHECK(Bytes(answer.begin() + 28, answer.end()) == refused);
 }
