@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/answer_rate.h"
 #include "tests/conformance/cases.h"
 
 namespace swnat::test {
@@ -132,6 +133,45 @@ TEST_CASE("rfc5508_req7_hairpinned_errors") {
   CHECK_EQ(passed.destination().address.wire, client.address.wire);
   CHECK(is_right_error(passed.bytes));
   CHECK(starts_with(sent, quoted_in(passed.bytes)));
+}
+
+TEST_CASE("rfc5508_req8_answer_when_no_session") {
+  constexpr Host gateway_host = Host::of(10, 0, 0, 1);
+  for (const std::uint8_t protocol : all_protocols) {
+    Policy policy = roomy_policy();
+    policy.at_limit = AtLimit::refuse;
+    policy.namespaces[0].session_limit = 1;
+    Gateway gateway(policy);
+    gateway.open(protocol, blue, neighbour, server);
+    const Bytes sent = opening(protocol, client, server);
+    const Outcome refused = gateway.out(blue, sent);
+    REQUIRE(deserves_answer(refused.reason));
+    Bytes answer(ipv4_answer_max);
+    answer.resize(
+        write_icmp_answer(refused.bytes, gateway_host, std::span(answer).first<ipv4_answer_max>()));
+    REQUIRE_GT(answer.size(), quotation);
+    CHECK(is_right_error(answer));
+    CHECK_EQ(word_at(answer, 20), 3 << 8 | 13);
+    CHECK_EQ(destination_of(answer).address.wire, client.address.wire);
+    CHECK_EQ(quoted_in(answer), sent);
+  }
+}
+
+TEST_CASE("rfc5508_req10_rate_of_answers") {
+  AnswerRate rate({.all = 20, .each = 5});
+  Time now{0};
+  const auto answered = [&](NamespaceId id) {
+    int count = 0;
+    for (int i = 0; i < 1000; ++i)
+      if (rate.take(id, now)) ++count;
+    return count;
+  };
+  CHECK_EQ(answered(blue), 5);
+  CHECK_EQ(answered(green), 5);  // whoever floods
+  now += 999ms;
+  CHECK_EQ(answered(blue), 0);
+  now += 1ms;
+  CHECK_EQ(answered(blue), 5);
 }
 
 TEST_CASE("rfc5508_req10_types") {
