@@ -83,9 +83,9 @@ bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat
   if (committed.load(std::memory_order_acquire) != 0) {
     throw SessionMemoryError(difference(header.format, format));
   }
-  header = SessionMemoryHeader{};
-  header.format = format;
-  header.format.magic = 0;
+  SessionMemoryHeader uncommitted{.format = format, .used_v4 = {}, .used_v6 = {}};
+  uncommitted.format.magic = 0;
+  header = uncommitted;
   committed.store(format.magic, std::memory_order_release);
   return false;
 }
