@@ -1,0 +1,194 @@
+#include "tests/kill/dialogue.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/headers.h"
+
+namespace swnat::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Host host = Host::of(10, 0, 0, 2);
+constexpr std::uint16_t first_port = 1000;
+constexpr Host external_host = Host::of(203, 0, 113, 1);
+constexpr Peer unknown_port{external_host, 0};
+constexpr std::uint16_t roomy_ports = 40;
+constexpr std::uint16_t crowded_ports = 48;
+
+// Every dialogue has a remote of its own: what comes from there for a session that ended is for
+// nobody, whoever has the port by then.
+Peer remote_of(NamespaceId id, std::uint16_t port, std::uint8_t number) {
+  return {Host::of(198, number, static_cast<std::uint8_t>(id),
+                   static_cast<std::uint8_t>(port - first_port)),
+          443};
+}
+
+Bytes segment(Peer from, Peer to, std::uint8_t flags, std::uint32_t sequence,
+              std::uint32_t acknowledgment) {
+  return tcp(from, to, {.flags = flags, .sequence = sequence, .acknowledgment = acknowledgment});
+}
+
+// The IPv4 address as the last octets of an IPv6 one.
+Ipv6Address twin_of(Host address) {
+  std::array<std::uint8_t, 16> octets{0x20, 0x01, 0x0d, 0xb8};
+  std::memcpy(octets.data() + 12, &address.wire, sizeof address.wire);
+  return Ipv6Address::of(octets);
+}
+
+IpEndpoint in_version(IpVersion version, Peer peer) {
+  if (version == IpVersion::v4) return peer;
+  return {twin_of(peer.address), peer.port};
+}
+
+constexpr std::size_t ipv4_header = 20;
+constexpr std::size_t ipv6_header = 40;
+
+std::size_t transport_in(View packet) {
+  return packet[0] >> 4 == 4 ? ipv4_header : ipv6_header;
+}
+
+// Of a port, or of the identifier that an echo has for both.
+std::size_t port_offset(View packet, std::size_t in_transport) {
+  const std::size_t transport = transport_in(packet);
+  const std::uint8_t protocol = transport == ipv4_header ? packet[9] : packet[6];
+  const bool has_ports = protocol == protocol::tcp || protocol == protocol::udp;
+  return transport + (has_ports ? in_transport : icmp_identifier_offset);
+}
+
+// The same over IPv6, with the transport checksum as it was.
+Bytes over_ipv6(const Bytes& packet) {
+  Bytes twin(ipv6_header);
+  twin[0] = 0x60;
+  set_word(twin, 4, static_cast<std::uint16_t>(packet.size() - ipv4_header));
+  const std::uint8_t protocol = protocol_of(packet);
+  twin[6] = protocol == protocol::icmp ? protocol::icmpv6 : protocol;
+  twin[7] = 64;  // hops
+  const auto copy = [&](Host address, std::size_t offset) {
+    const auto octets = twin_of(address).octets();
+    std::copy(octets.begin(), octets.end(), twin.begin() + static_cast<std::ptrdiff_t>(offset));
+  };
+  copy(source_of(packet).address, 8);
+  copy(destination_of(packet).address, 24);
+  twin.insert(twin.end(), packet.begin() + ipv4_header, packet.end());
+  if (protocol == protocol::icmp) {
+    const bool is_request = twin[ipv6_header] == icmp_type::echo_request;
+    twin[ipv6_header] = is_request ? icmpv6_type::echo_request : icmpv6_type::echo_reply;
+  }
+  return twin;
+}
+
+void to_version(IpVersion version, Dialogue& dialogue) {
+  if (version == IpVersion::v4) return;
+  if (dialogue.protocol == protocol::icmp) dialogue.protocol = protocol::icmpv6;
+  for (Bytes* packet : {&dialogue.opening, &dialogue.answer, &dialogue.further, &dialogue.replied,
+                        &dialogue.reset}) {
+    if (!packet->empty()) *packet = over_ipv6(*packet);
+  }
+}
+
+}  // namespace
+
+IpAddress external_address(const IpAddress& like) {
+  if (std::holds_alternative<Ipv4Address>(like)) return external_host;
+  return twin_of(external_host);
+}
+
+Dialogue dialogue_of(NamespaceId id, IpVersion version, std::uint8_t protocol, Peer internal,
+                     Peer remote) {
+  const Timeouts timeouts = kill_policy().timeouts;
+  const Time timeout = protocol == protocol::tcp   ? timeouts.tcp_established
+                       : protocol == protocol::udp ? timeouts.udp
+                                                   : timeouts.icmp;
+  Dialogue dialogue{.namespace_id = id,
+                    .protocol = protocol,
+                    .internal = in_version(version, internal),
+                    .remote = in_version(version, remote),
+                    .timeout = timeout.count()};
+  if (protocol == protocol::tcp) {
+    constexpr std::uint32_t ours = 1000;
+    constexpr std::uint32_t theirs = 5000;
+    constexpr std::uint8_t syn_ack = tcp_flag::syn | tcp_flag::ack;
+    constexpr std::uint8_t rst_ack = tcp_flag::rst | tcp_flag::ack;
+    dialogue.opening = segment(internal, remote, tcp_flag::syn, ours, 0);
+    dialogue.answer = segment(remote, unknown_port, syn_ack, theirs, ours + 1);
+    dialogue.further = segment(internal, remote, tcp_flag::ack, ours + 1, theirs + 1);
+    dialogue.replied = segment(remote, unknown_port, tcp_flag::ack, theirs + 1, ours + 1);
+    dialogue.reset = segment(internal, remote, rst_ack, ours + 1, theirs + 1);
+  } else {
+    dialogue.opening = dialogue.further = opening(protocol, internal, remote);
+    dialogue.answer = dialogue.replied = answer(protocol, remote, unknown_port);
+    if (protocol == protocol::icmp) dialogue.remote.port = 0;
+  }
+  to_version(version, dialogue);
+  return dialogue;
+}
+
+std::uint16_t source_port_in(View packet) {
+  return word_at(packet, port_offset(packet, 0));
+}
+
+IpEndpoint destination_in(View packet) {
+  const std::uint16_t port = word_at(packet, port_offset(packet, 2));
+  if (transport_in(packet) == ipv4_header) return {destination_of(packet).address, port};
+  std::array<std::uint8_t, 16> octets;
+  std::copy_n(packet.begin() + 24, octets.size(), octets.begin());
+  return {Ipv6Address::of(octets), port};
+}
+
+void set_destination_port(std::span<std::uint8_t> packet, std::uint16_t port) {
+  const std::size_t offset = port_offset(packet, 2);
+  packet[offset] = static_cast<std::uint8_t>(port >> 8);
+  packet[offset + 1] = static_cast<std::uint8_t>(port);
+}
+
+Policy kill_policy() {
+  Policy policy;
+  policy.external = {{external_host}, {twin_of(external_host)}};
+  policy.ports = {40000, 48191};                             // so many that ports may rest
+  policy.filtering = Filtering::address_and_port_dependent;  // only sessions let packets in
+  // Soon over, so that sessions expire in the time of a few thousand packets.
+  policy.timeouts = {.tcp_transitory = 0ms, .udp = 1500ms, .icmp = 1000ms};
+  for (std::uint32_t worker = 0; worker < workers; ++worker) {
+    policy.namespaces.push_back(
+        {.first = roomy_namespace(worker), .last = roomy_namespace(worker), .session_limit = 1000});
+    policy.namespaces.push_back({.first = crowded_namespace(worker),
+                                 .last = crowded_namespace(worker),
+                                 .session_limit = crowd_limit});
+  }
+  policy.namespaces.push_back({.first = new_namespace, .last = new_namespace});
+  return policy;
+}
+
+EngineOptions kill_options(std::span<std::byte> memory, std::uint64_t secret) {
+  return {.shards = 4,
+          .max_sessions = 2048,
+          .secret = {secret, secret + 1, secret + 2, secret + 3},
+          .session_memory = memory};
+}
+
+Repertoire repertoire_of(std::uint32_t worker) {
+  Repertoire repertoire;
+  const NamespaceId roomy = roomy_namespace(worker);
+  for (std::uint16_t port = first_port; port < first_port + roomy_ports; ++port) {
+    for (const std::uint8_t protocol : {protocol::icmp, protocol::tcp, protocol::udp}) {
+      const auto add = [&](IpVersion version, std::uint8_t number) {
+        repertoire.roomy.push_back(
+            dialogue_of(roomy, version, protocol, {host, port}, remote_of(roomy, port, number)));
+      };
+      add(IpVersion::v4, 51);
+      add(IpVersion::v4, 52);
+      add(IpVersion::v6, 51);
+    }
+  }
+  const NamespaceId crowded = crowded_namespace(worker);
+  for (std::uint16_t port = first_port; port < first_port + crowded_ports; ++port) {
+    const IpVersion version = port % 2 == 0 ? IpVersion::v4 : IpVersion::v6;
+    repertoire.crowded.push_back(
+        dialogue_of(crowded, version, protocol::tcp, {host, port}, remote_of(crowded, port, 51)));
+  }
+  return repertoire;
+}
+
+}  // namespace swnat::test

@@ -1,0 +1,13 @@
+// Session memory that is of no use is refused, and left as it was.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace swnat::test {
+
+// With memory that an engine of kill_options() left. Throws std::runtime_error that says what is
+// wrong. Returns how many kinds were refused.
+int examine_refusals(std::span<const std::byte> memory);
+
+}  // namespace swnat::test
