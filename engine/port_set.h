@@ -64,8 +64,9 @@ class PortSet {
   }
 
  private:
-  // All that another thread must know to tell whether there is anything to be had.
-  struct Availability {
+  // All that another thread must know to tell whether there is anything to be had. Aligned to its
+  // size, because clang++ otherwise asks a library for atomic access.
+  struct alignas(std::uint64_t) Availability {
     std::uint16_t free_count = 0;
     std::uint16_t resting_count = 0;
     Tick earliest = 0;  // since when the first of them rests
