@@ -93,7 +93,7 @@ struct NamespacePolicy {
 struct DropRule {
   std::uint8_t protocol = 6;     // 6 TCP, 17 UDP; 1 ICMP of either family, without ports
   PortRange ports = {1, 65535};  // of the destination
-  NamespaceRange namespaces;
+  NamespaceRange namespaces = {};
 };
 
 // Outbound packets to `from` go to `to` instead, and what answers seems to come from `from`.
@@ -101,7 +101,7 @@ struct RedirectRule {
   std::uint8_t protocol = 17;  // 6 or 17
   IpEndpoint from;
   IpEndpoint to;  // of the same family
-  NamespaceRange namespaces;
+  NamespaceRange namespaces = {};
 };
 
 // Inbound packets from anywhere to `external` go to `to` in the namespace. What `to` sends leaves

@@ -2,34 +2,17 @@
 
 #include <algorithm>
 
+#include "tests/unit/put.h"
+
 namespace swnat::test {
 namespace {
 
 constexpr std::uint8_t icmp_protocol = 1;
+constexpr std::uint8_t icmpv6_protocol = 58;
 constexpr std::uint8_t tcp_protocol = 6;
 constexpr std::uint8_t udp_protocol = 17;
 constexpr std::uint8_t type_echo_reply = 0;
 constexpr std::uint8_t type_echo_request = 8;
-
-void put8(Bytes& bytes, std::uint32_t value) {
-  bytes.push_back(static_cast<std::uint8_t>(value));
-}
-void put16(Bytes& bytes, std::uint32_t value) {
-  put8(bytes, value >> 8);
-  put8(bytes, value);
-}
-void put32(Bytes& bytes, std::uint32_t value) {
-  put16(bytes, value >> 16);
-  put16(bytes, value);
-}
-void append(Bytes& bytes, const Bytes& more) {
-  bytes.insert(bytes.end(), more.begin(), more.end());
-}
-
-Bytes whole_words(Bytes options) {
-  while (options.size() % 4 != 0) options.push_back(0);
-  return options;
-}
 
 std::uint32_t added(std::uint32_t a, std::uint32_t b) {
   const std::uint32_t sum = a + b;
@@ -39,6 +22,26 @@ std::uint32_t added(std::uint32_t a, std::uint32_t b) {
 // The one's-complement number without its two zeros.
 std::uint16_t one_zero(std::uint32_t number) {
   return static_cast<std::uint16_t>(number == 0xffff ? 0 : number);
+}
+
+bool is_v6(View packet) {
+  return packet[0] >> 4 == 6;
+}
+
+// What stands behind the extension headers of an IPv6 packet.
+struct UpperLayer {
+  std::uint8_t protocol;
+  std::size_t offset;
+};
+UpperLayer upper_layer_of(View packet) {
+  UpperLayer layer{packet[6], 40};
+  for (;;) {
+    const std::uint8_t kind = layer.protocol;
+    const bool has_length = kind == 0 || kind == 43 || kind == 60;
+    if (!has_length && kind != 44) return layer;
+    layer.protocol = packet[layer.offset];
+    layer.offset += has_length ? std::size_t{8} * (1 + packet[layer.offset + 1]) : 8;
+  }
 }
 
 Host address_at(View packet, std::size_t offset) {
@@ -98,11 +101,12 @@ Bytes udp(Peer from, Peer to, const Bytes& payload, const IpFields& ip) {
   return summed(ip_packet(from.address, to.address, transport, of_protocol(ip, udp_protocol)));
 }
 
-Bytes tcp(Peer from, Peer to, const TcpFields& fields, const Bytes& payload, const IpFields& ip) {
+Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
+                  const Bytes& payload) {
   const Bytes options = whole_words(fields.options);
   Bytes transport;
-  put16(transport, from.port);
-  put16(transport, to.port);
+  put16(transport, from);
+  put16(transport, to);
   put32(transport, fields.sequence);
   put32(transport, fields.acknowledgment);
   put8(transport, static_cast<std::uint32_t>((20 + options.size()) / 4 << 4) | fields.reserved);
@@ -112,6 +116,11 @@ Bytes tcp(Peer from, Peer to, const TcpFields& fields, const Bytes& payload, con
   put16(transport, 0);
   append(transport, options);
   append(transport, payload);
+  return transport;
+}
+
+Bytes tcp(Peer from, Peer to, const TcpFields& fields, const Bytes& payload, const IpFields& ip) {
+  const Bytes transport = tcp_segment(from.port, to.port, fields, payload);
   return summed(ip_packet(from.address, to.address, transport, of_protocol(ip, tcp_protocol)));
 }
 
@@ -174,13 +183,13 @@ void set_word(Bytes& packet, std::size_t offset, std::uint16_t word) {
 }
 
 std::uint8_t protocol_of(View packet) {
-  return packet[9];
+  return is_v6(packet) ? upper_layer_of(packet).protocol : packet[9];
 }
 std::size_t transport_offset(View packet) {
-  return std::size_t{4} * (packet[0] & 0xf);
+  return is_v6(packet) ? upper_layer_of(packet).offset : std::size_t{4} * (packet[0] & 0xf);
 }
 std::size_t total_length(View packet) {
-  return word_at(packet, 2);
+  return is_v6(packet) ? std::size_t{40} + word_at(packet, 4) : word_at(packet, 2);
 }
 
 Peer source_of(View packet) {
@@ -216,7 +225,8 @@ std::uint16_t naive_sum(View bytes) {
 
 std::uint16_t pseudo_header_sum(View packet) {
   const auto size = static_cast<std::uint32_t>(total_length(packet) - transport_offset(packet));
-  const std::uint32_t addresses = naive_sum(packet.subspan(12, 8));
+  const std::uint32_t addresses =
+      naive_sum(is_v6(packet) ? packet.subspan(8, 32) : packet.subspan(12, 8));
   return static_cast<std::uint16_t>(added(added(addresses, protocol_of(packet)), size));
 }
 
@@ -235,7 +245,7 @@ std::uint16_t right_transport_checksum(View packet) {
 }
 
 bool header_checksum_is_right(View packet) {
-  return word_at(packet, header_checksum_offset) == right_header_checksum(packet);
+  return is_v6(packet) || word_at(packet, header_checksum_offset) == right_header_checksum(packet);
 }
 
 bool transport_checksum_is_right(View packet) {
@@ -243,6 +253,7 @@ bool transport_checksum_is_right(View packet) {
 }
 
 std::uint16_t header_damage(View packet) {
+  if (is_v6(packet)) return 0;
   return one_zero(naive_sum(packet.first(transport_offset(packet))));
 }
 

@@ -39,6 +39,9 @@ Bytes ip_packet(Host source, Host destination, const Bytes& transport, const IpF
 Bytes udp(Peer from, Peer to, const Bytes& payload = {}, const IpFields& ip = {});
 Bytes tcp(Peer from, Peer to, const TcpFields& fields = {}, const Bytes& payload = {},
           const IpFields& ip = {});
+// Without the checksum.
+Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
+                  const Bytes& payload);
 Bytes icmp(Host from, Host to, std::uint8_t type, std::uint8_t code, std::uint16_t identifier,
            const Bytes& payload = {}, const IpFields& ip = {});
 Bytes echo_request(Peer from, Host to, const Bytes& payload = {}, const IpFields& ip = {});
@@ -60,14 +63,15 @@ Bytes answer(std::uint8_t protocol, Peer from, Peer to);
 // Bytes that differ from each other and with the seed.
 Bytes payload_of(std::size_t size, std::uint32_t seed = 1);
 
-// Reading. An echo request has its identifier as the source port, an echo reply as the destination
-// port.
+// Reading, of either family but where it says otherwise; IPv6 has no header checksum, so it is
+// right always. An echo request has its identifier as the source port, an echo reply as the
+// destination port.
 std::uint16_t word_at(View packet, std::size_t offset);
 void set_word(Bytes& packet, std::size_t offset, std::uint16_t word);
 std::uint8_t protocol_of(View packet);
 std::size_t transport_offset(View packet);
 std::size_t total_length(View packet);
-Peer source_of(View packet);
+Peer source_of(View packet);  // IPv4; IPv6 in packets6.h
 Peer destination_of(View packet);
 
 // Checksums. Offsets are of the field in the packet.

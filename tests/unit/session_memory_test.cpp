@@ -2,42 +2,17 @@
 
 #include <doctest/doctest.h>
 
-#include <cstring>
 #include <map>
 #include <set>
 
 #include "tests/unit/dice.h"
 #include "tests/unit/gateway.h"
+#include "tests/unit/memory_block.h"
 
 using namespace swnat;
 using namespace swnat::test;
 
 namespace {
-
-// Session memory as a mapped file would be: aligned, zero, and there when an engine is gone.
-class Memory {
- public:
-  explicit Memory(const EngineOptions& options) : lines_(size_in_lines(options)) {}
-
-  std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(lines_)); }
-  EngineOptions given_to(EngineOptions options) {
-    options.session_memory = bytes();
-    return options;
-  }
-  bool same_as(const Memory& other) const {
-    return std::memcmp(lines_.data(), other.lines_.data(), lines_.size() * sizeof(Line)) == 0;
-  }
-
- private:
-  struct alignas(64) Line {
-    std::byte bytes[64];
-  };
-  static std::size_t size_in_lines(const EngineOptions& options) {
-    return (Engine::session_memory_size(options, roomy_policy()) + sizeof(Line) - 1) / sizeof(Line);
-  }
-
-  std::vector<Line> lines_;
-};
 
 Policy policy_of_ports(PortRange ports) {
   Policy policy = roomy_policy();

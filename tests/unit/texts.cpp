@@ -30,4 +30,16 @@ doctest::String toString(const Endpoint<Ipv4Address>& endpoint) {
   return (text + std::to_string(endpoint.port)).c_str();
 }
 
+doctest::String toString(const Endpoint<Ipv6Address>& endpoint) {
+  constexpr const char* digits = "0123456789abcdef";
+  std::string text = "[";
+  const auto octets = endpoint.address.octets();
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    if (i != 0 && i % 2 == 0) text += ':';
+    text += digits[octets[i] >> 4];
+    text += digits[octets[i] & 0xf];
+  }
+  return (text + "]:" + std::to_string(endpoint.port)).c_str();
+}
+
 }  // namespace swnat

@@ -14,5 +14,6 @@ doctest::String toString(Reason reason);
 doctest::String toString(SessionState state);
 doctest::String toString(TcpEffect effect);
 doctest::String toString(const Endpoint<Ipv4Address>& endpoint);
+doctest::String toString(const Endpoint<Ipv6Address>& endpoint);
 
 }  // namespace swnat
