@@ -14,7 +14,7 @@ enum class KeyKind : std::uint8_t {
   outside_flow,  // external and remote endpoint, and the namespace that the remote is in
   internal,      // the mapping: namespace and internal endpoint
   external,      // the mapping: external endpoint
-  permission,    // external endpoint and remote address: who may send to the mapping
+  permission,    // external endpoint, remote address and its realm: who may send to the mapping
 };
 
 template <class Family>
@@ -37,8 +37,8 @@ struct FlowKey {
   static FlowKey external(std::uint8_t protocol, const Leg<Family>& leg) {
     return {{leg.local, {}, leg.local_port, 0}, 0, KeyKind::external, protocol};
   }
-  static FlowKey permission(std::uint8_t protocol, const Leg<Family>& leg) {
-    return {{leg.local, leg.remote, leg.local_port, 0}, 0, KeyKind::permission, protocol};
+  static FlowKey permission(NamespaceId realm, std::uint8_t protocol, const Leg<Family>& leg) {
+    return {{leg.local, leg.remote, leg.local_port, 0}, realm, KeyKind::permission, protocol};
   }
 
   static FlowKey of(const Session<Family>& session, KeyKind kind) {
@@ -52,7 +52,7 @@ struct FlowKey {
       case KeyKind::external:
         return external(session.protocol, session.outside);
       case KeyKind::permission:
-        return permission(session.protocol, session.outside);
+        return permission(session.realm(), session.protocol, session.outside);
     }
     __builtin_unreachable();
   }

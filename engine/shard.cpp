@@ -236,7 +236,8 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   End internal;
   if (external.is_forward) {
     // While a rule is new, packets may still come to the shard that the port had before.
-    if (externals_.shard_of(end.address, parsed.protocol, end.port) != number_) {
+    if (shard_of_port(forward->to.port, shards_) != number_ ||
+        externals_.shard_of(end.address, parsed.protocol, end.port) != number_) {
       return Reason::no_mapping;
     }
     id = forward->namespace_id;
@@ -252,12 +253,15 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   if (const auto reason = refuses(parsed)) return *reason;
   const Tenant* tenant = snapshot_->find(id);
   if (tenant == nullptr) return Reason::unknown_namespace;
+  const Leg<Family> inside{internal.address, parsed.source, internal.port, parsed.source_port};
+  // What the host would answer is another session's: it goes to where a redirect leads, or leaves
+  // as another endpoint that is forwarded to the host.
+  if (find_live(Key::inside_flow(id, parsed.protocol, inside), now) != no_session) {
+    return Reason::remote_in_use;
+  }
   // The outside must not be able to end a tenant's sessions: it never evicts.
   if (const auto full = take_use(*tenant)) return *full;
-  Plan plan{*tenant,
-            external,
-            {internal.address, parsed.source, internal.port, parsed.source_port},
-            outside};
+  const Plan plan{*tenant, external, inside, outside};
   return establish(plan, parsed, packet, now);
 }
 
@@ -270,7 +274,7 @@ SessionRef Shard<Family>::permitting(SessionRef mapping, const Parsed<Family>& p
     case Filtering::endpoint_independent:
       return mapping;
     case Filtering::address_dependent:
-      return find_live(Key::permission(parsed.protocol, parsed.leg_from_outside()), now);
+      return find_live(Key::permission(0, parsed.protocol, parsed.leg_from_outside()), now);
     case Filtering::address_and_port_dependent:
       return no_session;
   }
