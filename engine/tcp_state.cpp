@@ -8,6 +8,10 @@
 //   opening --other side's SYN--> established --FIN--> half-closed --other FIN--> closing
 //   any of them --reset in window--> reset --any further segment--> established
 //   closing or reset --SYN from inside--> opening
+//   closing or reset --SYN with ACK from inside--> established
+//
+// A SYN from outside alone reopens nothing, for anybody can send one in a remote's name: its
+// receiver's answer does (RFC 6191: an old connection may give way to a new one).
 #include "engine/tcp_state.h"
 
 #include <algorithm>
@@ -104,6 +108,22 @@ SessionState after_fin(SessionState state, TcpSender from) {
   }
 }
 
+// A SYN when the connection is over.
+TcpEffect reopen(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
+  if (sender == TcpSender::remote) {
+    // Where nothing of the old connection can come any more, for the answer.
+    if (connection.state == SessionState::tcp_closing) connection.remote_receiver.scale = syn.scale;
+    return TcpEffect::none;
+  }
+  const std::uint8_t remote_scale = connection.remote_receiver.scale;
+  open(connection, syn, sender);
+  if (!has(syn, tcp_flag::ack)) return TcpEffect::refresh;
+  connection.state = SessionState::tcp_established;
+  connection.remote_receiver.scale = remote_scale;
+  learn(connection.internal_receiver, syn);
+  return TcpEffect::refresh;
+}
+
 }  // namespace
 
 TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size) {
@@ -143,10 +163,7 @@ TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender
   }
   const bool over = state == SessionState::tcp_closing || state == SessionState::tcp_reset;
   if (has(segment, tcp_flag::syn)) {
-    if (over && internal && !has(segment, tcp_flag::ack)) {
-      open(connection, segment, sender);
-      return TcpEffect::refresh;
-    }
+    if (over) return reopen(connection, segment, sender);
     state = after_syn(state, sender);
   }
   const std::uint32_t end = segment.sequence + segment.payload_size;
