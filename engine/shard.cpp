@@ -104,6 +104,15 @@ Reason Shard<Family>::error_about_delivered(const Parsed<Family>& parsed,
   return Reason::translated_outbound;
 }
 
+template <class Family>
+std::optional<Reason> Shard<Family>::rule_for(NamespaceId id, const Parsed<Family>& parsed) const {
+  const Tenant* tenant = snapshot_->find(id);
+  if (tenant == nullptr) return {};
+  if (rules().drops(id, parsed.protocol, 0)) return Reason::dropped_by_rule;
+  if (any_contains(tenant->policy->untranslated, parsed.destination)) return Reason::untranslated;
+  return {};
+}
+
 // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
 // all calls together are no more than the sessions that were made.
 template <class Family>

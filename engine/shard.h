@@ -72,6 +72,10 @@ class alignas(64) Shard {
   Reason error_about_delivered(const Parsed<Family>& parsed, const Quoted<Family>& quoted,
                                Packet& error, Tick now);
 
+  // What a rule says of a packet that no session can be made of: dropped or untranslated, or
+  // nothing.
+  std::optional<Reason> rule_for(NamespaceId id, const Parsed<Family>& parsed) const;
+
   // Looks at no more than `budget` sessions; returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
 

@@ -129,9 +129,10 @@ void Translator<Family>::finish(Packet& packet, Reason reason) {
 
 // Whether the packet has a place among the sessions; otherwise it already has its verdict.
 template <class Family>
-bool Translator<Family>::classify(Packet& packet, Work& work) {
+bool Translator<Family>::classify(Packet& packet, Work& work, Tick now) {
+  packet.datagram = 0;
   if (const auto fault = parse(packet.bytes, packet.direction, work.parsed)) {
-    finish(packet, *fault);
+    finish(packet, untranslatable(*fault, work.parsed, packet, now));
     return false;
   }
   const Parsed<Family>& parsed = work.parsed;
@@ -144,6 +145,27 @@ bool Translator<Family>::classify(Packet& packet, Work& work) {
   return true;
 }
 
+// What the NAT knows no translation for still passes to where none is wanted.
+template <class Family>
+Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& parsed,
+                                          Packet& packet, Tick now) {
+  const bool is_known = fault != Reason::unsupported_protocol && fault != Reason::icmp_unsupported;
+  if (is_known || packet.direction == Direction::inbound) return fault;
+  DatagramFate<Family> fate{.reason = fault};
+  {
+    Shard<Family>& any = shard(0);
+    const std::lock_guard lock(any.mutex);
+    fate.reason = any.rule_for(packet.namespace_id, parsed).value_or(fault);
+  }
+  if (!parsed.piece.is_first() || packet.namespace_id == 0) return fate.reason;
+  const DatagramKey<Family> key = datagram_of(parsed, packet);
+  packet.datagram = key.hash(secret_) | 1;
+  Fragments& fragments = fragments_of(parsed);
+  const std::lock_guard lock(fragments.mutex);
+  fragments.table.remember(key, fate, now);
+  return fate.reason;
+}
+
 template <class Family>
 void Translator<Family>::translate(std::span<Packet> packets, Places places, Tick now) {
   if (shards_.empty()) {
@@ -154,7 +176,7 @@ void Translator<Family>::translate(std::span<Packet> packets, Places places, Tic
   Places alone = 0;    // packets that take the slow way
   Places steered = 0;  // packets that may have an established session
   for_each(places, [&](std::size_t i) {
-    if (!classify(packets[i], works[i])) return;
+    if (!classify(packets[i], works[i], now)) return;
     const Parsed<Family>& parsed = works[i].parsed;
     const bool is_simple = packets[i].direction != Direction::hairpin && !parsed.is_icmp_error &&
                            !parsed.piece.is_fragment();

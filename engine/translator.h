@@ -53,7 +53,8 @@ class Translator {
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
   std::uint32_t shard_count() const { return static_cast<std::uint32_t>(shards_.size()); }
   std::uint32_t shard_of(const Parsed<Family>& parsed, Direction direction) const;
-  bool classify(Packet& packet, Work& work);
+  bool classify(Packet& packet, Work& work, Tick now);
+  Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
   Places translate_established(std::span<Packet> packets, std::span<Work> works, Places places,
                                Tick now);
   Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
