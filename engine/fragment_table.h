@@ -75,6 +75,9 @@ struct DatagramFate {
   // because the sender's identifications came round, or overlaps this one.
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
+  // How far the first fragment's headers reach into the fragmented part; no later one may begin
+  // before. An IPv6 header there may name any protocol in the later ones.
+  std::uint16_t headers_end = 0;
 };
 
 // How long fragments may be apart. A receiver gives up IPv4 fragments after 15 seconds or more (RFC

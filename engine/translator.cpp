@@ -20,6 +20,7 @@
 #include <tuple>
 #include <utility>
 
+#include "engine/fragment.h"
 #include "engine/session_memory.h"
 
 namespace swnat {
@@ -71,6 +72,15 @@ class Original {
   std::array<std::uint8_t, Family::version == 4 ? ipv4_header_min : ipv6_header_size> ip_;
   std::array<std::uint8_t, tcp_header_min> header_;
 };
+
+// How far the headers of a first fragment reach into its fragmented part.
+template <class Family>
+std::uint16_t headers_end(const Parsed<Family>& parsed) {
+  constexpr std::size_t identification_size = 4;  // the last field of an IPv6 fragment header
+  const std::size_t begin =
+      Family::version == 4 ? parsed.transport : parsed.identification + identification_size;
+  return static_cast<std::uint16_t>(parsed.transport - begin + first_fragment_min(parsed.protocol));
+}
 
 }  // namespace
 
@@ -224,6 +234,10 @@ Places Translator<Family>::translate_established(std::span<Packet> packets, std:
 
 template <class Family>
 Reason Translator<Family>::translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  if (parsed.piece.is_fragment() && packet.direction != Direction::inbound &&
+      packet.namespace_id == 0) {
+    return Reason::unknown_namespace;
+  }
   if (parsed.piece.is_later()) return later_fragment(parsed, packet, now);
   if (parsed.piece.is_first()) return first_fragment(parsed, packet, now);
   const Direction direction = packet.direction;
@@ -369,13 +383,16 @@ template <class Family>
 Reason Translator<Family>::first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const DatagramKey<Family> key = datagram_of(parsed, packet);
   packet.datagram = key.hash(secret_) | 1;
-  if (packet.checksum != ChecksumState::complete) return Reason::fragment_unfinished;
   const Direction direction = packet.direction;
-  DatagramFate<Family> fate{.reason = translate_whole(parsed, packet, now)};
+  DatagramFate<Family> fate{.reason = Reason::fragment_unfinished};
+  if (packet.checksum == ChecksumState::complete) {
+    fate.reason = translate_whole(parsed, packet, now);
+  }
   fate.source_port = parsed.source_port;
   fate.destination_port = parsed.destination_port;
   fate.receiver = packet.namespace_id;
   fate.identification = parsed.piece.identification;
+  fate.headers_end = headers_end(parsed);
 
   Fragments& fragments = fragments_of(parsed);
   const std::lock_guard lock(fragments.mutex);
@@ -404,7 +421,10 @@ Reason Translator<Family>::later_fragment(const Parsed<Family>& parsed, Packet& 
   const std::lock_guard lock(fragments.mutex);
   const DatagramFate<Family>* fate = fragments.table.find(key, now);
   if (fate == nullptr) return Reason::fragment_waits;
-  if (verdict_of(fate->reason) != Verdict::accept) return fate->reason;
+  if (verdict_of(fate->reason) != Verdict::accept || fate->reason == Reason::untranslated) {
+    return fate->reason;
+  }
+  if (parsed.piece.offset < fate->headers_end) return Reason::malformed_fragment;
   std::uint8_t* ip = packet.bytes.data();
   const ChecksumDelta delta = delta_of(Family::sum(parsed.source) + Family::sum(parsed.destination),
                                        Family::sum(fate->source) + Family::sum(fate->destination));
@@ -434,7 +454,9 @@ std::uint32_t Translator<Family>::new_identification(const Parsed<Family>& parse
   typename Family::Address destination;
   std::memcpy(&source, packet.bytes.data() + Family::source_offset, sizeof source);
   std::memcpy(&destination, packet.bytes.data() + Family::destination_offset, sizeof destination);
-  const std::uint64_t endpoints = Family::hash(source, destination, parsed.protocol, secret_);
+  // An IPv6 receiver does not look at the protocol (RFC 8200 section 4.5).
+  const std::uint8_t protocol = Family::version == 4 ? parsed.protocol : std::uint8_t{0};
+  const std::uint64_t endpoints = Family::hash(source, destination, protocol, secret_);
   return identifications_.next_wide(endpoints, static_cast<std::uint16_t>(count));
 }
 
