@@ -1,6 +1,7 @@
 #include "engine/shard.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "engine/rewrite.h"
@@ -21,6 +22,13 @@ TcpConnection connection_of(Session<Family>& session) {
 // Both ends are known to be done with the connection, and with the external port.
 constexpr bool is_over(SessionState state) {
   return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+}
+
+// Read as what lies there, which need not be a bool.
+bool is_sound_receiver(const TcpReceiver& receiver) {
+  std::uint8_t known;
+  std::memcpy(&known, &receiver.known, sizeof known);
+  return receiver.scale <= tcp_scale_max && known <= 1;
 }
 
 template <class Family>
@@ -508,9 +516,9 @@ bool Shard<Family>::fits(const Record& session) const {
   } else if (forward != nullptr || rules().forwarded_as(tenant->id, session.protocol, internal)) {
     return false;
   }
-  if (session.is_from_outside) return true;
   const End asked{session.inside.remote, session.inside.remote_port};
   const End remote{session.outside.remote, session.outside.remote_port};
+  if (session.is_from_outside) return asked == remote && !session.remote_is_inside;
   const auto redirected = rules().redirect(tenant->id, session.protocol, asked);
   const bool stays_inside = redirected && any_contains(tenant->policy->inside, redirected->address);
   const bool passes =
@@ -611,10 +619,13 @@ bool Shard<Family>::is_sound(const Record& session) const {
                         protocol::is_portless(session.protocol);
   if (!is_known || is_tcp != has_tcp_state) return false;
   if (!is_tcp && session.state != first_state<Family>(session.protocol)) return false;
-  if (std::max(session.internal_receiver.scale, session.remote_receiver.scale) > tcp_scale_max) {
+  if (!is_sound_receiver(session.internal_receiver) || !is_sound_receiver(session.remote_receiver))
+    return false;
+  if (!externals_.contains(session.outside.local)) return false;
+  const bool has_any_port = session.is_forward || protocol::is_portless(session.protocol);
+  if (!has_any_port && !snapshot_->policy().ports.contains(session.outside.local_port)) {
     return false;
   }
-  if (!externals_.contains(session.outside.local)) return false;
   if (shard_of_port(session.inside.local_port, shards_) != number_) return false;
   const bool keeps_bits = !table_.shares_mapping(session) && !session.is_forward;
   return !keeps_bits || shard_of_port(session.outside.local_port, shards_) == number_;
