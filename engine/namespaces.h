@@ -59,12 +59,9 @@ class NamespaceUses {
 
   Taken take(std::uint32_t slot, std::uint32_t limit) {
     std::atomic_ref count(counts_[slot]);
-    if (count.fetch_add(1, std::memory_order_relaxed) >= limit) {
-      count.fetch_sub(1, std::memory_order_relaxed);
-      return Taken::namespace_is_full;
-    }
-    if (total_.fetch_add(1, std::memory_order_relaxed) < max_sessions_) return Taken::yes;
-    give_back(slot);
+    if (!raise(count, limit)) return Taken::namespace_is_full;
+    if (raise(total_, max_sessions_)) return Taken::yes;
+    count.fetch_sub(1, std::memory_order_relaxed);
     return Taken::table_is_full;
   }
   // A session that is there already; the caller sees to those beyond the limit.
@@ -81,6 +78,16 @@ class NamespaceUses {
   }
 
  private:
+  // Never above the limit, not even for a moment, in which another thread would see it exceeded.
+  template <class Count>
+  static bool raise(Count& count, std::uint32_t limit) {
+    std::uint32_t before = count.load(std::memory_order_relaxed);
+    while (before < limit) {
+      if (count.compare_exchange_weak(before, before + 1, std::memory_order_relaxed)) return true;
+    }
+    return false;
+  }
+
   std::uint32_t max_sessions_;
   std::atomic<std::uint32_t> total_{0};
   ReservedArray<std::uint32_t> counts_{max_namespaces};

@@ -36,6 +36,10 @@ bool has_namespace(const Policy& policy, NamespaceId id) {
   });
 }
 
+bool has_valid_length(const IpNetwork& network) {
+  return std::visit([](const auto& one) { return one.length <= 8 * sizeof one.address; }, network);
+}
+
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
@@ -54,6 +58,12 @@ auto key_of(std::uint8_t protocol, const IpEndpoint& end) {
 }  // namespace
 
 void check_rules(const Policy& policy) {
+  for (const NamespacePolicy& one : policy.namespaces) {
+    for (const auto* networks : {&one.inside, &one.untranslated}) {
+      require(std::ranges::all_of(*networks, has_valid_length),
+              "a network's length must be within its address");
+    }
+  }
   for (const DropRule& rule : policy.drops) {
     require(has_ports(rule.protocol) || rule.protocol == protocol::icmp,
             "a drop rule is for TCP, UDP or ICMP");

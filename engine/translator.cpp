@@ -292,6 +292,9 @@ Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& pars
 // what it delivered.
 template <class Family>
 Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now) {
+  if (!Family::is_host(parsed.source) || !Family::is_host(parsed.destination)) {
+    return Reason::invalid_address;
+  }
   Quoted<Family> quoted;
   if (const auto fault = parse_quoted(error, parsed, quoted)) return *fault;
   if (error.direction == Direction::inbound) {
