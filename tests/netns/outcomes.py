@@ -9,10 +9,14 @@ import sys
 import traffic
 
 
+def socket_for(arguments):
+    family = socket.AF_INET6 if ":" in arguments.address else socket.AF_INET
+    return socket.socket(family, socket.SOCK_STREAM if arguments.protocol == "tcp" else socket.SOCK_DGRAM)
+
+
 def outcome(arguments, port):
-    kind = socket.SOCK_STREAM if arguments.protocol == "tcp" else socket.SOCK_DGRAM
     question = f"{port}\n".encode()
-    with socket.socket(socket.AF_INET, kind) as client:
+    with socket_for(arguments) as client:
         client.settimeout(10)
         client.bind(("", port))
         try:
@@ -38,7 +42,7 @@ def main():
         print(*(outcome(arguments, port) for port in arguments.ports))
         return
     for port in arguments.ports:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        with socket_for(arguments) as client:
             client.bind(("", port))
             client.sendto(b"question", (arguments.address, arguments.port))
 
