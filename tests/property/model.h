@@ -1,0 +1,157 @@
+// A NAT that is slow and obviously right: lists that are searched from one end to the other,
+// written from the RFCs and the engine's documentation, sharing no code with it.
+//
+// Theory of operation
+//
+// The model is given each packet with what the engine made of it, decides what should have come of
+// it, and throws a Disagreement if that is something else. Where the engine is free to choose (a
+// port, one of two sessions that are equally old) the model does not predict: it looks what was
+// chosen, checks that it was allowed, and goes on from there.
+//
+// Expired sessions match nothing, but until the engine has looked at them they count to the
+// namespace's limit and hold their port. The model keeps them in `expired_`, as what may or may not
+// still be there.
+#pragma once
+
+#include <optional>
+#include <set>
+
+#include "tests/property/features.h"
+#include "tests/property/port_ledger.h"
+#include "tests/property/session.h"
+
+namespace swnat::property {
+
+struct Given {
+  Direction direction;
+  NamespaceId tenant;
+  ChecksumState checksum;
+  Bytes bytes;
+  Time now;
+};
+
+struct Seen {
+  std::string_view reason;
+  Bytes bytes;
+  NamespaceId tenant;
+  std::map<NamespaceId, std::uint32_t> counts_before;  // Witness::counts() before the packet
+};
+
+struct ModelOptions {
+  std::uint32_t shards = 1;
+  std::uint32_t max_sessions = 4096;
+  // The namespaces that this model follows; others of the engine are nobody's business here.
+  NamespaceRange tenants = {};
+  // Whether no one else takes ports: else which are free is not known.
+  bool owns_ports = true;
+};
+
+class Model {
+ public:
+  Model(const ModelOptions& options, Policy policy, Witness& witness)
+      : options_(options), policy_(std::move(policy)), witness_(witness) {}
+
+  // Sessions whose time is over by then are over. All that follows does this first.
+  void travel(Time now);
+  // What came of one packet.
+  void judge(const Given& given, const Seen& seen);
+  // After Engine::set_policy(), at a time not before that of the last packet.
+  void configure(Policy policy, Time now);
+  // After Engine::expire() of all shards until nothing was due.
+  void swept(Time now);
+  // The engine's sessions and counts, against the model's.
+  void check_counts(Time now);
+  void check_sessions(Time now);
+
+  const Sessions& sessions() const { return sessions_; }
+  const Policy& policy() const { return policy_; }
+  Time timeout_of(const ModelSession& session) const;
+  // For steps that name a flow by its inside.
+  const ModelSession* find_inside(NamespaceId tenant, std::uint8_t protocol,
+                                  const IpEndpoint& internal, const IpEndpoint& remote) const;
+  const ModelSession* find_mapping(NamespaceId tenant, std::uint8_t protocol,
+                                   const IpEndpoint& internal) const;
+  bool is_external(const IpAddress& address) const;
+  // Where an outbound packet goes by the rules.
+  IpEndpoint redirected(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& remote) const;
+
+ private:
+  using Reasons = std::set<std::string_view>;
+  struct Dropped {
+    Reasons reasons;
+  };
+  struct Expected {
+    Reasons reasons;
+    Bytes bytes;
+    std::optional<NamespaceId> receiver;
+  };
+  struct Expired {
+    ModelSession session;
+    Time since;
+  };
+
+  // The packet's life (model.cpp).
+  Expected expect(const Given& given);
+  Expected send(const Given& given, const Message& message);
+  Expected receive(const Bytes& bytes, const Message& message, bool from_within);
+  Expected hairpin(const Given& given, const Message& message);
+  Expected error(const Given& given, const Message& message);
+  bool follow(ModelSession& session, const Message& message, Side from);
+  void refuse_unknown(const Message& message, Direction direction) const;
+  void check_outcome(const Given& given, const Expected& expected) const;
+
+  // New sessions (model_sessions.cpp).
+  ModelSession& establish_out(NamespaceId tenant, const Message& message);
+  ModelSession& establish_in(const Message& message);
+  ModelSession& add(ModelSession session, const Message& message, Side from);
+  void refuse(const Message& message) const;
+  void make_room(const ModelSession& session);
+  void check_room(const ModelSession& session) const;
+  bool was_made(const ModelSession& session) const;
+  const ModelSession* permitting(const Message& message) const;
+
+  // Ports (model_ports.cpp).
+  IpEndpoint chosen_external(const ModelSession& session);
+  IpEndpoint observed_external(const ModelSession& session) const;
+  PortState port_state(std::uint8_t protocol, const IpEndpoint& external,
+                       const IpEndpoint& remote) const;
+  void check_address(NamespaceId tenant, const IpEndpoint& internal, const IpEndpoint& external);
+  void check_port(std::uint8_t protocol, std::uint16_t internal, const IpEndpoint& external,
+                  const IpEndpoint& remote) const;
+  void check_exhausted(const ModelSession& session) const;
+  std::vector<std::uint16_t> ports_for(std::uint8_t protocol, std::uint16_t internal) const;
+  std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
+
+  // Rules and changes of them (model_policy.cpp).
+  const NamespacePolicy* policy_of(NamespaceId tenant) const;
+  bool is_dropped(NamespaceId tenant, const Message& message) const;
+  bool is_untranslated(NamespaceId tenant, const IpAddress& destination) const;
+  const ForwardRule* forward_to(std::uint8_t protocol, const IpEndpoint& external) const;
+  const ForwardRule* forward_from(NamespaceId tenant, std::uint8_t protocol,
+                                  const IpEndpoint& internal) const;
+  void revive(const std::set<std::string>& shown, Time now);
+  enum class Fit : std::uint8_t { lives, may_end, ends };
+  Fit fit_of(const ModelSession& session) const;
+  void end_unfit(const std::set<std::string>& shown, Time now);
+  void enforce_limits(const std::set<std::string>& shown, Time now);
+
+  // Time and counts (model_checks.cpp).
+  void end(Sessions::iterator session, Time since, Time until);
+  std::uint32_t live(NamespaceId tenant) const;
+  std::uint32_t perhaps(NamespaceId tenant) const;
+  bool is_mapped(const ModelSession& like) const;
+  std::set<std::string> shown() const;
+
+  ModelOptions options_;
+  Policy policy_;
+  Witness& witness_;
+  Sessions sessions_;
+  std::list<Expired> expired_;
+  PortLedger ledger_;
+  std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
+  Time now_{0};
+  Time slow_until_{0};  // until then the engine may look at sessions later than when they expire
+  const Seen* seen_ = nullptr;
+};
+
+}  // namespace swnat::property

@@ -1,0 +1,168 @@
+// Time, and what the engine shows of itself.
+#include <algorithm>
+
+#include "tests/property/model.h"
+
+namespace swnat::property {
+namespace {
+
+// Engine::expire() looks at a session at the latest this much after its time is over.
+constexpr Time sweep_delay{1100};
+
+template <class Shown>
+std::string name(NamespaceId tenant, const Shown& shown, const IpEndpoint& remote) {
+  return std::to_string(tenant) + " protocol " + std::to_string(shown.protocol) + " " +
+         text(shown.internal) + " as " + text(shown.external) + " to " + text(remote);
+}
+
+struct Detail {
+  std::string state;
+  Time idle;
+  Time expires_in;
+
+  friend bool operator==(const Detail&, const Detail&) = default;
+};
+
+std::string text(const std::string& session, const Detail& detail) {
+  return session + ", " + detail.state + ", idle " + std::to_string(detail.idle.count()) +
+         " ms, expires in " + std::to_string(detail.expires_in.count()) + " ms";
+}
+
+}  // namespace
+
+std::string name_of(const ModelSession& session) {
+  return name(session.tenant, session, session.outside_remote);
+}
+
+std::string name_of(const SessionView& view) {
+  return name(view.namespace_id, view, view.remote);
+}
+
+Time Model::timeout_of(const ModelSession& session) const {
+  const Timeouts& timeouts = policy_.timeouts;
+  if (session.protocol == ip::icmp) return timeouts.icmp;
+  if (session.protocol != ip::tcp) return timeouts.udp;
+  if (session.tcp.is_established()) return timeouts.tcp_established;
+  const bool at_once = timeouts.tcp_transitory.count() == 0;
+  return at_once ? Timeouts{}.tcp_transitory : timeouts.tcp_transitory;
+}
+
+void Model::travel(Time now) {
+  now_ = std::max(now_, now);
+  for (auto one = sessions_.begin(); one != sessions_.end();) {
+    const Time since = one->last_active + timeout_of(*one);
+    const bool over = since <= now;
+    if (over) expired_.push_back({*one, since});
+    one = over ? sessions_.erase(one) : std::next(one);
+  }
+}
+
+bool Model::is_mapped(const ModelSession& like) const {
+  const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
+  return std::ranges::any_of(sessions_, [&](const ModelSession& one) {
+    return one.protocol == like.protocol && one.external == like.external &&
+           (!per_remote || one.outside_remote == like.outside_remote);
+  });
+}
+
+// The port is free again when the last session of the mapping is over.
+void Model::end(Sessions::iterator session, Time since, Time until) {
+  const ModelSession last = *session;
+  sessions_.erase(session);
+  if (!is_mapped(last)) ledger_.freed(last, since, until, policy_.port_rest);
+}
+
+std::uint32_t Model::live(NamespaceId tenant) const {
+  return static_cast<std::uint32_t>(std::ranges::count(sessions_, tenant, &ModelSession::tenant));
+}
+
+std::uint32_t Model::perhaps(NamespaceId tenant) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      expired_, [&](const Expired& one) { return one.session.tenant == tenant; }));
+}
+
+std::set<std::string> Model::shown() const {
+  std::set<std::string> names;
+  for (const SessionView& view : witness_.sessions()) names.insert(name_of(view));
+  return names;
+}
+
+const ModelSession* Model::find_inside(NamespaceId tenant, std::uint8_t protocol,
+                                       const IpEndpoint& internal, const IpEndpoint& remote) const {
+  for (const ModelSession& one : sessions_) {
+    if (one.tenant == tenant && one.protocol == protocol && one.internal == internal &&
+        one.inside_remote == remote) {
+      return &one;
+    }
+  }
+  return nullptr;
+}
+
+const ModelSession* Model::find_mapping(NamespaceId tenant, std::uint8_t protocol,
+                                        const IpEndpoint& internal) const {
+  for (const ModelSession& one : sessions_) {
+    if (one.tenant == tenant && one.protocol == protocol && one.internal == internal) return &one;
+  }
+  return nullptr;
+}
+
+void Model::check_counts(Time now) {
+  for (const auto& [tenant, count] : witness_.counts()) {
+    if (!options_.tenants.contains(tenant)) continue;
+    const std::uint32_t least = live(tenant);
+    if (count < least || count > least + perhaps(tenant)) {
+      throw Disagreement("namespace " + std::to_string(tenant) + " has " + std::to_string(count) +
+                         " sessions, the model's " + std::to_string(least) + " and perhaps " +
+                         std::to_string(perhaps(tenant)) + " more");
+    }
+    if (count > policy_of(tenant)->session_limit) {
+      throw Disagreement("namespace " + std::to_string(tenant) + " is beyond its limit");
+    }
+    if (count != least) continue;
+    for (auto one = expired_.begin(); one != expired_.end();) {
+      const bool gone = one->session.tenant == tenant;
+      if (gone && !is_mapped(one->session)) {
+        ledger_.freed(one->session, one->since, now, policy_.port_rest);
+      }
+      one = gone ? expired_.erase(one) : std::next(one);
+    }
+  }
+}
+
+void Model::swept(Time now) {
+  travel(now);
+  for (auto one = expired_.begin(); one != expired_.end();) {
+    const bool gone = now >= one->since + sweep_delay && now >= slow_until_;
+    if (gone && !is_mapped(one->session)) {
+      ledger_.freed(one->session, one->since, now, policy_.port_rest);
+    }
+    one = gone ? expired_.erase(one) : std::next(one);
+  }
+  check_counts(now);
+}
+
+void Model::check_sessions(Time now) {
+  travel(now);
+  std::map<std::string, Detail> wanted;
+  for (const ModelSession& one : sessions_) {
+    const Time idle = now - one.last_active;
+    wanted[name_of(one)] = {std::string(one.state()), idle, timeout_of(one) - idle};
+  }
+  for (const SessionView& view : witness_.sessions()) {
+    if (!options_.tenants.contains(view.namespace_id)) continue;
+    const Detail is{std::string(view.state), view.idle, view.expires_in};
+    const auto found = wanted.find(name_of(view));
+    if (found == wanted.end()) throw Disagreement("nobody has session " + text(name_of(view), is));
+    if (found->second != is) {
+      throw Disagreement("session " + text(found->first, is) + "; the model's " +
+                         text(found->first, found->second));
+    }
+    wanted.erase(found);
+  }
+  if (!wanted.empty()) {
+    const auto& [name, detail] = *wanted.begin();
+    throw Disagreement("lost: " + text(name, detail));
+  }
+}
+
+}  // namespace swnat::property

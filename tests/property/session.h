@@ -1,0 +1,50 @@
+// A session of the model, and what it stands for when it is over.
+#pragma once
+
+#include <list>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "tests/property/tcp_model.h"
+
+namespace swnat::property {
+
+// The engine did what the model does not allow.
+class Disagreement : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct ModelSession {
+  NamespaceId tenant = 0;
+  std::uint8_t protocol = 0;
+  IpEndpoint internal;
+  IpEndpoint external;
+  IpEndpoint inside_remote;   // whom the tenant believes to talk to
+  IpEndpoint outside_remote;  // whom it talks to; another one after a redirect
+  Time last_active{0};
+  TcpModel tcp;
+  bool forwarded = false;  // its external endpoint is that of a forward
+
+  bool redirected() const { return inside_remote != outside_remote; }
+  std::string_view state() const { return protocol == ip::tcp ? tcp.state() : "active"; }
+};
+using Sessions = std::list<ModelSession>;
+
+// By what a session is the same as one that the engine shows.
+std::string name_of(const ModelSession& session);
+std::string name_of(const SessionView& view);
+
+// Looks at the engine from outside, when the model must know what it chose.
+class Witness {
+ public:
+  virtual ~Witness() = default;
+  virtual std::vector<SessionView> sessions() = 0;
+  // Of every namespace of the policy, expired ones that the engine still has included.
+  virtual std::map<NamespaceId, std::uint32_t> counts() = 0;
+};
+
+}  // namespace swnat::property
