@@ -7,6 +7,7 @@ namespace swnat::property {
 void Model::judge(const Given& given, const Seen& seen) {
   travel(given.now);
   seen_ = &seen;
+  made_.clear();
   Expected expected;
   try {
     expected = expect(given);

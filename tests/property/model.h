@@ -108,6 +108,7 @@ class Model {
   void make_room(const ModelSession& session);
   void check_room(const ModelSession& session) const;
   bool was_made(const ModelSession& session) const;
+  std::int64_t counted(NamespaceId tenant) const;
   const ModelSession* permitting(const Message& message) const;
 
   // Ports (model_ports.cpp).
@@ -152,6 +153,7 @@ class Model {
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire
   const Seen* seen_ = nullptr;
+  std::map<NamespaceId, std::int64_t> made_;  // sessions, by this packet, less those evicted
 };
 
 }  // namespace swnat::property

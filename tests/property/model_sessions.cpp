@@ -37,6 +37,10 @@ void Model::refuse(const Message& message) const {
 
 ModelSession& Model::add(ModelSession session, const Message& message, Side from) {
   if (session.protocol == ip::tcp) session.tcp = TcpModel(message.segment, from);
+  // An expired one that was the same is gone: the engine frees what it finds expired.
+  std::erase_if(expired_,
+                [&](const Expired& one) { return name_of(one.session) == name_of(session); });
+  ++made_[session.tenant];
   sessions_.push_back(std::move(session));
   return sessions_.back();
 }
@@ -110,10 +114,9 @@ ModelSession& Model::establish_in(const Message& message) {
   if (own == nullptr) throw Dropped{{"unknown_namespace"}};
   // The outside must not be able to end a tenant's sessions: it never evicts. Expired sessions that
   // the engine has not seen yet may count.
-  const auto before = seen_->counts_before.find(session.tenant);
   const bool is_full = live(session.tenant) >= own->session_limit;
-  const bool seems_full = before != seen_->counts_before.end() &&
-                          before->second >= own->session_limit && seen_->reason == "session_limit";
+  const bool seems_full =
+      counted(session.tenant) >= own->session_limit && seen_->reason == "session_limit";
   if (is_full || seems_full) throw Dropped{{"session_limit"}};
   check_room(session);
   ModelSession& added = add(std::move(session), message, Side::remote);
@@ -135,10 +138,8 @@ ModelSession& Model::establish_in(const Message& message) {
 void Model::make_room(const ModelSession& session) {
   const NamespaceId tenant = session.tenant;
   const std::uint32_t limit = policy_of(tenant)->session_limit;
-  const auto before = seen_->counts_before.find(tenant);
   const bool is_full = live(tenant) >= limit;
-  const bool seems_full =
-      is_full || (before != seen_->counts_before.end() && before->second >= limit);
+  const bool seems_full = is_full || counted(tenant) >= limit;
   if (!seems_full) return;
   if (policy_.at_limit == AtLimit::refuse) {
     const bool was_refused = seen_->reason == "session_limit" && !was_made(session);
@@ -163,6 +164,15 @@ void Model::make_room(const ModelSession& session) {
                        ", least recently active: " + name_of(*oldest));
   }
   end(victims[0], now_, now_);
+  --made_[tenant];
+}
+
+// What the engine counts of the namespace at this point.
+std::int64_t Model::counted(NamespaceId tenant) const {
+  const auto before = seen_->counts_before.find(tenant);
+  const auto made = made_.find(tenant);
+  return (before == seen_->counts_before.end() ? 0 : std::int64_t{before->second}) +
+         (made == made_.end() ? 0 : made->second);
 }
 
 // Whether the engine made it, though it may have dropped the packet later, at the second half of a
@@ -177,8 +187,9 @@ bool Model::was_made(const ModelSession& session) const {
 
 // The table is shared out over the shards, so one may be full before all are.
 void Model::check_room(const ModelSession& session) const {
-  std::uint32_t there = 0;
+  std::int64_t there = 0;
   for (const auto& [tenant, count] : seen_->counts_before) there += count;
+  for (const auto& [tenant, count] : made_) there += count;
   const std::uint32_t share = (options_.max_sessions - 1) / options_.shards + 1;
   const bool may_be_full = there >= share && seen_->reason == "table_full" && !was_made(session);
   if (may_be_full || sessions_.size() >= share * options_.shards) throw Dropped{{"table_full"}};
