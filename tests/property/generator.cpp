@@ -27,11 +27,20 @@ Setup Generator::setup() {
   return setup;
 }
 
-Setup Generator::roomy_setup(std::uint32_t shards) {
+Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
   Setup setup = this->setup();
   setup.shards = shards;
   setup.max_sessions = 65'536;
-  for (Policy& one : setup.policies) one.ports = {};
+  for (Policy& one : setup.policies) {
+    one.ports = {};
+    const NamespacePolicy like = one.namespaces.front();
+    one.namespaces.clear();
+    for (NamespaceId id = 1; id <= tenants; ++id) {
+      one.namespaces.push_back(like);
+      one.namespaces.back().first = one.namespaces.back().last = id;
+      one.namespaces.back().session_limit = one_of({2u, 4u, 9u, 200u});
+    }
+  }
   return setup;
 }
 
@@ -222,7 +231,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
   // A peer's packets come as its own outbound ones.
   if (step.remote == peer_remote && step.what == What::in) std::swap(step.from, step.peer);
   if (step.remote == peer_remote && step.what == What::in) step.what = What::out;
-  if (step.what == What::in && dice_.one_in(12)) {
+  if (model.owns_ports() && step.what == What::in && dice_.one_in(12)) {
     const PortRange ports = model.policy().ports;
     step.guess =
         static_cast<std::uint16_t>(ports.first + dice_.below(ports.last - ports.first + 1u));

@@ -14,8 +14,9 @@ class Generator {
   explicit Generator(std::uint32_t seed) : dice_(seed) {}
 
   Setup setup();
-  // Configurations for several models beside each other: enough ports and room for all.
-  Setup roomy_setup(std::uint32_t shards);
+  // For several models beside each other, with tenants 1 to `tenants`: enough ports and room for
+  // all.
+  Setup crowd_setup(std::uint32_t shards, NamespaceId tenants);
 
   // The next step, which depends on what there is.
   Step next(const Model& model, std::size_t policies, Time now);

@@ -65,6 +65,7 @@ class Model {
 
   const Sessions& sessions() const { return sessions_; }
   const Policy& policy() const { return policy_; }
+  bool owns_ports() const { return options_.owns_ports; }
   Time timeout_of(const ModelSession& session) const;
   // For steps that name a flow by its inside.
   const ModelSession* find_inside(NamespaceId tenant, std::uint8_t protocol,

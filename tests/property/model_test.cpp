@@ -53,6 +53,7 @@ Run run(std::uint32_t seed) {
 TEST_CASE("model: random sequences") {
   const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 150 * effort;
   for (std::uint32_t seed = campaign.seed; seed != campaign.seed + runs; ++seed) {
+    CAPTURE(seed);  // should it crash
     const Run one = run(seed);
     if (one.wrong.empty()) continue;
     const Failure failure = shrunk(one.played, fails);

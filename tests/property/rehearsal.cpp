@@ -33,12 +33,15 @@ IpEndpoint internal_of(const Internal& internal, bool v6, std::uint8_t protocol)
   return {internal_host(v6, internal.host), has_ports(protocol) ? internal.port : std::uint16_t{0}};
 }
 
-// The external endpoint of a mapping, or one that nobody may have.
+// A port that no configuration hands out.
+constexpr std::uint16_t nobody = 9;
+
+// The external endpoint of a mapping, or one that nobody has.
 IpEndpoint external_of(const Step& step, const Internal& internal, const Model& model) {
   const ModelSession* mapping = model.find_mapping(internal.tenant, step.protocol,
                                                    internal_of(internal, step.v6, step.protocol));
   if (mapping != nullptr) return mapping->external;
-  return {external_host(step.v6, 0), model.policy().ports.first};
+  return {external_host(step.v6, 0), nobody};
 }
 
 IpEndpoint remote_of(const Step& step, const Model& model) {
