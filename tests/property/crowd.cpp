@@ -28,7 +28,7 @@ void Crowd::play_alone(const Step& step) {
       break;
     default: {
       const Policy& policy = stage_.setup.policies[step.policy];
-      stage_.engine.set_policy(std::make_shared<const Policy>(policy));
+      stage_.engine.set_policy(std::make_shared<const Policy>(policy), stage_.now);
       for (const auto& one : parts_) one->configure(policy);
       break;
     }

@@ -10,7 +10,41 @@ constexpr NamespaceId tenant_max = 3;
 
 // Beside the ports, so that some are kept where ports are, of both parities and classes.
 constexpr std::uint16_t internal_ports[] = {1000, 1001, 40000, 40001, 40006, 600, 50007};
+constexpr std::uint16_t forwarded = 40080;
 constexpr std::uint16_t remote_ports[] = {80, 443};
+
+Internal internal_of(const ModelSession& session) {
+  std::uint8_t host = 0;
+  while (host < 2 &&
+         internal_host(is_v6(session.internal.address), host) != session.internal.address) {
+    ++host;
+  }
+  return {.tenant = session.tenant, .host = host, .port = session.internal.port};
+}
+
+// The session's flow by its roles; nothing where its remote has none.
+std::optional<Step> flow_of(const ModelSession& session, const Model& model) {
+  Step step;
+  step.v6 = is_v6(session.internal.address);
+  step.protocol = session.protocol;
+  step.from = internal_of(session);
+  step.remote_port = session.inside_remote.port;
+  const IpAddress& remote = session.inside_remote.address;
+  if (model.is_external(remote)) {
+    for (const ModelSession& peer : model.sessions()) {
+      if (peer.external != session.inside_remote || peer.protocol != session.protocol) continue;
+      step.remote = peer_remote;
+      step.peer = internal_of(peer);
+      return step;
+    }
+    return {};
+  }
+  for (std::uint8_t number = 0; number < first_impossible; ++number) {
+    step.remote = number;
+    if (remote_host(step.v6, number) == remote) return step;
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -33,6 +67,10 @@ Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
   setup.max_sessions = 65'536;
   for (Policy& one : setup.policies) {
     one.ports = {};
+    // A packet to an external endpoint must not find another model's session there.
+    one.mapping = Mapping::endpoint_independent;
+    std::erase_if(one.redirects,
+                  [](const RedirectRule& rule) { return rule.to.port == forwarded; });
     const NamespacePolicy like = one.namespaces.front();
     one.namespaces.clear();
     for (NamespaceId id = 1; id <= tenants; ++id) {
@@ -46,24 +84,24 @@ Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
 
 Policy Generator::policy() {
   Policy policy = plain_policy();
-  policy.external.v4.clear();
+  policy.external = {};
+  const std::uint32_t families = dice_.below(16);  // mostly both
   for (std::uint8_t i = 0; i <= dice_.below(3); ++i) {
-    policy.external.v4.push_back(std::get<Ipv4Address>(external_host(false, i)));
-    if (!engine_supports.ipv6) continue;
-    policy.external.v6.push_back(std::get<Ipv6Address>(external_host(true, i)));
+    if (families != 0) {
+      policy.external.v4.push_back(std::get<Ipv4Address>(external_host(false, i)));
+    }
+    if (families != 1) {
+      policy.external.v6.push_back(std::get<Ipv6Address>(external_host(true, i)));
+    }
   }
   if (dice_.one_in(3)) {
     policy.ports = {};
   } else {
-    const auto first = one_of<int>({40000, 40001, 40013, 1010, 65530});
+    const auto first = one_of<int>({40000, 40001, 40013, 1010, 590, 65530});
     const int last = std::min<int>(first + static_cast<int>(dice_.below(24)), 65535);
     policy.ports = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
   }
-  if (engine_supports.address_and_port_dependent_mapping && dice_.one_in(3)) {
-    policy.mapping = Mapping::address_and_port_dependent;
-  }
-  policy.port_rest = Time{0};
-  if (engine_supports.port_rest) policy.port_rest = one_of({Time{0}, Time{1000}, Time{120'000}});
+  if (dice_.one_in(4)) policy.mapping = Mapping::address_and_port_dependent;
   choose_namespaces(policy);
   return changed(policy);
 }
@@ -73,8 +111,10 @@ void Generator::choose_namespaces(Policy& policy) {
   for (NamespaceId id = 1; id <= tenant_max; ++id) {
     NamespacePolicy own{.first = id, .last = id};
     if (id == 2 && dice_.one_in(2)) own.last = id = 3;
-    if (dice_.one_in(3)) own.external.v4 = {policy.external.v4.back()};
-    if (engine_supports.ipv6 && dice_.one_in(3)) own.external.v6 = {policy.external.v6.front()};
+    const AddressLists& all = policy.external;
+    if (dice_.one_in(3) && !all.v4.empty()) own.external.v4 = {all.v4.back()};
+    if (dice_.one_in(3) && !all.v6.empty()) own.external.v6 = {all.v6.front()};
+    own.inside = {within_network(false), within_network(true)};
     policy.namespaces.push_back(own);
   }
 }
@@ -103,43 +143,42 @@ Policy Generator::changed(Policy policy) {
   return policy;
 }
 
+// Rules are about what flows are likely to meet: the remotes' ports, remote 3 and remote 4, and the
+// host 1 of a namespace.
 void Generator::choose_rules(Policy& policy) {
   policy.drops.clear();
   policy.redirects.clear();
   policy.forwards.clear();
-  const bool v6 = engine_supports.ipv6 && dice_.one_in(2);
+  const bool v6 = policy.external.v4.empty() || (!policy.external.v6.empty() && dice_.one_in(2));
   for (NamespacePolicy& one : policy.namespaces) {
-    one.inside = {within_network(v6)};
     one.untranslated.clear();
-    if (engine_supports.untranslated && dice_.one_in(3)) {
-      one.untranslated = {untranslated_remote(v6)};
-    }
+    if (dice_.one_in(3)) one.untranslated = {untranslated_remote(v6)};
   }
   const NamespaceId tenant = policy.namespaces.front().first;
   const NamespaceRange range = dice_.one_in(2) ? NamespaceRange{} : NamespaceRange{tenant, tenant};
-  if (engine_supports.drops && dice_.one_in(3)) {
+  if (dice_.one_in(3)) {
     policy.drops.push_back({one_of<std::uint8_t>({ip::tcp, ip::udp, ip::icmp}), {443, 500}, range});
   }
-  if (engine_supports.redirects && dice_.one_in(3)) {
-    const std::uint8_t protocol = one_of<std::uint8_t>({ip::tcp, ip::udp});
-    const std::uint8_t to = dice_.one_in(2) ? first_within : std::uint8_t{1};
+  for (std::uint32_t i = dice_.below(4); i > 1; --i) {
+    const std::uint16_t from = one_of<std::uint16_t>({80, 443});
+    IpEndpoint to{remote_host(v6, dice_.one_in(2) ? first_within : std::uint8_t{1}), 5353};
+    if (dice_.one_in(4)) to = {external_host(v6, 0), forwarded};
     policy.redirects.push_back(
-        {protocol, {remote_host(v6, 4), 80}, {remote_host(v6, to), 5353}, range});
-    policy.hairpin = true;
+        {one_of<std::uint8_t>({ip::tcp, ip::udp}), {remote_host(v6, 4), from}, to, range});
   }
-  if (engine_supports.forwards && dice_.one_in(3)) {
+  if (dice_.one_in(3)) {
     const std::uint8_t protocol = one_of<std::uint8_t>({ip::tcp, ip::udp});
-    const std::uint16_t port = one_of<std::uint16_t>({40080, 40002, 80});
+    const std::uint16_t port = one_of<std::uint16_t>({forwarded, 40002, 80});
     policy.forwards.push_back(
         {protocol, {external_host(v6, 0), port}, tenant, {internal_host(v6, 1), 1000}});
   }
 }
 
-Step Generator::flow(NamespaceRange tenants) {
+Step Generator::any_flow(NamespaceRange tenants) {
   Step step;
-  step.v6 = engine_supports.ipv6 && dice_.one_in(2);
+  step.v6 = dice_.one_in(2);
   step.protocol = one_of({ip::tcp, ip::tcp, ip::udp, ip::udp, ip::icmp});
-  if (engine_supports.other_protocols && dice_.one_in(12)) step.protocol = ip::gre;
+  if (dice_.one_in(12)) step.protocol = ip::gre;
   const auto internal = [&] {
     const NamespaceId count = tenants.last - tenants.first + 1;
     return Internal{.tenant = tenants.first + dice_.below(count),
@@ -150,10 +189,27 @@ Step Generator::flow(NamespaceRange tenants) {
   step.peer = internal();
   step.remote = static_cast<std::uint8_t>(dice_.below(5));
   step.remote_port = remote_ports[dice_.below(std::size(remote_ports))];
-  const bool can_hairpin =
-      step.protocol == ip::tcp || step.protocol == ip::udp || engine_supports.hairpin_echo;
-  if (can_hairpin && dice_.one_in(5)) step.remote = peer_remote;
+  if (dice_.one_in(5)) step.remote = peer_remote;
   return step;
+}
+
+// Mostly one that has a session, or had one.
+Step Generator::flow(const Model& model, NamespaceRange tenants) {
+  if (dice_.one_in(4)) return any_flow(tenants);
+  const auto& sessions = model.sessions();
+  if (!sessions.empty() && !dice_.one_in(3)) {
+    const auto count = static_cast<std::uint32_t>(sessions.size());
+    const ModelSession& session = *std::next(sessions.begin(), dice_.below(count));
+    if (const auto step = flow_of(session, model)) return *step;
+  }
+  if (recent_.empty()) return any_flow(tenants);
+  const Step& before = recent_[dice_.below(static_cast<std::uint32_t>(recent_.size()))];
+  return {.v6 = before.v6,
+          .protocol = before.protocol,
+          .from = before.from,
+          .remote = before.remote,
+          .remote_port = before.remote_port,
+          .peer = before.peer};
 }
 
 // Something near a flow: another remote, another port of it, the answer's way.
@@ -204,7 +260,8 @@ void Generator::dress(Step& step) {
   if (dice_.one_in(4)) look.payload = static_cast<std::uint16_t>(dice_.below(4));
   if (dice_.one_in(20)) look.payload = static_cast<std::uint16_t>(dice_.below(1400));
   if (dice_.one_in(10)) look.ttl = static_cast<std::uint8_t>(1 + dice_.below(255));
-  if (!step.v6 && dice_.one_in(10)) look.option_words = static_cast<std::uint8_t>(dice_.below(11));
+  if (dice_.one_in(10)) look.option_words = static_cast<std::uint8_t>(dice_.below(11));
+  look.may_be_cut = dice_.one_in(8);
   if (dice_.one_in(10)) look.trailing = static_cast<std::uint8_t>(dice_.below(9));
   if (!dice_.one_in(6)) return;
   look.sum = one_of({Sum::damaged, Sum::absent, Sum::partial, Sum::segmented, Sum::header_damaged});
@@ -215,27 +272,21 @@ void Generator::dress(Step& step) {
 }
 
 Step Generator::packet(const Model& model, NamespaceRange tenants) {
-  Step step = flow(tenants);
-  if (!recent_.empty() && !dice_.one_in(3)) {
-    const Step& before = recent_[dice_.below(static_cast<std::uint32_t>(recent_.size()))];
-    step.v6 = before.v6;
-    step.protocol = before.protocol;
-    step.from = before.from;
-    step.remote = before.remote;
-    step.remote_port = before.remote_port;
-    step.peer = before.peer;
-  }
+  Step step = flow(model, tenants);
+  if (!model.owns_ports() && step.protocol == ip::gre) step.protocol = ip::udp;
   vary(step);
   step.what = one_of({What::out, What::out, What::out, What::in, What::in, What::in});
   if (dice_.one_in(10)) step.what = one_of({What::error_in, What::error_out});
+  if (step.remote == peer_remote && dice_.one_in(2)) std::swap(step.from, step.peer);
   // A peer's packets come as its own outbound ones.
-  if (step.remote == peer_remote && step.what == What::in) std::swap(step.from, step.peer);
   if (step.remote == peer_remote && step.what == What::in) step.what = What::out;
   if (model.owns_ports() && step.what == What::in && dice_.one_in(12)) {
     const PortRange ports = model.policy().ports;
     step.guess =
         static_cast<std::uint16_t>(ports.first + dice_.below(ports.last - ports.first + 1u));
   }
+  step.early = dice_.one_in(6);
+  step.raw = dice_.one_in(20);
   if (step.protocol == ip::tcp) aim(step, model);
   dress(step);
   if (step.what == What::error_in || step.what == What::error_out) {
@@ -243,6 +294,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
     step.quoted = one_of<std::uint16_t>({28, 36, 45, 576});
     if (step.v6) step.quoted = one_of<std::uint16_t>({48, 56, 576});
     step.look.trailing = 0;
+    step.by_host = dice_.one_in(2);
   }
   if (step.what == What::out) recent_.push_back(step);
   if (recent_.size() > recent_max) recent_.pop_front();

@@ -34,14 +34,15 @@ class Generator {
   void choose_namespaces(Policy& policy);
   void choose_rules(Policy& policy);
   Timeouts timeouts();
-  Step flow(NamespaceRange tenants);
+  Step flow(const Model& model, NamespaceRange tenants);
+  Step any_flow(NamespaceRange tenants);
   void vary(Step& step);
   void aim(Step& step, const Model& model);
   void dress(Step& step);
 
   test::Dice dice_;
   bool v6_ = false;
-  std::deque<Step> recent_;
+  std::deque<Step> recent_;  // flows that may have sessions no longer, or none yet
 };
 
 }  // namespace swnat::property

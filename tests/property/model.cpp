@@ -30,39 +30,53 @@ void Model::check_outcome(const Given& given, const Expected& expected) const {
     }
     return;
   }
-  if (with_one_zero(seen_->bytes, given.checksum) !=
-      with_one_zero(expected.bytes, given.checksum)) {
-    const Ends is = read(seen_->bytes).ends;
-    const Ends wanted = read(expected.bytes).ends;
-    throw Disagreement("the packet is " + text(is.source) + " > " + text(is.destination) +
-                       ", the model's is " + text(wanted.source) + " > " +
-                       text(wanted.destination) + (is == wanted ? ": other bytes differ" : ""));
-  }
+  check_bytes(given, expected.bytes);
   if (expected.receiver && *expected.receiver != seen_->tenant) {
     throw Disagreement("it reaches namespace " + std::to_string(seen_->tenant) + ", the model's " +
                        std::to_string(*expected.receiver));
   }
 }
 
+void Model::check_bytes(const Given& given, Bytes expected) const {
+  // What a router may still cut gets an identification of the NAT's own (RFC 6864).
+  const bool leaves =
+      seen_->reason == "translated_outbound" || seen_->reason == "translated_hairpin";
+  if (leaves && given.direction != Direction::inbound && may_be_cut(given.bytes)) {
+    copy_identification(expected, seen_->bytes);
+  }
+  if (with_one_zero(seen_->bytes, given.checksum) == with_one_zero(expected, given.checksum)) {
+    return;
+  }
+  const Ends is = read(seen_->bytes).ends;
+  const Ends wanted = read(expected).ends;
+  throw Disagreement("the packet is " + text(is.source) + " > " + text(is.destination) +
+                     ", the model's is " + text(wanted.source) + " > " + text(wanted.destination) +
+                     (is == wanted ? ": other bytes differ" : ""));
+}
+
 Model::Expected Model::expect(const Given& given) {
   const Message message = read(given.bytes);
+  const bool v6 = is_v6(message.ends.source.address);
+  if (v6 ? policy_.external.v6.empty() : policy_.external.v4.empty()) {
+    throw Dropped{{"no_external_address"}};
+  }
   refuse_unknown(message, given.direction);
-  if (given.direction == Direction::hairpin && !policy_.hairpin) throw Dropped{{"hairpin_off"}};
+  const bool is_error = message.kind == Kind::icmp_error;
   Expected expected;
   switch (given.direction) {
     case Direction::outbound:
-      expected = send(given, message);
+      expected = is_error ? error_about_delivered(given, message) : send(given, message);
       break;
     case Direction::inbound:
-      expected = message.kind == Kind::icmp_error ? error(given, message)
-                                                  : receive(given.bytes, message, false);
+      expected =
+          is_error ? error_about_sent(given.bytes, message, 0) : receive(given.bytes, message, 0);
       break;
     case Direction::hairpin:
       expected = hairpin(given, message);
       break;
   }
   const bool translated = !expected.reasons.contains("untranslated");
-  const bool has_sum = message.kind != Kind::other && message.kind != Kind::icmp_error;
+  const bool has_sum = message.kind != Kind::other && !is_error;
   if (translated && has_sum && given.checksum != ChecksumState::complete) {
     // Segments that are still joined get their own sums later, but TCP's is written in full.
     if (given.checksum == ChecksumState::segmented && message.kind == Kind::udp) {
@@ -77,24 +91,12 @@ Model::Expected Model::expect(const Given& given) {
 // What no NAT session can follow.
 void Model::refuse_unknown(const Message& message, Direction direction) const {
   const bool inbound = direction == Direction::inbound;
-  switch (message.kind) {
-    case Kind::echo_request:
-      if (inbound) throw Dropped{{"icmp_unsupported"}};
-      return;
-    case Kind::echo_reply:
-      if (!inbound) throw Dropped{{"icmp_unsupported"}};
-      return;
-    case Kind::icmp_other:
-      throw Dropped{{"icmp_unsupported"}};
-    case Kind::other:
-      if (!engine_supports.other_protocols) throw Dropped{{"unsupported_protocol"}};
-      return;
-    default:
-      return;
-  }
+  const bool wrong_way = (message.kind == Kind::echo_request && inbound) ||
+                         (message.kind == Kind::echo_reply && !inbound);
+  if (wrong_way || message.kind == Kind::icmp_other) throw Dropped{{"icmp_unsupported"}};
 }
 
-// A packet of the session's was seen. Whether the session is over with it.
+// A packet of the session's was seen. Whether the session is freed for it.
 bool Model::follow(ModelSession& session, const Message& message, Side from) {
   TcpModel::Effect effect = TcpModel::Effect::active;
   if (session.protocol == ip::tcp) effect = session.tcp.take(message.segment, from);
@@ -106,7 +108,6 @@ bool Model::follow(ModelSession& session, const Message& message, Side from) {
 }
 
 Model::Expected Model::send(const Given& given, const Message& message) {
-  if (message.kind == Kind::icmp_error) return error(given, message);
   const Ends& ends = message.ends;
   auto session = std::ranges::find_if(sessions_, [&](const ModelSession& one) {
     return one.tenant == given.tenant && one.protocol == message.protocol &&
@@ -117,93 +118,120 @@ Model::Expected Model::send(const Given& given, const Message& message) {
     is_over = follow(*session, message, Side::internal);
   } else {
     if (policy_of(given.tenant) == nullptr) throw Dropped{{"unknown_namespace"}};
-    if (is_dropped(given.tenant, message)) throw Dropped{{"dropped_by_rule"}};
-    if (is_untranslated(given.tenant, ends.destination.address)) {
+    if (is_dropped(given.tenant, message.protocol, ends.destination)) {
+      throw Dropped{{"dropped_by_rule"}};
+    }
+    const bool stays =
+        redirected(given.tenant, message.protocol, ends.destination) == ends.destination;
+    if (stays && is_untranslated(given.tenant, ends.destination.address)) {
       return {{"untranslated"}, given.bytes, {}};
     }
-    establish_out(given.tenant, message);
-    session = std::prev(sessions_.end());
+    session = establish_out(given.tenant, message);
   }
   Expected expected{{"translated_outbound"}, given.bytes, {}};
   rewrite(expected.bytes, 0, {session->external, session->outside_remote});
-  if (session->redirected()) {
-    const auto& inside = policy_of(given.tenant)->inside;
-    const bool stays = std::ranges::any_of(inside, [&](const IpNetwork& network) {
-      return contains(network, session->outside_remote.address);
-    });
-    expected.receiver = stays ? given.tenant : 0;
-  }
-  if (is_over) end(session, now_, now_);
+  if (given.direction == Direction::hairpin) expected.receiver = session->realm;
+  if (is_over) end(session, now_, Rest::full);
   return expected;
 }
 
-// `from_within`: what a redirect inside the namespace is answered with.
-Model::Expected Model::receive(const Bytes& bytes, const Message& message, bool from_within) {
+// `realm`: the namespace that the packet comes from, 0 for the outside.
+Model::Expected Model::receive(const Bytes& bytes, const Message& message, NamespaceId realm) {
   const Ends& ends = message.ends;
   auto session = std::ranges::find_if(sessions_, [&](const ModelSession& one) {
     return one.protocol == message.protocol && one.external == ends.destination &&
-           one.outside_remote == ends.source;
+           one.outside_remote == ends.source && one.realm == realm;
   });
   bool is_over = false;
   if (session != sessions_.end()) {
     is_over = follow(*session, message, Side::remote);
   } else {
-    establish_in(message);
-    session = std::prev(sessions_.end());
+    if (realm != 0) throw Dropped{{"no_mapping"}};
+    session = establish_in(message);
   }
   Expected expected{{"translated_inbound"}, bytes, session->tenant};
-  if (from_within) expected.reasons.insert("translated_hairpin");
   rewrite(expected.bytes, 0, {session->inside_remote, session->internal});
-  if (is_over) end(session, now_, now_);
+  if (is_over) end(session, now_, Rest::full);
   return expected;
 }
 
-// RFC 4787 REQ-9: out, and in again, seen by the receiver as from the external endpoint.
+// From a namespace, before it is routed. RFC 4787 REQ-9: to an external address it goes out, and in
+// again, seen by the receiver as from the external endpoint.
 Model::Expected Model::hairpin(const Given& given, const Message& message) {
-  const Ends& ends = message.ends;
-  const bool answers_redirect = std::ranges::any_of(sessions_, [&](const ModelSession& one) {
-    return one.tenant == given.tenant && one.redirected() && one.protocol == message.protocol &&
-           one.external == ends.destination && one.outside_remote == ends.source;
-  });
-  if (answers_redirect) return receive(given.bytes, message, true);
-  const Expected sent = send(given, message);
-  Message second = read(sent.bytes);
-  if (!is_external(second.ends.destination.address)) return sent;
-  if (second.kind == Kind::icmp_error) {
-    Given inbound{Direction::inbound, 0, given.checksum, sent.bytes, given.now};
-    Expected expected = error(inbound, second);
-    expected.reasons = {"translated_hairpin"};
-    return expected;
+  const bool is_error = message.kind == Kind::icmp_error;
+  const bool turns_back = is_external(message.ends.destination.address);
+  if (turns_back && !is_error) {
+    try {  // an answer to what was redirected within the namespace
+      return receive(given.bytes, message, given.tenant);
+    } catch (const Dropped&) {
+      if (!policy_.hairpin) throw Dropped{{"hairpin_off"}};
+    }
   }
+  Expected sent;
+  if (is_error) {
+    try {
+      return error_about_sent(given.bytes, message, given.tenant);
+    } catch (const Dropped& dropped) {
+      if (!dropped.reasons.contains("icmp_error_unmatched")) throw;
+    }
+    sent = error_about_delivered(given, message);
+  } else {
+    sent = send(given, message);
+  }
+  if (sent.reasons.contains("untranslated")) return sent;
+  const Message second = read(sent.bytes);
+  if (!is_external(second.ends.destination.address)) return sent;
+  if (!policy_.hairpin) throw Dropped{{"hairpin_off"}};
   refuse_unknown(second, Direction::inbound);
-  Expected expected = receive(sent.bytes, second, false);
+  Expected expected =
+      is_error ? error_about_sent(sent.bytes, second, 0) : receive(sent.bytes, second, 0);
   expected.reasons = {"translated_hairpin"};
   return expected;
 }
 
-// RFC 5508: the packet that an error quotes says which session it is about. It is translated the
-// way back, and changes nothing in the session.
-Model::Expected Model::error(const Given& given, const Message& message) {
-  if (!error_sums_are_right(given.bytes)) throw Dropped{{"malformed_icmp_error"}};
-  const Message quoted = read(View(given.bytes).subspan(message.quotation));
-  const bool inbound = given.direction == Direction::inbound;
-  const Ends about = inbound ? quoted.ends : quoted.ends.back();
+// RFC 5508: the packet that an error quotes says which session it is about.
+Message Model::quoted(const Bytes& bytes, const Message& message) const {
+  if (!error_sums_are_right(bytes)) throw Dropped{{"malformed_icmp_error"}};
+  return read(View(bytes).subspan(message.quotation));
+}
+
+// An error from the remote's side is translated the way back, and changes nothing in the session.
+Model::Expected Model::error_about_sent(const Bytes& bytes, const Message& message,
+                                        NamespaceId realm) {
+  const Message about = quoted(bytes, message);
   const auto session = std::ranges::find_if(sessions_, [&](const ModelSession& one) {
-    if (one.protocol != quoted.protocol) return false;
-    if (inbound) return one.external == about.source && one.outside_remote == about.destination;
-    return one.tenant == given.tenant && one.internal == about.source &&
-           one.inside_remote == about.destination;
+    return one.protocol == about.protocol && one.external == about.ends.source &&
+           one.outside_remote == about.ends.destination && one.realm == realm;
   });
   if (session == sessions_.end()) throw Dropped{{"icmp_error_unmatched"}};
-  Expected expected{{inbound ? "translated_inbound" : "translated_outbound"}, given.bytes, {}};
-  if (inbound) {
-    expected.receiver = session->tenant;
-    rewrite_error(expected.bytes, message.ends.source.address, session->internal.address,
-                  {session->internal, session->inside_remote});
-  } else {
-    rewrite_error(expected.bytes, session->external.address, session->outside_remote.address,
-                  {session->outside_remote, session->external});
+  Expected expected{{"translated_inbound"}, bytes, session->tenant};
+  // Whom the tenant believes to talk to may be another than answers.
+  IpAddress source = message.ends.source.address;
+  if (source == session->outside_remote.address) source = session->inside_remote.address;
+  rewrite_error(expected.bytes, source, session->internal.address,
+                {session->internal, session->inside_remote});
+  return expected;
+}
+
+// One from the tenant's side, which may come from any of its routers, is seen as from the session's
+// external address.
+Model::Expected Model::error_about_delivered(const Given& given, const Message& message) {
+  const Message about = quoted(given.bytes, message);
+  const auto session = std::ranges::find_if(sessions_, [&](const ModelSession& one) {
+    return one.tenant == given.tenant && one.protocol == about.protocol &&
+           one.internal == about.ends.destination && one.inside_remote == about.ends.source;
+  });
+  if (session == sessions_.end()) {
+    if (policy_of(given.tenant) != nullptr &&
+        is_untranslated(given.tenant, message.ends.destination.address)) {
+      return {{"untranslated"}, given.bytes, {}};
+    }
+    throw Dropped{{"icmp_error_unmatched"}};
   }
+  Expected expected{{"translated_outbound"}, given.bytes, {}};
+  rewrite_error(expected.bytes, session->external.address, session->outside_remote.address,
+                {session->outside_remote, session->external});
+  if (given.direction == Direction::hairpin) expected.receiver = session->realm;
   return expected;
 }
 

@@ -16,7 +16,6 @@
 #include <optional>
 #include <set>
 
-#include "tests/property/features.h"
 #include "tests/property/port_ledger.h"
 #include "tests/property/session.h"
 
@@ -55,7 +54,7 @@ class Model {
   void travel(Time now);
   // What came of one packet.
   void judge(const Given& given, const Seen& seen);
-  // After Engine::set_policy(), at a time not before that of the last packet.
+  // After Engine::set_policy().
   void configure(Policy policy, Time now);
   // After Engine::expire() of all shards until nothing was due.
   void swept(Time now);
@@ -86,28 +85,31 @@ class Model {
     Bytes bytes;
     std::optional<NamespaceId> receiver;
   };
-  struct Expired {
-    ModelSession session;
-    Time since;
-  };
 
   // The packet's life (model.cpp).
   Expected expect(const Given& given);
   Expected send(const Given& given, const Message& message);
-  Expected receive(const Bytes& bytes, const Message& message, bool from_within);
+  Expected receive(const Bytes& bytes, const Message& message, NamespaceId realm);
   Expected hairpin(const Given& given, const Message& message);
-  Expected error(const Given& given, const Message& message);
+  Expected error_about_sent(const Bytes& bytes, const Message& message, NamespaceId realm);
+  Expected error_about_delivered(const Given& given, const Message& message);
+  Message quoted(const Bytes& bytes, const Message& message) const;
   bool follow(ModelSession& session, const Message& message, Side from);
   void refuse_unknown(const Message& message, Direction direction) const;
   void check_outcome(const Given& given, const Expected& expected) const;
+  void check_bytes(const Given& given, Bytes expected) const;
 
   // New sessions (model_sessions.cpp).
-  ModelSession& establish_out(NamespaceId tenant, const Message& message);
-  ModelSession& establish_in(const Message& message);
-  ModelSession& add(ModelSession session, const Message& message, Side from);
+  Sessions::iterator find_outside(const ModelSession& like);
+  Sessions::iterator establish_out(NamespaceId tenant, const Message& message);
+  Sessions::iterator establish_in(const Message& message);
+  Sessions::iterator add(ModelSession session, const Message& message, Side from);
   void refuse(const Message& message) const;
   void make_room(const ModelSession& session);
-  void check_room(const ModelSession& session) const;
+  void check_inbound_room(const ModelSession& session) const;
+  void check_table(const ModelSession& session) const;
+  void check_shard(const ModelSession& session) const;
+  void check_age(ModelSession& session, std::vector<Time> allowed);
   bool was_made(const ModelSession& session) const;
   std::int64_t counted(NamespaceId tenant) const;
   const ModelSession* permitting(const Message& message) const;
@@ -115,40 +117,46 @@ class Model {
   // Ports (model_ports.cpp).
   IpEndpoint chosen_external(const ModelSession& session);
   IpEndpoint observed_external(const ModelSession& session) const;
-  PortState port_state(std::uint8_t protocol, const IpEndpoint& external,
-                       const IpEndpoint& remote) const;
-  void check_address(NamespaceId tenant, const IpEndpoint& internal, const IpEndpoint& external);
-  void check_port(std::uint8_t protocol, std::uint16_t internal, const IpEndpoint& external,
-                  const IpEndpoint& remote) const;
+  PortState port_state(const ModelSession& session, const IpEndpoint& external) const;
+  PortState expired_state(const ModelSession& session, const IpEndpoint& external) const;
+  bool collides(const ModelSession& one, const ModelSession& with,
+                const IpEndpoint& external) const;
+  void check_address(const ModelSession& session, const IpEndpoint& external);
+  void check_port(const ModelSession& session, const IpEndpoint& external) const;
   void check_exhausted(const ModelSession& session) const;
-  std::vector<std::uint16_t> ports_for(std::uint8_t protocol, std::uint16_t internal) const;
+  int rank_of(const ModelSession& session, std::uint16_t port) const;
   std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
+  std::vector<IpAddress> possible_addresses(const ModelSession& session) const;
 
   // Rules and changes of them (model_policy.cpp).
   const NamespacePolicy* policy_of(NamespaceId tenant) const;
-  bool is_dropped(NamespaceId tenant, const Message& message) const;
+  bool is_dropped(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& remote) const;
   bool is_untranslated(NamespaceId tenant, const IpAddress& destination) const;
+  NamespaceId realm_of(NamespaceId tenant, const IpEndpoint& from, const IpEndpoint& to) const;
   const ForwardRule* forward_to(std::uint8_t protocol, const IpEndpoint& external) const;
   const ForwardRule* forward_from(NamespaceId tenant, std::uint8_t protocol,
                                   const IpEndpoint& internal) const;
   void revive(const std::set<std::string>& shown, Time now);
-  enum class Fit : std::uint8_t { lives, may_end, ends };
-  Fit fit_of(const ModelSession& session) const;
+  bool fits(const ModelSession& session) const;
   void end_unfit(const std::set<std::string>& shown, Time now);
-  void enforce_limits(const std::set<std::string>& shown, Time now);
+  void enforce_limits(const std::set<std::string>& shown);
 
   // Time and counts (model_checks.cpp).
-  void end(Sessions::iterator session, Time since, Time until);
+  enum class Rest : std::uint8_t { none, full };
+  void end(Sessions::iterator session, Time now, Rest rest);
+  void forget(const ExpiredSession& expired, Time now);
+  void doubt_ports(NamespaceId tenant);
   std::uint32_t live(NamespaceId tenant) const;
   std::uint32_t perhaps(NamespaceId tenant) const;
   bool is_mapped(const ModelSession& like) const;
+  bool all_rest(const ModelSession& like) const;
   std::set<std::string> shown() const;
 
   ModelOptions options_;
   Policy policy_;
   Witness& witness_;
   Sessions sessions_;
-  std::list<Expired> expired_;
+  std::list<ExpiredSession> expired_;
   PortLedger ledger_;
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
   Time now_{0};

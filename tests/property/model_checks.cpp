@@ -9,9 +9,15 @@ namespace {
 // Engine::expire() looks at a session at the latest this much after its time is over.
 constexpr Time sweep_delay{1100};
 
+// ICMP of either family is 1 in the model, as in a policy.
+std::uint8_t plain(std::uint8_t protocol) {
+  constexpr std::uint8_t icmpv6 = 58;
+  return protocol == icmpv6 ? ip::icmp : protocol;
+}
+
 template <class Shown>
 std::string name(NamespaceId tenant, const Shown& shown, const IpEndpoint& remote) {
-  return std::to_string(tenant) + " protocol " + std::to_string(shown.protocol) + " " +
+  return std::to_string(tenant) + " protocol " + std::to_string(plain(shown.protocol)) + " " +
          text(shown.internal) + " as " + text(shown.external) + " to " + text(remote);
 }
 
@@ -29,6 +35,10 @@ std::string text(const std::string& session, const Detail& detail) {
 }
 
 }  // namespace
+
+bool has_ports(std::uint8_t protocol) {
+  return protocol == ip::tcp || protocol == ip::udp || protocol == ip::icmp;
+}
 
 std::string name_of(const ModelSession& session) {
   return name(session.tenant, session, session.outside_remote);
@@ -49,27 +59,54 @@ Time Model::timeout_of(const ModelSession& session) const {
 
 void Model::travel(Time now) {
   now_ = std::max(now_, now);
-  for (auto one = sessions_.begin(); one != sessions_.end();) {
+  const auto first_new = expired_.insert(expired_.end(), {{}, Time{0}});
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto one = session++;
     const Time since = one->last_active + timeout_of(*one);
-    const bool over = since <= now;
-    if (over) expired_.push_back({*one, since});
-    one = over ? sessions_.erase(one) : std::next(one);
+    if (since > now) continue;
+    expired_.push_back({*one, since});
+    sessions_.erase(one);
   }
+  for (auto one = std::next(first_new); one != expired_.end(); ++one) {
+    one->held_port = !is_mapped(one->session) && all_rest(one->session);
+  }
+  expired_.erase(first_new);
 }
 
 bool Model::is_mapped(const ModelSession& like) const {
-  const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
   return std::ranges::any_of(sessions_, [&](const ModelSession& one) {
-    return one.protocol == like.protocol && one.external == like.external &&
-           (!per_remote || one.outside_remote == like.outside_remote);
+    return one.protocol == like.protocol && one.external == like.external;
+  });
+}
+
+// Whether the port rests, whichever of the mapping's expired sessions the engine frees last.
+bool Model::all_rest(const ModelSession& like) const {
+  return std::ranges::none_of(expired_, [&](const ExpiredSession& one) {
+    return one.session.protocol == like.protocol && one.session.external == like.external &&
+           one.session.is_over();
   });
 }
 
 // The port is free again when the last session of the mapping is over.
-void Model::end(Sessions::iterator session, Time since, Time until) {
+void Model::end(Sessions::iterator session, Time now, Rest rest) {
   const ModelSession last = *session;
   sessions_.erase(session);
-  if (!is_mapped(last)) ledger_.freed(last, since, until, policy_.port_rest);
+  if (is_mapped(last) || rest == Rest::none || last.is_over() || last.forwarded) return;
+  ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
+}
+
+// The engine no longer has what has expired.
+void Model::forget(const ExpiredSession& expired, Time now) {
+  const ModelSession& last = expired.session;
+  if (is_mapped(last) || last.is_over() || last.forwarded) return;
+  ledger_.freed(last.protocol, last.external, expired.since, now, expired.held_port);
+}
+
+// Some of the namespace's expired sessions may have been evicted: then their ports do not rest.
+void Model::doubt_ports(NamespaceId tenant) {
+  for (ExpiredSession& one : expired_) {
+    if (one.session.tenant == tenant) one.held_port = false;
+  }
 }
 
 std::uint32_t Model::live(NamespaceId tenant) const {
@@ -78,7 +115,7 @@ std::uint32_t Model::live(NamespaceId tenant) const {
 
 std::uint32_t Model::perhaps(NamespaceId tenant) const {
   return static_cast<std::uint32_t>(std::ranges::count_if(
-      expired_, [&](const Expired& one) { return one.session.tenant == tenant; }));
+      expired_, [&](const ExpiredSession& one) { return one.session.tenant == tenant; }));
 }
 
 std::set<std::string> Model::shown() const {
@@ -119,24 +156,22 @@ void Model::check_counts(Time now) {
       throw Disagreement("namespace " + std::to_string(tenant) + " is beyond its limit");
     }
     if (count != least) continue;
-    for (auto one = expired_.begin(); one != expired_.end();) {
-      const bool gone = one->session.tenant == tenant;
-      if (gone && !is_mapped(one->session)) {
-        ledger_.freed(one->session, one->since, now, policy_.port_rest);
-      }
-      one = gone ? expired_.erase(one) : std::next(one);
+    for (auto expired = expired_.begin(); expired != expired_.end();) {
+      const auto one = expired++;
+      if (one->session.tenant != tenant) continue;
+      forget(*one, now);
+      expired_.erase(one);
     }
   }
 }
 
 void Model::swept(Time now) {
   travel(now);
-  for (auto one = expired_.begin(); one != expired_.end();) {
-    const bool gone = now >= one->since + sweep_delay && now >= slow_until_;
-    if (gone && !is_mapped(one->session)) {
-      ledger_.freed(one->session, one->since, now, policy_.port_rest);
-    }
-    one = gone ? expired_.erase(one) : std::next(one);
+  for (auto expired = expired_.begin(); expired != expired_.end();) {
+    const auto one = expired++;
+    if (now < one->since + sweep_delay || now < slow_until_) continue;
+    forget(*one, now);
+    expired_.erase(one);
   }
   check_counts(now);
 }

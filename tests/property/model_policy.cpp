@@ -31,11 +31,10 @@ bool Model::is_external(const IpAddress& address) const {
   return std::ranges::find(list, std::get<Ipv6Address>(address)) != list.end();
 }
 
-bool Model::is_dropped(NamespaceId tenant, const Message& message) const {
+bool Model::is_dropped(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& remote) const {
   return std::ranges::any_of(policy_.drops, [&](const DropRule& rule) {
-    const bool any_port = message.protocol == ip::icmp;
-    return rule.protocol == message.protocol && rule.namespaces.contains(tenant) &&
-           (any_port || rule.ports.contains(message.ends.destination.port));
+    return rule.protocol == protocol && rule.namespaces.contains(tenant) &&
+           (protocol == ip::icmp || rule.ports.contains(remote.port));
   });
 }
 
@@ -55,6 +54,16 @@ IpEndpoint Model::redirected(NamespaceId tenant, std::uint8_t protocol,
   return remote;
 }
 
+// A redirect to within the namespace stays there.
+NamespaceId Model::realm_of(NamespaceId tenant, const IpEndpoint& from,
+                            const IpEndpoint& to) const {
+  const auto& inside = policy_of(tenant)->inside;
+  const bool stays = from != to && std::ranges::any_of(inside, [&](const IpNetwork& network) {
+                       return contains(network, to.address);
+                     });
+  return stays ? tenant : 0;
+}
+
 const ForwardRule* Model::forward_to(std::uint8_t protocol, const IpEndpoint& external) const {
   for (const ForwardRule& rule : policy_.forwards) {
     if (rule.protocol == protocol && rule.external == external) return &rule;
@@ -72,27 +81,25 @@ const ForwardRule* Model::forward_from(NamespaceId tenant, std::uint8_t protocol
   return nullptr;
 }
 
-// Whether the rules still allow what was decided for the session. Where it is an outbound rule that
-// would decide otherwise now, the engine may keep the session or end it.
-Model::Fit Model::fit_of(const ModelSession& session) const {
+// Whether the rules would still have the session come about as it is.
+bool Model::fits(const ModelSession& session) const {
   const ForwardRule* inbound = forward_to(session.protocol, session.external);
-  const bool leads_elsewhere = inbound != nullptr && (inbound->namespace_id != session.tenant ||
-                                                      inbound->to != session.internal);
-  const ForwardRule* outbound = forward_from(session.tenant, session.protocol, session.internal);
-  const bool leaves_elsewhere = outbound != nullptr && outbound->external != session.external;
-  const bool has_no_forward = session.forwarded && inbound == nullptr;
-  if (leads_elsewhere || leaves_elsewhere || has_no_forward) return Fit::ends;
-  const bool same_way =
-      redirected(session.tenant, session.protocol, session.inside_remote) == session.outside_remote;
-  if (!same_way && session.redirected()) return Fit::ends;
-  Message message;
-  message.protocol = session.protocol;
-  message.ends = {session.internal, session.inside_remote};
-  if (!same_way || is_dropped(session.tenant, message) ||
-      is_untranslated(session.tenant, session.inside_remote.address)) {
-    return Fit::may_end;
+  if (session.forwarded) {
+    if (inbound == nullptr || inbound->namespace_id != session.tenant ||
+        inbound->to != session.internal) {
+      return false;
+    }
+  } else if (inbound != nullptr ||
+             forward_from(session.tenant, session.protocol, session.internal) != nullptr) {
+    return false;
   }
-  return Fit::lives;
+  if (session.from_outside) return true;
+  const IpEndpoint remote = redirected(session.tenant, session.protocol, session.inside_remote);
+  const bool passes = remote == session.inside_remote &&
+                      is_untranslated(session.tenant, session.inside_remote.address);
+  return remote == session.outside_remote &&
+         realm_of(session.tenant, session.inside_remote, remote) == session.realm && !passes &&
+         !is_dropped(session.tenant, session.protocol, session.inside_remote);
 }
 
 void Model::configure(Policy policy, Time now) {
@@ -102,11 +109,9 @@ void Model::configure(Policy policy, Time now) {
   policy_ = std::move(policy);
   const std::set<std::string> there = shown();
   revive(there, now);
-  std::erase_if(expired_,
-                [&](const Expired& one) { return policy_of(one.session.tenant) == nullptr; });
   end_unfit(there, now);
   travel(now);
-  enforce_limits(there, now);
+  enforce_limits(there);
   check_counts(now);
 }
 
@@ -127,20 +132,28 @@ void Model::revive(const std::set<std::string>& shown, Time now) {
 }
 
 void Model::end_unfit(const std::set<std::string>& shown, Time now) {
+  const auto is_unfit = [&](const ModelSession& session) {
+    return policy_of(session.tenant) == nullptr || !fits(session);
+  };
   for (auto session = sessions_.begin(); session != sessions_.end();) {
-    const auto next = std::next(session);
-    const bool is_there = shown.contains(name_of(*session));
-    const Fit fit = policy_of(session->tenant) == nullptr ? Fit::ends : fit_of(*session);
-    if (fit == Fit::ends && is_there) {
-      throw Disagreement("the policy no longer allows " + name_of(*session));
+    const auto one = session++;
+    if (!is_unfit(*one)) continue;
+    if (shown.contains(name_of(*one))) {
+      throw Disagreement("the policy no longer allows " + name_of(*one));
     }
-    // Engine::set_policy() knows no time, so that the rest may count from earlier.
-    if (fit == Fit::ends || (fit == Fit::may_end && !is_there)) end(session, Time{0}, now);
-    session = next;
+    end(one, now, Rest::full);
+  }
+  for (auto expired = expired_.begin(); expired != expired_.end();) {
+    const auto one = expired++;
+    if (!is_unfit(one->session)) continue;
+    forget(*one, now);
+    expired_.erase(one);
   }
 }
 
-void Model::enforce_limits(const std::set<std::string>& shown, Time now) {
+void Model::enforce_limits(const std::set<std::string>& shown) {
+  // Expired ones may be among those that end.
+  for (ExpiredSession& one : expired_) one.held_port = false;
   std::map<NamespaceId, std::vector<Sessions::iterator>> of;
   for (auto one = sessions_.begin(); one != sessions_.end(); ++one) of[one->tenant].push_back(one);
   for (auto& [tenant, all] : of) {
@@ -160,7 +173,7 @@ void Model::enforce_limits(const std::set<std::string>& shown, Time now) {
         }
       }
     }
-    for (const auto& victim : gone) end(victim, Time{0}, now);
+    for (const auto& victim : gone) end(victim, now_, Rest::none);
   }
 }
 

@@ -6,16 +6,13 @@
 namespace swnat::property {
 namespace {
 
-bool has_ports(std::uint8_t protocol) {
-  return protocol == ip::tcp || protocol == ip::udp || protocol == ip::icmp;
-}
-
-// How well a port goes with the internal one: by parity (RFC 4787 REQ-4) and by class (REQ-3).
-int likeness(std::uint8_t protocol, std::uint16_t port, std::uint16_t internal) {
-  const bool same_parity = port % 2 == internal % 2;
-  const bool has_class = engine_supports.port_class && protocol != ip::icmp;
-  const bool same_class = !has_class || (port < 1024) == (internal < 1024);
-  return int{same_parity} + int{same_class};
+// RFC 4787 REQ-3: ports 0 to 1023 and the others are handed out apart, if the range has both.
+bool is_other_class(const ModelSession& session, std::uint16_t port, const PortRange& range) {
+  constexpr std::uint16_t second = 1024;
+  if (session.protocol == ip::icmp) return false;
+  const bool wants_low = session.internal.port < second;
+  const bool has_wanted = wants_low ? range.first < second : range.last >= second;
+  return has_wanted && (port < second) != wants_low;
 }
 
 }  // namespace
@@ -33,55 +30,72 @@ std::vector<IpAddress> Model::addresses_of(NamespaceId tenant, bool v6) const {
   return addresses;
 }
 
-// All that a session with this internal port may get. Without borrowing these are the ports of the
-// shard that the internal port names, by its bits from bit 1 up.
-std::vector<std::uint16_t> Model::ports_for(std::uint8_t protocol, std::uint16_t internal) const {
-  if (!has_ports(protocol)) return {0};
-  std::vector<std::uint16_t> ports;
-  for (std::uint32_t port = policy_.ports.first; port <= policy_.ports.last; ++port) {
-    const bool same_shard = ((port ^ internal) >> 1 & (options_.shards - 1)) == 0;
-    if (same_shard || engine_supports.borrowing) ports.push_back(static_cast<std::uint16_t>(port));
-  }
-  return ports;
+// How good a port is for the session, 0 being best; -1 for one that it must not have. The shard is
+// named by a port's bits from bit 1 up.
+int Model::rank_of(const ModelSession& session, std::uint16_t port) const {
+  const std::uint16_t internal = session.internal.port;
+  if (!policy_.ports.contains(port)) return -1;
+  if (port == internal) return 0;
+  const bool own_shard = ((port ^ internal) >> 1 & (options_.shards - 1)) == 0;
+  const int parity = port % 2 == internal % 2 ? 0 : 1;
+  if (policy_.mapping == Mapping::address_and_port_dependent) return own_shard ? 1 + parity : -1;
+  if (is_other_class(session, port, policy_.ports)) return -1;
+  return (own_shard ? 1 : 3) + parity;
 }
 
-PortState Model::port_state(std::uint8_t protocol, const IpEndpoint& external,
-                            const IpEndpoint& remote) const {
-  const bool per_remote =
-      policy_.mapping == Mapping::address_and_port_dependent || !has_ports(protocol);
-  const auto collides = [&](const ModelSession& one) {
-    return one.protocol == protocol && one.external == external &&
-           (!per_remote || one.outside_remote == remote);
-  };
-  if (std::ranges::any_of(sessions_, collides)) return PortState::taken;
-  if (forward_to(protocol, external) != nullptr) return PortState::taken;
+// Whether the session has the external endpoint in such a way that another cannot have it.
+bool Model::collides(const ModelSession& one, const ModelSession& with,
+                     const IpEndpoint& external) const {
+  if (one.protocol != with.protocol || one.external != external) return false;
+  const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
+  return !per_remote || (one.outside_remote == with.outside_remote && one.realm == with.realm);
+}
+
+PortState Model::port_state(const ModelSession& session, const IpEndpoint& external) const {
+  const auto is_taken = [&](const ModelSession& one) { return collides(one, session, external); };
+  if (std::ranges::any_of(sessions_, is_taken)) return PortState::taken;
+  if (forward_to(session.protocol, external) != nullptr) return PortState::taken;
   PortState state = options_.owns_ports ? PortState::free : PortState::perhaps;
-  for (const Expired& one : expired_) {
-    if (!collides(one.session)) continue;
-    const bool ended = one.session.protocol == ip::tcp && one.session.tcp.was_seen_to_end();
-    if (!ended && has_ports(protocol) && now_ < one.since + policy_.port_rest) {
-      return PortState::taken;
-    }
-    state = PortState::perhaps;
+  // Ports that are used for several remotes do not rest, and what has expired gives way.
+  if (policy_.mapping == Mapping::address_and_port_dependent) return state;
+  state = std::max(state, expired_state(session, external));
+  return std::max(state, ledger_.state_of(session.protocol, external, now_));
+}
+
+PortState Model::expired_state(const ModelSession& session, const IpEndpoint& external) const {
+  PortState state = PortState::free;
+  for (const ExpiredSession& one : expired_) {
+    if (!collides(one.session, session, external)) continue;
+    if (!one.held_port) return PortState::perhaps;
+    state = now_ < one.since + PortLedger::rest ? PortState::taken : PortState::perhaps;
   }
-  if (!has_ports(protocol)) return state;
-  const PortState rest = ledger_.rest_of(protocol, external, remote, per_remote, now_);
-  return std::max(state, rest);
+  return state;
+}
+
+// Which external one an internal address has is not known before it was seen.
+std::vector<IpAddress> Model::possible_addresses(const ModelSession& session) const {
+  const IpAddress& internal = session.internal.address;
+  const auto known = paired_.find({session.tenant, text(internal)});
+  if (known != paired_.end()) return {known->second};
+  return addresses_of(session.tenant, is_v6(internal));
 }
 
 IpEndpoint Model::chosen_external(const ModelSession& session) {
-  const IpEndpoint& internal = session.internal;
-  if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_room() judges that
-  if (addresses_of(session.tenant, is_v6(internal.address)).empty()) {
-    throw Dropped{{"no_free_port"}};
-  }
-  if (seen_->reason == "no_free_port") {
+  if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_shard() judges that
+  if (has_ports(session.protocol) && seen_->reason == "no_free_port") {
     check_exhausted(session);
     throw Dropped{{"no_free_port"}};
   }
+  if (!has_ports(session.protocol) && seen_->reason == "remote_in_use") {
+    for (const IpAddress& address : possible_addresses(session)) {
+      ModelSession like = session;
+      like.external = {address, 0};
+      if (find_outside(like) != sessions_.end()) return like.external;
+    }
+  }
   const IpEndpoint external = observed_external(session);
-  check_address(session.tenant, internal, external);
-  check_port(session.protocol, internal.port, external, session.outside_remote);
+  check_address(session, external);
+  if (has_ports(session.protocol)) check_port(session, external);
   return external;
 }
 
@@ -90,70 +104,60 @@ IpEndpoint Model::chosen_external(const ModelSession& session) {
 IpEndpoint Model::observed_external(const ModelSession& session) const {
   if (seen_->reason.starts_with("translated")) return read(seen_->bytes).ends.source;
   for (const SessionView& view : witness_.sessions()) {
-    if (view.namespace_id == session.tenant && view.protocol == session.protocol &&
-        view.internal == session.internal && view.remote == session.outside_remote) {
-      return view.external;
-    }
+    ModelSession like = session;
+    like.external = view.external;
+    if (name_of(view) == name_of(like)) return view.external;
   }
   throw Dropped{{"translated_outbound"}};
 }
 
 // RFC 4787 REQ-2: an internal address keeps its external one.
-void Model::check_address(NamespaceId tenant, const IpEndpoint& internal,
-                          const IpEndpoint& external) {
-  const auto allowed = addresses_of(tenant, is_v6(internal.address));
+void Model::check_address(const ModelSession& session, const IpEndpoint& external) {
+  const IpAddress& internal = session.internal.address;
+  const auto allowed = addresses_of(session.tenant, is_v6(internal));
   if (std::ranges::find(allowed, external.address) == allowed.end()) {
     throw Disagreement(text(external) + " is not an external address of the namespace");
   }
   const auto [known, added] =
-      paired_.try_emplace({tenant, text(internal.address)}, external.address);
+      paired_.try_emplace({session.tenant, text(internal)}, external.address);
   if (!added && known->second != external.address) {
-    throw Disagreement(text(internal.address) + " has two external addresses: " +
-                       text(known->second) + " and " + text(external.address));
+    throw Disagreement(text(internal) + " has two external addresses: " + text(known->second) +
+                       " and " + text(external.address));
   }
 }
 
-void Model::check_port(std::uint8_t protocol, std::uint16_t internal, const IpEndpoint& external,
-                       const IpEndpoint& remote) const {
-  const auto ports = ports_for(protocol, internal);
-  const bool fits = engine_supports.borrowing || !has_ports(protocol)
-                        ? policy_.ports.contains(external.port) || !has_ports(protocol)
-                        : std::ranges::find(ports, external.port) != ports.end();
-  if (!fits) throw Disagreement("port " + std::to_string(external.port) + " is out of the range");
-  if (port_state(protocol, external, remote) == PortState::taken) {
+void Model::check_port(const ModelSession& session, const IpEndpoint& external) const {
+  const int rank = rank_of(session, external.port);
+  if (rank < 0) {
+    throw Disagreement("port " + std::to_string(external.port) + " must not be had by " +
+                       std::to_string(session.internal.port));
+  }
+  if (port_state(session, external) == PortState::taken) {
     throw Disagreement(text(external) + " is taken, or rests");
   }
-  if (!has_ports(protocol)) return;
-  const auto is_free = [&](std::uint16_t port) {
-    return port_state(protocol, {external.address, port}, remote) == PortState::free;
-  };
-  const int likeness_chosen = likeness(protocol, external.port, internal);
-  for (const std::uint16_t port : ports) {
-    // Only ports of the own shard count here: others are borrowed in need.
-    const bool own = ((port ^ internal) >> 1 & (options_.shards - 1)) == 0;
-    const bool is_better = likeness(protocol, port, internal) > likeness_chosen;
-    const bool is_kept =
-        engine_supports.port_preservation && port == internal && external.port != internal;
-    if (own && (is_better || is_kept) && is_free(port)) {
+  for (std::uint32_t port = policy_.ports.first; rank > 0 && port <= policy_.ports.last; ++port) {
+    const auto other = static_cast<std::uint16_t>(port);
+    const int other_rank = rank_of(session, other);
+    if (other_rank >= 0 && other_rank < rank &&
+        port_state(session, {external.address, other}) == PortState::free) {
       throw Disagreement("port " + std::to_string(external.port) + " for " +
-                         std::to_string(internal) + ", though " + std::to_string(port) +
-                         " was free");
+                         std::to_string(session.internal.port) + ", though " +
+                         std::to_string(port) + " was free");
     }
   }
 }
 
-// For which address the port was wanted is not known before the internal one has its own.
 void Model::check_exhausted(const ModelSession& session) const {
-  const IpEndpoint& internal = session.internal;
-  auto addresses = addresses_of(session.tenant, is_v6(internal.address));
-  const auto known = paired_.find({session.tenant, text(internal.address)});
-  if (known != paired_.end()) addresses = {known->second};
   const auto has_free = [&](const IpAddress& address) {
-    return std::ranges::any_of(ports_for(session.protocol, internal.port), [&](std::uint16_t port) {
-      return port_state(session.protocol, {address, port}, session.outside_remote) ==
-             PortState::free;
-    });
+    for (std::uint32_t port = policy_.ports.first; port <= policy_.ports.last; ++port) {
+      const auto one = static_cast<std::uint16_t>(port);
+      if (rank_of(session, one) >= 0 && port_state(session, {address, one}) == PortState::free) {
+        return true;
+      }
+    }
+    return false;
   };
+  const auto addresses = possible_addresses(session);
   if (std::ranges::all_of(addresses, has_free)) {
     throw Disagreement("no_free_port, though there was one");
   }

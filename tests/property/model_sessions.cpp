@@ -6,7 +6,7 @@
 namespace swnat::property {
 namespace {
 
-// RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.
+// RFC 1122 section 3.2.1.3; RFC 4291 sections 2.5.2, 2.5.3, 2.5.6 and 2.7.
 bool is_host(const IpAddress& address) {
   if (const auto* v4 = std::get_if<Ipv4Address>(&address)) {
     const std::uint32_t first = v4->host() >> 24;
@@ -15,7 +15,8 @@ bool is_host(const IpAddress& address) {
   const auto octets = std::get<Ipv6Address>(address).octets();
   const bool begins_with_zeros =
       std::all_of(octets.begin(), octets.end() - 1, [](std::uint8_t octet) { return octet == 0; });
-  return octets[0] != 0xff && !(begins_with_zeros && octets[15] <= 1);
+  const bool is_link_local = octets[0] == 0xfe && (octets[1] & 0xc0) == 0x80;
+  return octets[0] != 0xff && !is_link_local && !(begins_with_zeros && octets[15] <= 1);
 }
 
 }  // namespace
@@ -35,17 +36,25 @@ void Model::refuse(const Message& message) const {
   }
 }
 
-ModelSession& Model::add(ModelSession session, const Message& message, Side from) {
+Sessions::iterator Model::add(ModelSession session, const Message& message, Side from) {
   if (session.protocol == ip::tcp) session.tcp = TcpModel(message.segment, from);
   // An expired one that was the same is gone: the engine frees what it finds expired.
-  std::erase_if(expired_,
-                [&](const Expired& one) { return name_of(one.session) == name_of(session); });
+  std::erase_if(expired_, [&](const ExpiredSession& one) {
+    return name_of(one.session) == name_of(session);
+  });
   ++made_[session.tenant];
-  sessions_.push_back(std::move(session));
-  return sessions_.back();
+  return sessions_.insert(sessions_.end(), std::move(session));
 }
 
-ModelSession& Model::establish_out(NamespaceId tenant, const Message& message) {
+// The session that has the same outside.
+Sessions::iterator Model::find_outside(const ModelSession& like) {
+  return std::ranges::find_if(sessions_, [&](const ModelSession& one) {
+    return one.protocol == like.protocol && one.external == like.external &&
+           one.outside_remote == like.outside_remote && one.realm == like.realm;
+  });
+}
+
+Sessions::iterator Model::establish_out(NamespaceId tenant, const Message& message) {
   refuse(message);
   ModelSession session;
   session.tenant = tenant;
@@ -53,18 +62,27 @@ ModelSession& Model::establish_out(NamespaceId tenant, const Message& message) {
   session.internal = message.ends.source;
   session.inside_remote = message.ends.destination;
   session.outside_remote = redirected(tenant, message.protocol, message.ends.destination);
+  session.realm = realm_of(tenant, session.inside_remote, session.outside_remote);
   session.last_active = now_;
+  if (addresses_of(tenant, is_v6(session.internal.address)).empty()) {
+    throw Dropped{{"no_external_address"}};
+  }
   make_room(session);
-  if (const ForwardRule* rule = forward_from(tenant, message.protocol, session.internal)) {
+  const ForwardRule* rule = forward_from(tenant, session.protocol, session.internal);
+  const ModelSession* mapping = find_mapping(tenant, session.protocol, session.internal);
+  const bool shares =
+      policy_.mapping == Mapping::endpoint_independent && has_ports(session.protocol);
+  if (rule != nullptr) {
     session.external = rule->external;
     session.forwarded = true;
+  } else if (shares && mapping != nullptr) {
+    session.external = mapping->external;
   } else {
-    const ModelSession* mapping = find_mapping(tenant, message.protocol, session.internal);
-    const bool shared = policy_.mapping == Mapping::endpoint_independent && mapping != nullptr &&
-                        message.kind != Kind::other;
-    session.external = shared ? mapping->external : chosen_external(session);
+    session.external = chosen_external(session);
   }
-  check_room(session);
+  // Two hosts may use one protocol without ports, or two destinations be redirected to one.
+  if (find_outside(session) != sessions_.end()) throw Dropped{{"remote_in_use"}};
+  check_shard(session);
   return add(std::move(session), message, Side::internal);
 }
 
@@ -85,18 +103,18 @@ const ModelSession* Model::permitting(const Message& message) const {
   return nullptr;
 }
 
-ModelSession& Model::establish_in(const Message& message) {
-  const ForwardRule* rule = forward_to(message.protocol, message.ends.destination);
-  std::vector<Time> last_active;  // of the mapping's sessions
+Sessions::iterator Model::establish_in(const Message& message) {
+  const bool shares =
+      policy_.mapping == Mapping::endpoint_independent && has_ports(message.protocol);
+  std::vector<Time> ages;  // of the mapping's sessions
   for (const ModelSession& one : sessions_) {
     if (one.protocol != message.protocol || one.external != message.ends.destination) continue;
-    last_active.push_back(one.last_active);
+    if (shares) ages.push_back(one.last_active);
   }
+  const ForwardRule* rule = forward_to(message.protocol, message.ends.destination);
   const ModelSession* known = nullptr;
   if (rule == nullptr) {
-    if (last_active.empty()) throw Dropped{{"no_mapping"}};
-    const bool own_remote_only = policy_.mapping == Mapping::address_and_port_dependent;
-    if (own_remote_only || message.kind == Kind::other) throw Dropped{{"filtered", "no_mapping"}};
+    if (ages.empty()) throw Dropped{{"no_mapping"}};
     // Only queries make ICMP sessions: another remote's reply is never let in.
     if (message.protocol != ip::icmp) known = permitting(message);
     if (known == nullptr) throw Dropped{{"filtered"}};
@@ -109,29 +127,50 @@ ModelSession& Model::establish_in(const Message& message) {
   session.external = message.ends.destination;
   session.inside_remote = session.outside_remote = message.ends.source;
   session.last_active = now_;
-  session.forwarded = rule != nullptr || known->forwarded;
-  const NamespacePolicy* own = policy_of(session.tenant);
-  if (own == nullptr) throw Dropped{{"unknown_namespace"}};
-  // The outside must not be able to end a tenant's sessions: it never evicts. Expired sessions that
-  // the engine has not seen yet may count.
-  const bool is_full = live(session.tenant) >= own->session_limit;
-  const bool seems_full =
-      counted(session.tenant) >= own->session_limit && seen_->reason == "session_limit";
-  if (is_full || seems_full) throw Dropped{{"session_limit"}};
-  check_room(session);
-  ModelSession& added = add(std::move(session), message, Side::remote);
+  session.forwarded = rule != nullptr;
+  session.from_outside = true;
+  if (policy_of(session.tenant) == nullptr) throw Dropped{{"unknown_namespace"}};
+  check_inbound_room(session);
+  // Whom it seems to come from may be one whose packets are redirected: then answers would go
+  // elsewhere.
+  if (find_inside(session.tenant, session.protocol, session.internal, session.inside_remote)) {
+    throw Dropped{{"remote_in_use"}};
+  }
+  check_shard(session);
+  const auto added = add(std::move(session), message, Side::remote);
   // Ever new remotes must not keep a mapping alive where anybody may send to it (RFC 7857 section
-  // 7): the new session is as old as one of the mapping's.
-  if (policy_.filtering == Filtering::endpoint_independent && added.protocol != ip::tcp) {
-    if (rule != nullptr) last_active.push_back(now_);
-    for (const SessionView& view : witness_.sessions()) {
-      if (name_of(view) == name_of(added)) added.last_active = now_ - view.idle;
-    }
-    if (std::ranges::find(last_active, added.last_active) == last_active.end()) {
-      throw Disagreement("an inbound packet made a session that is as old as none of its mapping");
-    }
+  // 7): the new session is as old as one of the mapping's, if there is one.
+  if (policy_.filtering == Filtering::endpoint_independent && added->protocol != ip::tcp) {
+    if (ages.empty()) ages.push_back(now_);
+    check_age(*added, ages);
   }
   return added;
+}
+
+void Model::check_age(ModelSession& session, std::vector<Time> allowed) {
+  for (const SessionView& view : witness_.sessions()) {
+    if (name_of(view) == name_of(session)) session.last_active = now_ - view.idle;
+  }
+  if (std::ranges::find(allowed, session.last_active) == allowed.end()) {
+    throw Disagreement("an inbound packet made a session that is as old as none of its mapping");
+  }
+}
+
+// What the engine counts of the namespace at this point.
+std::int64_t Model::counted(NamespaceId tenant) const {
+  const auto before = seen_->counts_before.find(tenant);
+  const auto made = made_.find(tenant);
+  return (before == seen_->counts_before.end() ? 0 : std::int64_t{before->second}) +
+         (made == made_.end() ? 0 : made->second);
+}
+
+// The outside must not be able to end a tenant's sessions: it never evicts. Expired sessions that
+// the engine has not seen yet may count.
+void Model::check_inbound_room(const ModelSession& session) const {
+  const std::uint32_t limit = policy_of(session.tenant)->session_limit;
+  const bool seems_full = counted(session.tenant) >= limit && seen_->reason == "session_limit";
+  if (live(session.tenant) >= limit || seems_full) throw Dropped{{"session_limit"}};
+  check_table(session);
 }
 
 // The namespace's least recently active session ends for a new one, or the new one is refused.
@@ -139,11 +178,14 @@ void Model::make_room(const ModelSession& session) {
   const NamespaceId tenant = session.tenant;
   const std::uint32_t limit = policy_of(tenant)->session_limit;
   const bool is_full = live(tenant) >= limit;
-  const bool seems_full = is_full || counted(tenant) >= limit;
-  if (!seems_full) return;
+  if (!is_full && counted(tenant) < limit) {
+    check_table(session);
+    return;
+  }
   if (policy_.at_limit == AtLimit::refuse) {
     const bool was_refused = seen_->reason == "session_limit" && !was_made(session);
     if (is_full || was_refused) throw Dropped{{"session_limit"}};
+    check_table(session);
     return;
   }
   const std::set<std::string> there = shown();
@@ -157,22 +199,16 @@ void Model::make_room(const ModelSession& session) {
   if (victims.size() > 1) throw Disagreement("more than one session ended for a new one");
   if (victims.empty()) {
     if (is_full) throw Disagreement("no session ended at the limit");
-    return;  // one that had expired made room
-  }
-  if (victims[0]->last_active != oldest->last_active) {
+    doubt_ports(tenant);  // one that had expired made room
+  } else if (victims[0]->last_active != oldest->last_active) {
     throw Disagreement("evicted: " + name_of(*victims[0]) +
                        ", least recently active: " + name_of(*oldest));
+  } else {
+    // A tenant at its limit must not let all ports rest.
+    end(victims[0], now_, Rest::none);
+    --made_[tenant];
   }
-  end(victims[0], now_, now_);
-  --made_[tenant];
-}
-
-// What the engine counts of the namespace at this point.
-std::int64_t Model::counted(NamespaceId tenant) const {
-  const auto before = seen_->counts_before.find(tenant);
-  const auto made = made_.find(tenant);
-  return (before == seen_->counts_before.end() ? 0 : std::int64_t{before->second}) +
-         (made == made_.end() ? 0 : made->second);
+  check_table(session);
 }
 
 // Whether the engine made it, though it may have dropped the packet later, at the second half of a
@@ -180,19 +216,30 @@ std::int64_t Model::counted(NamespaceId tenant) const {
 bool Model::was_made(const ModelSession& session) const {
   const auto views = witness_.sessions();
   return std::ranges::any_of(views, [&](const SessionView& view) {
-    return view.namespace_id == session.tenant && view.protocol == session.protocol &&
-           view.internal == session.internal && view.remote == session.outside_remote;
+    ModelSession like = session;
+    like.external = view.external;
+    return name_of(view) == name_of(like);
   });
 }
 
-// The table is shared out over the shards, so one may be full before all are.
-void Model::check_room(const ModelSession& session) const {
+void Model::check_table(const ModelSession& session) const {
+  std::int64_t there = 0;
+  for (const auto& [tenant, count] : seen_->counts_before) there += count;
+  for (const auto& [tenant, count] : made_) there += count;
+  const bool is_full = sessions_.size() >= options_.max_sessions;
+  const bool seems_full = there >= options_.max_sessions && seen_->reason == "table_full";
+  if (is_full || (seems_full && !was_made(session))) throw Dropped{{"table_full"}};
+}
+
+// The records are shared out over the shards, so one's may be used up before all are.
+void Model::check_shard(const ModelSession& session) const {
   std::int64_t there = 0;
   for (const auto& [tenant, count] : seen_->counts_before) there += count;
   for (const auto& [tenant, count] : made_) there += count;
   const std::uint32_t share = (options_.max_sessions - 1) / options_.shards + 1;
-  const bool may_be_full = there >= share && seen_->reason == "table_full" && !was_made(session);
-  if (may_be_full || sessions_.size() >= share * options_.shards) throw Dropped{{"table_full"}};
+  if (there >= share && seen_->reason == "table_full" && !was_made(session)) {
+    throw Dropped{{"table_full"}};
+  }
 }
 
 }  // namespace swnat::property

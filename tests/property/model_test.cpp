@@ -26,6 +26,7 @@ bool fails(const Failure& failure) {
 struct Run {
   Failure played;
   std::string wrong;
+  Counters counters{};
 };
 
 Run run(std::uint32_t seed) {
@@ -45,6 +46,7 @@ Run run(std::uint32_t seed) {
   } catch (const Disagreement& wrong) {
     run.wrong = wrong.what();
   }
+  run.counters = stage.counters();
   return run;
 }
 
@@ -52,9 +54,11 @@ Run run(std::uint32_t seed) {
 
 TEST_CASE("model: random sequences") {
   const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 150 * effort;
+  Counters met{};
   for (std::uint32_t seed = campaign.seed; seed != campaign.seed + runs; ++seed) {
     CAPTURE(seed);  // should it crash
     const Run one = run(seed);
+    for (std::size_t i = 0; i < reason_count; ++i) met[i] += one.counters[i];
     if (one.wrong.empty()) continue;
     const Failure failure = shrunk(one.played, fails);
     FAIL("--seed " << seed << " --runs 1: " << one.wrong << "\nafter " << one.played.steps.size()
@@ -62,4 +66,5 @@ TEST_CASE("model: random sequences") {
                    << disagreement(failure.setup, failure.steps) << "\n"
                    << as_test_case(failure.setup, failure.steps));
   }
+  for (std::size_t i = 0; i < reason_count; ++i) MESSAGE(reasons[i].name << " " << met[i]);
 }

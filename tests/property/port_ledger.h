@@ -1,8 +1,5 @@
-// Which external ports are taken, and which are free, as far as anybody outside the engine can
-// know.
-//
-// A session that has expired holds its port until the engine looks at it again, and a port that was
-// freed rests. So between "taken" and "free" there is "perhaps".
+// Which external ports rest after they were freed (RFC 6888 REQ-8), as far as anybody outside the
+// engine can know.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +10,22 @@
 
 namespace swnat::property {
 
+// Between free and taken there is "perhaps": a session that has expired holds its port until the
+// engine looks at it again, and the port rests from then on.
 enum class PortState : std::uint8_t { free, perhaps, taken };
 
 class PortLedger {
  public:
-  // The mapping's port was freed between `since` and `until`; it rests unless its connection was
-  // seen to end, and then perhaps.
-  void freed(const ModelSession& last, Time since, Time until, Time rest);
+  static constexpr Time rest{120'000};
 
-  // What resting says of the port for a new session to `remote`.
-  PortState rest_of(std::uint8_t protocol, const IpEndpoint& external, const IpEndpoint& remote,
-                    bool reused_per_remote, Time now) const;
+  // The port was freed at some time from `since` to `until` and rests, or perhaps it does not.
+  void freed(std::uint8_t protocol, const IpEndpoint& external, Time since, Time until,
+             bool surely_rests);
+
+  PortState state_of(std::uint8_t protocol, const IpEndpoint& external, Time now) const;
 
  private:
   struct Rest {
-    IpEndpoint remote;
     Time taken_until;
     Time perhaps_until;
   };

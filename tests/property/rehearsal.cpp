@@ -25,10 +25,6 @@ std::shared_ptr<const Policy> shared(const Policy& policy) {
 // How often the complete list of sessions is compared.
 constexpr std::uint32_t packets_per_check = 16;
 
-bool has_ports(std::uint8_t protocol) {
-  return protocol == ip::tcp || protocol == ip::udp || protocol == ip::icmp;
-}
-
 IpEndpoint internal_of(const Internal& internal, bool v6, std::uint8_t protocol) {
   return {internal_host(v6, internal.host), has_ports(protocol) ? internal.port : std::uint16_t{0}};
 }
@@ -45,9 +41,10 @@ IpEndpoint external_of(const Step& step, const Internal& internal, const Model& 
 }
 
 IpEndpoint remote_of(const Step& step, const Model& model) {
-  if (step.remote == peer_remote) return external_of(step, step.peer, model);
-  const bool has_port = step.protocol == ip::tcp || step.protocol == ip::udp;
-  return {remote_host(step.v6, step.remote), has_port ? step.remote_port : std::uint16_t{0}};
+  IpEndpoint remote{remote_host(step.v6, step.remote), step.remote_port};
+  if (step.remote == peer_remote) remote = external_of(step, step.peer, model);
+  if (step.protocol != ip::tcp && step.protocol != ip::udp) remote.port = 0;
+  return remote;
 }
 
 Kind kind_of(std::uint8_t protocol, bool asks) {
@@ -89,15 +86,11 @@ Flow flow_of(const Step& step, const Model& model) {
   return flow;
 }
 
-bool is_within(const Step& step, const IpAddress& address) {
-  return contains(within_network(step.v6), address);
-}
-
 Draft outbound_draft(const Step& step, const Flow& flow, const Model& model) {
   Draft draft;
   draft.tenant = step.from.tenant;
   const bool hairpins = model.is_external(flow.inside_remote.address);
-  draft.direction = hairpins ? Direction::hairpin : Direction::outbound;
+  draft.direction = hairpins || step.early ? Direction::hairpin : Direction::outbound;
   if (step.what == What::out) {
     draft.checksum = state_of(step.look.sum);
     draft.bytes = make_packet({flow.internal, flow.inside_remote}, kind_of(step.protocol, true),
@@ -107,30 +100,31 @@ Draft outbound_draft(const Step& step, const Flow& flow, const Model& model) {
   Bytes about = make_packet({flow.inside_remote, flow.internal}, kind_of(step.protocol, false),
                             step.tcp, {.ttl = 1, .payload = 30});
   about.resize(std::min<std::size_t>(about.size(), step.quoted));
-  draft.bytes = make_error(internal_router(step.v6), flow.inside_remote.address, step.error, about,
-                           step.look);
+  const IpAddress from = step.by_host ? flow.internal.address : internal_router(step.v6);
+  draft.bytes = make_error(from, flow.inside_remote.address, step.error, about, step.look);
   return draft;
 }
 
 Draft inbound_draft(const Step& step, const Flow& flow) {
   Draft draft;
+  const IpEndpoint& remote = step.raw ? flow.inside_remote : flow.outside_remote;
   draft.direction = Direction::inbound;
+  // What a redirect within the namespace is answered with comes from inside.
+  if (contains(within_network(step.v6), remote.address)) {
+    draft.direction = Direction::hairpin;
+    draft.tenant = step.from.tenant;
+  }
   if (step.what == What::in) {
-    // What a redirect inside the namespace is answered with comes from inside.
-    if (is_within(step, flow.outside_remote.address)) {
-      draft.direction = Direction::hairpin;
-      draft.tenant = step.from.tenant;
-    }
     draft.checksum = state_of(step.look.sum);
-    draft.bytes = make_packet({flow.outside_remote, flow.external}, kind_of(step.protocol, false),
-                              step.tcp, step.look);
+    draft.bytes =
+        make_packet({remote, flow.external}, kind_of(step.protocol, false), step.tcp, step.look);
     return draft;
   }
   Bytes about = make_packet({flow.external, flow.outside_remote}, kind_of(step.protocol, true),
                             step.tcp, {.ttl = 1, .payload = 30});
   about.resize(std::min<std::size_t>(about.size(), step.quoted));
-  draft.bytes =
-      make_error(remote_router(step.v6), flow.external.address, step.error, about, step.look);
+  const IpAddress from = step.by_host ? remote.address : remote_router(step.v6);
+  draft.bytes = make_error(from, flow.external.address, step.error, about, step.look);
   return draft;
 }
 
@@ -185,7 +179,7 @@ void Part::play(const Step& step) {
       return;
     case What::configure: {
       const Policy& policy = stage_.setup.policies[step.policy];
-      stage_.engine.set_policy(shared(policy));
+      stage_.engine.set_policy(shared(policy), stage_.now);
       configure(policy);
       check();
       return;

@@ -27,6 +27,7 @@ class Stage : public Witness {
   std::vector<SessionView> sessions() override;
   std::map<NamespaceId, std::uint32_t> counts() override;
   void sweep();
+  Counters counters() const { return engine.counters(); }
 
   const Setup setup;
   Engine engine;

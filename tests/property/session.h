@@ -25,14 +25,30 @@ struct ModelSession {
   IpEndpoint external;
   IpEndpoint inside_remote;   // whom the tenant believes to talk to
   IpEndpoint outside_remote;  // whom it talks to; another one after a redirect
+  // The namespace that whom it talks to is in: the tenant's own after a redirect that stays inside,
+  // else 0.
+  NamespaceId realm = 0;
   Time last_active{0};
   TcpModel tcp;
-  bool forwarded = false;  // its external endpoint is that of a forward
+  bool forwarded = false;     // its external endpoint is that of a forward
+  bool from_outside = false;  // its first packet came from there
 
   bool redirected() const { return inside_remote != outside_remote; }
   std::string_view state() const { return protocol == ip::tcp ? tcp.state() : "active"; }
+  // Both ends are done with it, so that its port need not rest.
+  bool is_over() const { return protocol == ip::tcp && tcp.is_over(); }
 };
 using Sessions = std::list<ModelSession>;
+
+// One whose time is over, but which the engine may not have looked at yet.
+struct ExpiredSession {
+  ModelSession session;
+  Time since;
+  // Whether its port, if it had one alone, was certainly not free before this session was gone.
+  bool held_port = false;
+};
+
+bool has_ports(std::uint8_t protocol);
 
 // By what a session is the same as one that the engine shows.
 std::string name_of(const ModelSession& session);

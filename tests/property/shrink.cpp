@@ -15,20 +15,23 @@ class Shrinker {
     do {
       before = changes_;
       for (std::size_t size = best_.steps.size() / 2; size > 0; size /= 2) leave_out(size);
-      simplify_steps();
+      for (std::size_t i = 0; i < best_.steps.size(); ++i) simplify_step(i);
+      simplify_together();
+      simplify_policies();
       simplify_setup();
     } while (changes_ != before);
-    forget_unused_policies();
     return best_;
   }
 
  private:
-  // Keeps what `change` makes of the best so far if it still fails.
+  // Keeps what `change` makes of the best so far if that is something else and still fails.
   template <class Change>
   bool attempt(Change change) {
     Failure candidate = best_;
     change(candidate);
-    if (!fails_(candidate)) return false;
+    const bool is_same = candidate.steps == best_.steps &&
+                         as_test_case(candidate.setup, {}) == as_test_case(best_.setup, {});
+    if (is_same || !fails_(candidate)) return false;
     best_ = std::move(candidate);
     ++changes_;
     return true;
@@ -46,156 +49,133 @@ class Shrinker {
   }
 
   // Sets a part of a step to what a plain step has.
-  template <class Get>
-  void plain(std::size_t number, Get get) {
-    Step simple;
-    if (get(best_.steps[number]) == get(simple)) return;
-    attempt([&](Failure& one) { get(one.steps[number]) = get(simple); });
+  template <class Part>
+  void plain(std::size_t number, Part Step::*part) {
+    attempt([&](Failure& one) { one.steps[number].*part = Step{}.*part; });
+  }
+  template <class Part, class Detail>
+  void plain(std::size_t number, Part Step::*part, Detail Part::*detail) {
+    attempt([&](Failure& one) { one.steps[number].*part.*detail = Part{}.*detail; });
   }
 
-  void simplify_steps() {
-    for (std::size_t i = 0; i < best_.steps.size(); ++i) {
-      plain(
-          i, [](Step & step) -> auto& { return step.look; });
-      plain(
-          i, [](Step & step) -> auto& { return step.look.sum; });
-      plain(
-          i, [](Step & step) -> auto& { return step.look.option_words; });
-      plain(
-          i, [](Step & step) -> auto& { return step.look.ttl; });
-      plain(
-          i, [](Step & step) -> auto& { return step.look.payload; });
-      plain(
-          i, [](Step & step) -> auto& { return step.look.trailing; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.scale; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.window; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.reserved; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.acknowledgment; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.sequence; });
-      plain(
-          i, [](Step & step) -> auto& { return step.tcp.flags; });
-      plain(
-          i, [](Step & step) -> auto& { return step.peer; });
-      plain(
-          i, [](Step & step) -> auto& { return step.guess; });
-      plain(
-          i, [](Step & step) -> auto& { return step.quoted; });
-      plain(
-          i, [](Step & step) -> auto& { return step.error; });
-      plain(
-          i, [](Step & step) -> auto& { return step.v6; });
-    }
-    unify([](Step & step) -> auto& { return step.from.tenant; });
-    unify([](Step & step) -> auto& { return step.from.host; });
-    unify([](Step & step) -> auto& { return step.from.port; });
-    unify([](Step & step) -> auto& { return step.remote_port; });
-    unify([](Step & step) -> auto& { return step.remote; });
-    unify([](Step & step) -> auto& { return step.protocol; });
-    unify([](Step & step) -> auto& { return step.v6; });
+  void simplify_step(std::size_t number) {
+    plain(number, &Step::look);
+    plain(number, &Step::look, &Look::sum);
+    plain(number, &Step::look, &Look::ttl);
+    plain(number, &Step::look, &Look::option_words);
+    plain(number, &Step::look, &Look::may_be_cut);
+    plain(number, &Step::look, &Look::payload);
+    plain(number, &Step::look, &Look::trailing);
+    plain(number, &Step::tcp);
+    plain(number, &Step::tcp, &TcpFields::scale);
+    plain(number, &Step::tcp, &TcpFields::window);
+    plain(number, &Step::tcp, &TcpFields::reserved);
+    plain(number, &Step::tcp, &TcpFields::acknowledgment);
+    plain(number, &Step::tcp, &TcpFields::sequence);
+    plain(number, &Step::tcp, &TcpFields::flags);
+    plain(number, &Step::peer);
+    plain(number, &Step::from);
+    plain(number, &Step::from, &Internal::host);
+    plain(number, &Step::remote);
+    plain(number, &Step::remote_port);
+    plain(number, &Step::guess);
+    plain(number, &Step::external);
+    plain(number, &Step::early);
+    plain(number, &Step::raw);
+    plain(number, &Step::by_host);
+    plain(number, &Step::quoted);
+    plain(number, &Step::error);
+    plain(number, &Step::v6);
   }
 
   // The same for all steps at once, where they depend on each other.
-  template <class Get>
-  void unify(Get get) {
-    Step simple;
-    const bool differs =
-        std::ranges::any_of(best_.steps, [&](Step& step) { return get(step) != get(simple); });
-    if (!differs) return;
+  template <class Part>
+  void together(Part Step::*part) {
     attempt([&](Failure& one) {
-      for (Step& step : one.steps) get(step) = get(simple);
+      for (Step& step : one.steps) step.*part = Step{}.*part;
     });
   }
 
-  template <class Get>
-  void plain_policy_part(Get get) {
-    Policy simple = plain_policy();
+  void simplify_together() {
+    together(&Step::from);
+    together(&Step::remote);
+    together(&Step::remote_port);
+    together(&Step::protocol);
+    together(&Step::v6);
+    attempt([](Failure& one) {
+      for (Step& step : one.steps) step.from.tenant = step.peer.tenant = 1;
+    });
+    attempt([](Failure& one) {
+      for (Step& step : one.steps) step.from.host = step.peer.host = 0;
+    });
+  }
+
+  // In one policy after the other.
+  template <class Simplify>
+  void each_policy(Simplify simplify) {
     for (std::size_t i = 0; i < best_.setup.policies.size(); ++i) {
-      if (get(best_.setup.policies[i]) == get(simple)) continue;
-      attempt([&](Failure& one) { get(one.setup.policies[i]) = get(simple); });
+      attempt([&](Failure& one) { simplify(one.setup.policies[i]); });
     }
   }
-
-  template <class List>
-  void plain_list(List list) {
-    for (std::size_t i = 0; i < best_.setup.policies.size(); ++i) {
-      if (list(best_.setup.policies[i]).empty()) continue;
-      attempt([&](Failure& one) { list(one.setup.policies[i]).clear(); });
-    }
+  // In all together, for what is fixed for an engine's life.
+  template <class Simplify>
+  void all_policies(Simplify simplify) {
+    attempt([&](Failure& one) {
+      for (Policy& policy : one.setup.policies) simplify(policy);
+    });
+  }
+  template <class Simplify>
+  void all_namespaces(Simplify simplify) {
+    all_policies([&](Policy& policy) {
+      for (NamespacePolicy& own : policy.namespaces) simplify(own);
+    });
   }
 
-  void simplify_setup() {
-    const Setup simple;
-    if (best_.setup.shards != 1) attempt([](Failure& one) { one.setup.shards = 1; });
-    if (best_.setup.max_sessions != simple.max_sessions) {
-      attempt([&](Failure& one) { one.setup.max_sessions = simple.max_sessions; });
-    }
-    if (best_.setup.start != simple.start) {
-      attempt([&](Failure& one) { one.setup.start = simple.start; });
-    }
-    plain_policy_part([](Policy & one) -> auto& { return one.filtering; });
-    plain_policy_part([](Policy & one) -> auto& { return one.at_limit; });
-    plain_policy_part([](Policy & one) -> auto& { return one.hairpin; });
-    plain_policy_part([](Policy & one) -> auto& { return one.timeouts; });
-    plain_policy_part([](Policy & one) -> auto& { return one.timeouts.udp; });
-    plain_policy_part([](Policy & one) -> auto& { return one.timeouts.icmp; });
-    plain_policy_part([](Policy & one) -> auto& { return one.timeouts.tcp_transitory; });
-    plain_policy_part([](Policy & one) -> auto& { return one.timeouts.tcp_established; });
-    plain_list([](Policy & one) -> auto& { return one.drops; });
-    plain_list([](Policy & one) -> auto& { return one.redirects; });
-    plain_list([](Policy & one) -> auto& { return one.forwards; });
-    // What is fixed for an engine's life, in all policies together.
-    simplify_all([](Policy& one) { one.mapping = Mapping::endpoint_independent; });
-    simplify_all([](Policy& one) { one.ports = {}; });
-    simplify_all([](Policy& one) { one.port_rest = Time{0}; });
-    simplify_all([](Policy& one) {
-      one.external = plain_policy().external;
-      drop_lists(one);
+  void simplify_policies() {
+    const Policy simple = plain_policy();
+    each_policy([&](Policy& one) { one.filtering = simple.filtering; });
+    each_policy([&](Policy& one) { one.at_limit = simple.at_limit; });
+    each_policy([&](Policy& one) { one.hairpin = simple.hairpin; });
+    each_policy([&](Policy& one) { one.timeouts = simple.timeouts; });
+    each_policy([&](Policy& one) { one.timeouts.udp = simple.timeouts.udp; });
+    each_policy([&](Policy& one) { one.timeouts.icmp = simple.timeouts.icmp; });
+    each_policy([&](Policy& one) { one.timeouts.tcp_transitory = simple.timeouts.tcp_transitory; });
+    each_policy(
+        [&](Policy& one) { one.timeouts.tcp_established = simple.timeouts.tcp_established; });
+    each_policy([](Policy& one) { one.drops.clear(); });
+    each_policy([](Policy& one) { one.redirects.clear(); });
+    each_policy([](Policy& one) {
+      if (!one.redirects.empty()) one.redirects.pop_back();
     });
-    simplify_all([](Policy& one) { drop_lists(one); });
-    simplify_all([](Policy& one) {
-      for (NamespacePolicy& own : one.namespaces) own.inside.clear();
+    each_policy([](Policy& one) { one.forwards.clear(); });
+    all_policies([&](Policy& one) { one.mapping = simple.mapping; });
+    all_policies([&](Policy& one) { one.ports = simple.ports; });
+    all_policies([&](Policy& one) {
+      one.external = simple.external;
+      for (NamespacePolicy& own : one.namespaces) own.external = {};
     });
-    simplify_all([](Policy& one) {
-      for (NamespacePolicy& own : one.namespaces) own.untranslated.clear();
-    });
-    simplify_all([](Policy& one) {
-      for (NamespacePolicy& own : one.namespaces) own.session_limit = 200;
-    });
-    simplify_all([](Policy& one) { one.namespaces = plain_policy().namespaces; });
-    simplify_all([](Policy& one) {
+    all_namespaces([](NamespacePolicy& own) { own.external = {}; });
+    all_namespaces([](NamespacePolicy& own) { own.inside.clear(); });
+    all_namespaces([](NamespacePolicy& own) { own.untranslated.clear(); });
+    all_namespaces([](NamespacePolicy& own) { own.session_limit = 200; });
+    all_policies([&](Policy& one) { one.namespaces = simple.namespaces; });
+    all_policies([](Policy& one) {
       if (one.namespaces.size() > 1) one.namespaces.pop_back();
     });
   }
 
-  static void drop_lists(Policy& policy) {
-    for (NamespacePolicy& own : policy.namespaces) own.external = {};
-  }
-
-  template <class Simplify>
-  void simplify_all(Simplify simplify) {
-    const std::string before = as_test_case(best_.setup, {});
-    Failure candidate = best_;
-    for (Policy& one : candidate.setup.policies) simplify(one);
-    if (as_test_case(candidate.setup, {}) == before || !fails_(candidate)) return;
-    best_ = std::move(candidate);
-    ++changes_;
-  }
-
-  void forget_unused_policies() {
-    auto& policies = best_.setup.policies;
+  void simplify_setup() {
+    const Setup simple;
+    attempt([&](Failure& one) { one.setup.shards = simple.shards; });
+    attempt([&](Failure& one) { one.setup.max_sessions = simple.max_sessions; });
+    attempt([&](Failure& one) { one.setup.start = simple.start; });
+    attempt([&](Failure& one) { one.setup.secret = simple.secret; });
     const auto used = [&](std::size_t number) {
       return std::ranges::any_of(best_.steps, [&](const Step& step) {
         return step.what == What::configure && step.policy == number;
       });
     };
-    while (policies.size() > 1 && !used(policies.size() - 1)) {
+    while (best_.setup.policies.size() > 1 && !used(best_.setup.policies.size() - 1)) {
       if (!attempt([](Failure& one) { one.setup.policies.pop_back(); })) return;
     }
   }

@@ -63,7 +63,8 @@ struct TcpFields {
 // What is the NAT's business only in so far as it must leave it alone.
 struct Look {
   std::uint8_t ttl = 64;
-  std::uint8_t option_words = 0;  // IPv4 options
+  std::uint8_t option_words = 0;  // IPv4 options; any but 0: an IPv6 extension header
+  bool may_be_cut = false;        // IPv4 without "don't fragment"
   std::uint16_t payload = 0;      // bytes
   std::uint8_t trailing = 0;      // bytes beyond the IP total length
   Sum sum = Sum::right;
@@ -97,11 +98,14 @@ struct Step {
   // in: if not 0, to this external port and not to the flow's.
   std::uint16_t guess = 0;
   std::uint8_t external = 0;  // the external address of a guess
+  bool early = false;         // out, error_out: before it is routed (Direction::hairpin)
+  bool raw = false;           // in: from whom the tenant believes to talk to, redirected or not
   TcpFields tcp = {};
   Look look = {};
   // error_in, error_out
   std::uint8_t error = 0;      // 0 unreachable, 1 time exceeded, 2 parameter problem, 3 too big
   std::uint16_t quoted = 576;  // how many bytes of the packet it quotes, at most
+  bool by_host = false;        // from the flow's own host, not from a router
 
   friend bool operator==(const Step&, const Step&) = default;
 };

@@ -98,6 +98,7 @@ std::string text(const Look& look) {
   Fields fields;
   fields.add("ttl", look.ttl, plain.ttl);
   fields.add("option_words", look.option_words, plain.option_words);
+  if (look.may_be_cut) fields.add_text("may_be_cut", "true");
   fields.add("payload", look.payload, plain.payload);
   fields.add("trailing", look.trailing, plain.trailing);
   if (look.sum != plain.sum) fields.add_text("sum", "Sum::" + text(look.sum));
@@ -120,10 +121,13 @@ std::string text(const Step& step) {
   if (step.peer != plain.peer) fields.add_text("peer", text(step.peer));
   fields.add("guess", step.guess, plain.guess);
   fields.add("external", step.external, plain.external);
+  if (step.early) fields.add_text("early", "true");
+  if (step.raw) fields.add_text("raw", "true");
   if (step.tcp != plain.tcp) fields.add_text("tcp", text(step.tcp));
   if (step.look != plain.look) fields.add_text("look", text(step.look));
   fields.add("error", step.error, plain.error);
   fields.add("quoted", step.quoted, plain.quoted);
+  if (step.by_host) fields.add_text("by_host", "true");
   return fields.text();
 }
 
@@ -231,7 +235,6 @@ std::string statements(const std::string& name, const Policy& policy) {
            plain.timeouts.tcp_transitory);
   set_time("timeouts.udp", policy.timeouts.udp, plain.timeouts.udp);
   set_time("timeouts.icmp", policy.timeouts.icmp, plain.timeouts.icmp);
-  set_time("port_rest", policy.port_rest, plain.port_rest);
   const std::string namespaces = list(policy.namespaces);
   if (namespaces != list(plain.namespaces)) set("namespaces", namespaces);
   if (!policy.drops.empty()) set("drops", list(policy.drops));
@@ -245,7 +248,6 @@ std::string statements(const std::string& name, const Policy& policy) {
 Policy plain_policy() {
   Policy policy;
   policy.external.v4 = {std::get<Ipv4Address>(external_host(false, 0))};
-  policy.port_rest = Time{0};
   policy.namespaces = {{.first = 1, .last = 3}};
   return policy;
 }

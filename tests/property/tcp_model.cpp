@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/property/features.h"
+#include "tests/property/leniency.h"
 
 namespace swnat::property {
 namespace {
@@ -60,15 +60,13 @@ bool TcpModel::are_fins_acknowledged() const {
 }
 
 TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
-  ended_ = false;
   if (has(segment, flag::rst)) {
     if (!believes_reset(segment, from)) return Effect::ignored;
-    reset_ = ended_ = true;
+    reset_ = true;
     return Effect::ended;
   }
-  const bool is_over = reset_ || has_both_fins();
   const bool is_syn = has(segment, flag::syn);
-  if (is_over && is_syn && from == Side::internal && !has(segment, flag::ack)) {
+  if (is_over() && is_syn && from == Side::internal && !has(segment, flag::ack)) {
     *this = TcpModel(segment, from);
     return Effect::active;
   }
@@ -99,8 +97,7 @@ TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
     own.sent_fin = true;
     own.after_fin = last + 1;
   }
-  ended_ = are_fins_acknowledged();
-  return ended_ ? Effect::ended : Effect::active;
+  return are_fins_acknowledged() ? Effect::ended : Effect::active;
 }
 
 std::string_view TcpModel::state() const {

@@ -22,7 +22,7 @@ class TcpModel {
 
   std::string_view state() const;
   bool is_established() const;  // or half-closed: the long timeout counts
-  bool was_seen_to_end() const { return ended_; }
+  bool is_over() const { return reset_ || has_both_fins(); }
 
   // What an end takes next, as far as it is known, and how much: for making up segments that are
   // just right, or just wrong.
@@ -51,7 +51,6 @@ class TcpModel {
 
   End ends_[2];
   bool reset_ = false;
-  bool ended_ = false;  // the last segment ended it
 };
 
 }  // namespace swnat::property

@@ -7,6 +7,7 @@ namespace swnat::property {
 namespace {
 
 constexpr std::uint8_t icmpv6_protocol = 58;
+constexpr std::uint8_t destination_options = 60;
 
 std::uint16_t word_at(View bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -72,8 +73,9 @@ struct Layout {
 
 Layout layout_of(View bytes, std::size_t ip) {
   if (bytes[ip] >> 4 == 6) {
-    const std::size_t end = ip + 40 + word_at(bytes, ip + 4);
-    return {ip, true, bytes[ip + 6], ip + 40, std::min(end, bytes.size())};
+    const std::size_t end = std::min(ip + 40 + word_at(bytes, ip + 4), bytes.size());
+    if (bytes[ip + 6] == destination_options) return {ip, true, bytes[ip + 40], ip + 48, end};
+    return {ip, true, bytes[ip + 6], ip + 40, end};
   }
   const std::size_t header = std::size_t{bytes[ip]} % 16 * 4;
   return {ip, false, bytes[ip + 9], ip + header,
@@ -161,10 +163,13 @@ void write_ports(Bytes& bytes, const Layout& layout, const Ends& ends) {
 Bytes ip_header(const IpAddress& source, const IpAddress& destination, std::uint8_t protocol,
                 std::size_t transport_size, const Look& look) {
   Bytes bytes;
-  if (is_v6(source)) {
+  const bool v6 = is_v6(source);
+  const std::uint8_t next = v6 && protocol == ip::icmp ? icmpv6_protocol : protocol;
+  if (v6) {
     put(bytes, 0x600a'bcde, 4);
-    put(bytes, static_cast<std::uint32_t>(transport_size), 2);
-    put(bytes, protocol == ip::icmp ? icmpv6_protocol : protocol, 1);
+    const bool extended = look.option_words != 0;
+    put(bytes, static_cast<std::uint32_t>(transport_size + (extended ? 8 : 0)), 2);
+    put(bytes, extended ? destination_options : next, 1);
     put(bytes, look.ttl, 1);
   } else {
     const std::size_t header = 20 + std::size_t{4} * look.option_words;
@@ -172,7 +177,7 @@ Bytes ip_header(const IpAddress& source, const IpAddress& destination, std::uint
     put(bytes, 0xb8, 1);
     put(bytes, static_cast<std::uint32_t>(header + transport_size), 2);
     put(bytes, 0xcafe, 2);
-    put(bytes, 0x4000, 2);
+    put(bytes, look.may_be_cut ? 0 : 0x4000, 2);
     put(bytes, look.ttl, 1);
     put(bytes, protocol, 1);
     put(bytes, 0, 2);
@@ -181,7 +186,13 @@ Bytes ip_header(const IpAddress& source, const IpAddress& destination, std::uint
     const Bytes octets = octets_of(address);
     bytes.insert(bytes.end(), octets.begin(), octets.end());
   }
-  if (!is_v6(source)) bytes.insert(bytes.end(), std::size_t{4} * look.option_words, 1);
+  if (!v6) {
+    bytes.insert(bytes.end(), std::size_t{4} * look.option_words, 1);
+  } else if (look.option_words != 0) {
+    put(bytes, next, 1);
+    put(bytes, 0x0001'0400, 4);
+    put(bytes, 0, 3);
+  }
   return bytes;
 }
 
@@ -338,6 +349,18 @@ void rewrite_error(Bytes& bytes, const IpAddress& source, const IpAddress& desti
   write_addresses(bytes, layout, source, destination);
   rewrite(bytes, layout.transport + 8, quoted);
   keep_sum(bytes, layout.sum(), before, covered_sum(bytes, layout));
+}
+
+bool may_be_cut(View packet) {
+  return packet[0] >> 4 == 4 && (packet[6] & 0x40) == 0;
+}
+
+void copy_identification(Bytes& packet, const Bytes& from) {
+  const Layout layout = layout_of(packet, 0);
+  const auto header = [&] { return sum_of(View(packet).first(layout.transport)); };
+  const std::uint16_t before = header();
+  set_word(packet, 4, word_at(from, 4));
+  keep_sum(packet, 10, before, header());
 }
 
 void complete_sum(Bytes& packet) {

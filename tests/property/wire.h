@@ -62,6 +62,10 @@ void rewrite(Bytes& bytes, std::size_t offset, const Ends& ends);
 // An error's own addresses.
 void rewrite_error(Bytes& bytes, const IpAddress& source, const IpAddress& destination,
                    const Ends& quoted);
+// Whether a router may cut it into fragments, or it is one.
+bool may_be_cut(View packet);
+// Puts `from`'s IPv4 identification into the packet.
+void copy_identification(Bytes& packet, const Bytes& from);
 // Sets the transport's sum as for ChecksumState::partial and ::segmented.
 void complete_sum(Bytes& packet);
 void set_pseudo_sum(Bytes& packet);

@@ -1,0 +1,15 @@
+// Where the engine is known to be more lenient than the RFCs are, or than it says. The model
+// follows it there: a switch is turned off when the engine has been mended.
+#pragma once
+
+namespace swnat::property {
+
+struct Leniency {
+  bool scaled_syn_window = true;      // RFC 7323 section 2.2: a SYN's window is never scaled
+  bool one_sided_scale = true;        // section 1.3: both must offer the option
+  bool fin_ends_opening = true;       // RFC 6146 section 3.5.2.2: only the other SYN does
+  bool racing_evictions_slip = true;  // two threads may evict one who is not the oldest
+};
+inline constexpr Leniency engine_is_lenient{};
+
+}  // namespace swnat::property
