@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tests/property/leniency.h"
+
 namespace swnat::property {
 namespace {
 
@@ -286,7 +288,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
         static_cast<std::uint16_t>(ports.first + dice_.below(ports.last - ports.first + 1u));
   }
   step.early = dice_.one_in(6);
-  step.raw = dice_.one_in(20);
+  step.raw = !engine_is_lenient.second_inside && dice_.one_in(20);
   if (step.protocol == ip::tcp) aim(step, model);
   dress(step);
   if (step.what == What::error_in || step.what == What::error_out) {

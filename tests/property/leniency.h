@@ -5,10 +5,11 @@
 namespace swnat::property {
 
 struct Leniency {
-  bool scaled_syn_window = true;      // RFC 7323 section 2.2: a SYN's window is never scaled
-  bool one_sided_scale = true;        // section 1.3: both must offer the option
-  bool fin_ends_opening = true;       // RFC 6146 section 3.5.2.2: only the other SYN does
-  bool racing_evictions_slip = true;  // two threads may evict one who is not the oldest
+  bool scaled_syn_window = true;  // RFC 7323 section 2.2: a SYN's window is never scaled
+  bool one_sided_scale = true;    // section 1.3: both must offer the option
+  bool fin_ends_opening = true;   // RFC 6146 section 3.5.2.2: only the other SYN does
+  // An inbound packet makes a session with the inside of another, whose packets are redirected.
+  bool second_inside = true;
 };
 inline constexpr Leniency engine_is_lenient{};
 

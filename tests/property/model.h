@@ -144,7 +144,7 @@ class Model {
   // Time and counts (model_checks.cpp).
   enum class Rest : std::uint8_t { none, full };
   void end(Sessions::iterator session, Time now, Rest rest);
-  void forget(const ExpiredSession& expired, Time now);
+  void forget(std::list<ExpiredSession>::iterator expired, Time now);
   void doubt_ports(NamespaceId tenant);
   std::uint32_t live(NamespaceId tenant) const;
   std::uint32_t perhaps(NamespaceId tenant) const;

@@ -95,11 +95,16 @@ void Model::end(Sessions::iterator session, Time now, Rest rest) {
   ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
 }
 
-// The engine no longer has what has expired.
-void Model::forget(const ExpiredSession& expired, Time now) {
-  const ModelSession& last = expired.session;
-  if (is_mapped(last) || last.is_over() || last.forwarded) return;
-  ledger_.freed(last.protocol, last.external, expired.since, now, expired.held_port);
+// The engine no longer has it; its port is free when no other of the mapping is there.
+void Model::forget(std::list<ExpiredSession>::iterator expired, Time now) {
+  const ExpiredSession gone = *expired;
+  expired_.erase(expired);
+  const ModelSession& last = gone.session;
+  const bool is_last = std::ranges::none_of(expired_, [&](const ExpiredSession& one) {
+    return one.session.protocol == last.protocol && one.session.external == last.external;
+  });
+  if (!is_last || is_mapped(last) || last.is_over() || last.forwarded) return;
+  ledger_.freed(last.protocol, last.external, gone.since, now, gone.held_port);
 }
 
 // Some of the namespace's expired sessions may have been evicted: then their ports do not rest.
@@ -159,8 +164,7 @@ void Model::check_counts(Time now) {
     for (auto expired = expired_.begin(); expired != expired_.end();) {
       const auto one = expired++;
       if (one->session.tenant != tenant) continue;
-      forget(*one, now);
-      expired_.erase(one);
+      forget(one, now);
     }
   }
 }
@@ -170,8 +174,7 @@ void Model::swept(Time now) {
   for (auto expired = expired_.begin(); expired != expired_.end();) {
     const auto one = expired++;
     if (now < one->since + sweep_delay || now < slow_until_) continue;
-    forget(*one, now);
-    expired_.erase(one);
+    forget(one, now);
   }
   check_counts(now);
 }

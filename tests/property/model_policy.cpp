@@ -146,8 +146,7 @@ void Model::end_unfit(const std::set<std::string>& shown, Time now) {
   for (auto expired = expired_.begin(); expired != expired_.end();) {
     const auto one = expired++;
     if (!is_unfit(one->session)) continue;
-    forget(*one, now);
-    expired_.erase(one);
+    forget(one, now);
   }
 }
 

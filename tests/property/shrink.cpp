@@ -2,13 +2,16 @@
 
 #include <algorithm>
 
+#include "tests/property/rehearsal.h"
+
 namespace swnat::property {
 namespace {
 
 class Shrinker {
  public:
-  Shrinker(Failure failure, const std::function<bool(const Failure&)>& fails)
-      : best_(std::move(failure)), fails_(fails) {}
+  Shrinker(Failure failure, const std::function<bool(const Failure&)>& fails,
+           std::uint32_t attempts)
+      : best_(std::move(failure)), fails_(fails), attempts_left_(attempts) {}
 
   Failure run() {
     std::size_t before = 0;
@@ -31,7 +34,9 @@ class Shrinker {
     change(candidate);
     const bool is_same = candidate.steps == best_.steps &&
                          as_test_case(candidate.setup, {}) == as_test_case(best_.setup, {});
-    if (is_same || !fails_(candidate)) return false;
+    if (is_same || attempts_left_ == 0) return false;
+    --attempts_left_;
+    if (!fails_(candidate)) return false;
     best_ = std::move(candidate);
     ++changes_;
     return true;
@@ -182,13 +187,23 @@ class Shrinker {
 
   Failure best_;
   const std::function<bool(const Failure&)>& fails_;
+  std::uint32_t attempts_left_;
   std::size_t changes_ = 0;
 };
 
 }  // namespace
 
-Failure shrunk(Failure failure, const std::function<bool(const Failure&)>& fails) {
-  return Shrinker(std::move(failure), fails).run();
+Failure shrunk(Failure failure, const std::function<bool(const Failure&)>& fails,
+               std::uint32_t attempts) {
+  return Shrinker(std::move(failure), fails, attempts).run();
+}
+
+bool fails_alone(const Failure& failure) {
+  try {
+    return !disagreement(failure.setup, failure.steps).empty();
+  } catch (const std::invalid_argument&) {
+    return false;  // a configuration that the engine refuses
+  }
 }
 
 }  // namespace swnat::property

@@ -13,7 +13,11 @@ struct Failure {
   std::vector<Step> steps;
 };
 
-// `fails` says whether a sequence does; `failure` does.
-Failure shrunk(Failure failure, const std::function<bool(const Failure&)>& fails);
+// `fails` says whether a sequence does, and is asked `attempts` times at most; `failure` does.
+Failure shrunk(Failure failure, const std::function<bool(const Failure&)>& fails,
+               std::uint32_t attempts);
+
+// Whether the steps, played one after the other, show a disagreement.
+bool fails_alone(const Failure& failure);
 
 }  // namespace swnat::property
