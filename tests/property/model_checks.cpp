@@ -68,7 +68,8 @@ void Model::travel(Time now) {
     sessions_.erase(one);
   }
   for (auto one = std::next(first_new); one != expired_.end(); ++one) {
-    one->held_port = !is_mapped(one->session) && all_rest(one->session);
+    one->may_rest = !one->session.is_over() && !one->session.forwarded;
+    one->surely_rests = one->may_rest && !is_mapped(one->session) && all_rest(one->session);
   }
   expired_.erase(first_new);
 }
@@ -100,17 +101,21 @@ void Model::forget(std::list<ExpiredSession>::iterator expired, Time now) {
   const ExpiredSession gone = *expired;
   expired_.erase(expired);
   const ModelSession& last = gone.session;
-  const bool is_last = std::ranges::none_of(expired_, [&](const ExpiredSession& one) {
-    return one.session.protocol == last.protocol && one.session.external == last.external;
-  });
-  if (!is_last || is_mapped(last) || last.is_over() || last.forwarded) return;
-  ledger_.freed(last.protocol, last.external, gone.since, now, gone.held_port);
+  bool is_last = true;
+  for (ExpiredSession& one : expired_) {
+    if (one.session.protocol != last.protocol || one.session.external != last.external) continue;
+    is_last = false;
+    one.may_rest = one.may_rest || gone.may_rest;
+    one.surely_rests = one.surely_rests && gone.surely_rests;
+  }
+  if (!is_last || is_mapped(last) || !gone.may_rest) return;
+  ledger_.freed(last.protocol, last.external, gone.since, now, gone.surely_rests);
 }
 
 // Some of the namespace's expired sessions may have been evicted: then their ports do not rest.
 void Model::doubt_ports(NamespaceId tenant) {
   for (ExpiredSession& one : expired_) {
-    if (one.session.tenant == tenant) one.held_port = false;
+    if (one.session.tenant == tenant) one.surely_rests = false;
   }
 }
 

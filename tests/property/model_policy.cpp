@@ -152,7 +152,7 @@ void Model::end_unfit(const std::set<std::string>& shown, Time now) {
 
 void Model::enforce_limits(const std::set<std::string>& shown) {
   // Expired ones may be among those that end.
-  for (ExpiredSession& one : expired_) one.held_port = false;
+  for (ExpiredSession& one : expired_) one.surely_rests = false;
   std::map<NamespaceId, std::vector<Sessions::iterator>> of;
   for (auto one = sessions_.begin(); one != sessions_.end(); ++one) of[one->tenant].push_back(one);
   for (auto& [tenant, all] : of) {

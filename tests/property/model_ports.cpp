@@ -66,7 +66,7 @@ PortState Model::expired_state(const ModelSession& session, const IpEndpoint& ex
   PortState state = PortState::free;
   for (const ExpiredSession& one : expired_) {
     if (!collides(one.session, session, external)) continue;
-    if (!one.held_port) return PortState::perhaps;
+    if (!one.surely_rests) return PortState::perhaps;
     state = now_ < one.since + PortLedger::rest ? PortState::taken : PortState::perhaps;
   }
   return state;

@@ -44,8 +44,10 @@ using Sessions = std::list<ModelSession>;
 struct ExpiredSession {
   ModelSession session;
   Time since;
-  // Whether its port, if it had one alone, was certainly not free before this session was gone.
-  bool held_port = false;
+  // Whether the mapping's port may rest when the last of its expired sessions is gone, and whether
+  // it surely does.
+  bool may_rest = false;
+  bool surely_rests = false;
 };
 
 bool has_ports(std::uint8_t protocol);
