@@ -44,6 +44,14 @@ bool TcpModel::would_take(Side receiver, std::uint32_t sequence) const {
   return end(receiver).spoke && sequence - end(receiver).expects <= window(receiver);
 }
 
+// Whether a number could be one of the connection, late or early: data as far off as no window of
+// the receiver reaches, or its acknowledgment, comes from somebody who guesses.
+bool TcpModel::seems_near(Side receiver, std::uint32_t number) const {
+  const End& own = end(receiver);
+  const std::uint32_t reach = 0xffffu << std::clamp(own.scale, 0, 14);
+  return !own.spoke || number - own.expects <= reach || own.expects - number <= reach;
+}
+
 // A host that refuses a SYN answers with a reset that acknowledges it; otherwise a reset must lie
 // in the window of whom it is sent to.
 bool TcpModel::believes_reset(const TcpSegment& segment, Side from) const {
@@ -73,6 +81,12 @@ TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
   const bool is_fin = has(segment, flag::fin);
   const std::uint32_t last = segment.fields.sequence + segment.payload;
   if (is_fin && !would_take(other(from), last)) return Effect::ignored;
+  End& own = end(from);
+  if (is_syn && engine_is_lenient.far_syn_opens) own.sent_syn = true;
+  const bool is_near =
+      seems_near(other(from), segment.fields.sequence) &&
+      (!has(segment, flag::ack) || seems_near(from, segment.fields.acknowledgment));
+  if (!is_near) return Effect::active;
   if (reset_) {  // traffic that goes on: the reset was not believed
     reset_ = false;
     for (End& one : ends_) {
@@ -80,7 +94,6 @@ TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
       one.sent_fin = false;
     }
   }
-  End& own = end(from);
   if (is_syn) {
     own.sent_syn = true;
     own.scale = segment.fields.scale;

@@ -46,6 +46,7 @@ class TcpModel {
   bool is_open_from_both() const { return ends_[0].sent_syn && ends_[1].sent_syn; }
   bool has_both_fins() const { return ends_[0].sent_fin && ends_[1].sent_fin; }
   bool would_take(Side receiver, std::uint32_t sequence) const;
+  bool seems_near(Side receiver, std::uint32_t number) const;
   bool believes_reset(const TcpSegment& segment, Side from) const;
   bool are_fins_acknowledged() const;
 
