@@ -82,7 +82,10 @@ void Stepper::step(std::uint32_t seed) {
 }
 
 bool Stepper::has_changed() {
-  return has_changed(0, sizeof(SessionMemoryHeader)) | has_changed<Ipv4>() | has_changed<Ipv6>();
+  bool changed = has_changed(0, sizeof(SessionMemoryHeader));
+  changed |= has_changed<Ipv4>();
+  changed |= has_changed<Ipv6>();
+  return changed;
 }
 
 // Compares the records that were ever used, which are few of all.
