@@ -78,9 +78,9 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       memory_(memory_of(options)),
       identifications_(options.secret),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](std::uint32_t slot) { return evict(slot); }),
+          [this](std::uint32_t slot) { evict(slot); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](std::uint32_t slot) { return evict(slot); }) {
+          [this](std::uint32_t slot) { evict(slot); }) {
   if (!has_sessions_) return;
   v4_.adopt();
   v6_.adopt();

@@ -26,7 +26,8 @@
 namespace swnat {
 namespace {
 
-// Another thread may take the room that was made; after that many rounds the packet is dropped.
+// Another thread may take the room that was made, or free the session that was to be ended; after
+// that many rounds the packet is dropped.
 constexpr int eviction_rounds = 8;
 
 static_assert(batch_max <= std::numeric_limits<Places>::digits);
@@ -99,7 +100,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::span<std::byte> memory,
                                std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
                                Identifications& identifications,
-                               std::function<bool(std::uint32_t)> make_room)
+                               std::function<void(std::uint32_t)> make_room)
     : secret_(options.secret),
       externals_(snapshot->policy(), options.shards),
       snapshot_(std::move(snapshot)),
@@ -273,7 +274,7 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
       outcome = own.outbound(parsed, packet, now);
     }
     if (!outcome.at_limit) return outcome.reason;
-    if (!make_room_(*outcome.at_limit)) break;
+    make_room_(*outcome.at_limit);
   }
   return Reason::session_limit;
 }

@@ -26,10 +26,10 @@ template <class Family>
 class Translator {
  public:
   // `make_room` ends the least recently active session of a namespace, given its slot, wherever it
-  // is; false if there is none.
+  // is, if there is one.
   Translator(const EngineOptions& options, std::uint32_t capacity, std::span<std::byte> memory,
              std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
-             Identifications& identifications, std::function<bool(std::uint32_t)> make_room);
+             Identifications& identifications, std::function<void(std::uint32_t)> make_room);
 
   // Takes over the sessions that the memory holds.
   void adopt();
@@ -83,7 +83,7 @@ class Translator {
   std::shared_ptr<const Snapshot> snapshot_;           // whose forwards have their ports
   std::atomic<bool> hairpin_;
   Identifications& identifications_;
-  std::function<bool(std::uint32_t)> make_room_;
+  std::function<void(std::uint32_t)> make_room_;
   // Packets that took the slow way, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};
 };
