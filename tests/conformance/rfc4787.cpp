@@ -17,6 +17,25 @@ TEST_CASE("rfc4787_req1_endpoint_independent_mapping") {
   CHECK_NE(gateway.open(protocol::udp, green, client, server), external);
 }
 
+TEST_CASE("rfc4787_address_and_port_dependent_mapping") {
+  Policy policy = policy_with(PortRange{40000, 40000});
+  policy.mapping = Mapping::address_and_port_dependent;
+  policy.filtering = Filtering::endpoint_independent;
+  Gateway gateway(policy);
+  const Peer remotes[] = {server, at(server, 81), stranger};
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    const auto port = static_cast<std::uint16_t>(1000 + i);
+    CHECK_EQ(gateway.open(protocol::udp, 1u + i, at(client, port), remotes[i]).port, 40000);
+  }
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    const auto port = static_cast<std::uint16_t>(1000 + i);
+    CHECK(gateway.answers(protocol::udp, remotes[i], {external_host, 40000}, 1u + i,
+                          at(client, port)));
+  }
+  CHECK_EQ(gateway.out(blue, udp(client, server)).reason, Reason::no_free_port);
+  CHECK_FALSE(gateway.in(udp(at(stranger, 1), {external_host, 40000})).accepted());
+}
+
 TEST_CASE("rfc4787_req2_paired_pooling") {
   Policy policy = roomy_policy();
   for (std::uint8_t i = 1; i <= 8; ++i) policy.external.v4.push_back(Host::of(203, 0, 113, 10 + i));
@@ -48,6 +67,30 @@ TEST_CASE("rfc4787_req3_no_port_overloading") {
     CHECK_EQ(gateway.out(green, opening(protocol, client, stranger)).reason, Reason::no_free_port);
     for (const auto& [port, internal] : owners) {
       CHECK(gateway.answers(protocol, server, {external_host, port}, blue, internal));
+    }
+  }
+}
+
+TEST_CASE("rfc4787_req3_port_classes") {
+  Gateway gateway(policy_with(PortRange{512, 2047}), options_of(4));
+  for (const std::uint8_t protocol : protocols_with_ports) {
+    for (const NamespaceId id : {blue, green}) {
+      for (const std::uint16_t port : {std::uint16_t{1}, std::uint16_t{600}, std::uint16_t{1023},
+                                       std::uint16_t{1024}, std::uint16_t{40000}}) {
+        const Peer external = gateway.open(protocol, id, at(client, port), server);
+        CHECK_EQ(external.port < 1024, port < 1024);
+      }
+    }
+  }
+}
+
+TEST_CASE("rfc4787_req3_port_preservation") {
+  Gateway gateway(roomy_policy(), options_of(4));
+  for (const std::uint8_t protocol : all_protocols) {
+    for (const std::uint16_t port : {std::uint16_t{32768}, std::uint16_t{50001}}) {
+      CHECK_EQ(gateway.open(protocol, blue, at(client, port), server).port, port);
+      // Where it is taken another is given: never one port to two.
+      CHECK_NE(gateway.open(protocol, green, at(client, port), server).port, port);
     }
   }
 }

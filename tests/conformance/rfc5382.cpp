@@ -41,6 +41,30 @@ TEST_CASE("rfc5382_req2_simultaneous_open") {
   CHECK_EQ(connection.state(), "established");
 }
 
+TEST_CASE("rfc5382_req2_reopening") {
+  // From inside by a SYN; from outside by the answer to one, which no stranger can make.
+  for (const bool from_inside : {true, false}) {
+    Gateway gateway;
+    Connection connection{gateway};
+    connection.handshake();
+    CHECK_EQ(connection.out(fin | ack, 1001, 5001), Reason::translated_outbound);
+    CHECK_EQ(connection.in(fin | ack, 5001, 1002), Reason::translated_inbound);
+    CHECK_EQ(connection.out(ack, 1002, 5002), Reason::translated_outbound);
+    CHECK_EQ(connection.state(), "closing");
+    if (from_inside) {
+      CHECK_EQ(connection.out(syn, 90'000, 0), Reason::translated_outbound);
+      CHECK_EQ(connection.state(), "opening");
+      CHECK_EQ(connection.in(syn | ack, 70'000, 90'001), Reason::translated_inbound);
+    } else {
+      CHECK_EQ(connection.in(syn, 70'000, 0), Reason::translated_inbound);
+      CHECK_EQ(connection.state(), "closing");
+      CHECK_EQ(connection.out(syn | ack, 90'000, 70'001), Reason::translated_outbound);
+    }
+    CHECK_EQ(connection.state(), "established");
+    CHECK_EQ(gateway.engine.session_count(), 1);
+  }
+}
+
 TEST_CASE("rfc5382_req3_filtering") {
   struct Case {
     Filtering filtering;

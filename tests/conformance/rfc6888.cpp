@@ -53,6 +53,37 @@ TEST_CASE("rfc6888_req5_memory_is_limited") {
   CHECK_EQ(refused, 1000 - 64);
 }
 
+TEST_CASE("rfc6888_req6_destinations_without_translation") {
+  Policy policy = roomy_policy();
+  policy.namespaces[0].untranslated = {Network<Host>{server.address, 32}};
+  Gateway gateway(policy);
+  for (const std::uint8_t protocol : all_protocols) {
+    const Bytes packet = opening(protocol, client, server);
+    const Outcome left = gateway.out(blue, packet);
+    CHECK_EQ(left.reason, Reason::untranslated);
+    CHECK_EQ(left.bytes, packet);
+    CHECK_EQ(gateway.out(blue, opening(protocol, client, stranger)).reason,
+             Reason::translated_outbound);
+  }
+  // Both ways: a ping from there is answered.
+  CHECK(gateway.out(blue, answer(protocol::icmp, client, server)).accepted());
+  CHECK_EQ(gateway.session_count(blue), 3);
+}
+
+TEST_CASE("rfc6888_req8_freed_ports_rest") {
+  Gateway gateway(policy_with(PortRange{40000, 40000}));
+  const Peer external = gateway.open(protocol::udp, blue, client, server);
+  gateway.travel(5min);
+  gateway.expire_all();
+  gateway.travel(1s);
+  gateway.expire_all();
+  CHECK_EQ(gateway.session_count(blue), 0);
+  gateway.travel(118s);
+  CHECK_EQ(gateway.out(green, udp(client, server)).reason, Reason::no_free_port);
+  gateway.travel(2s);
+  CHECK_EQ(gateway.open(protocol::udp, green, client, server), external);
+}
+
 TEST_CASE("rfc6888_req11_exhaustion") {
   Gateway gateway(limited(2, AtLimit::refuse));
   const Peer first = gateway.open(protocol::udp, blue, client, server);
