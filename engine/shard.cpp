@@ -132,6 +132,18 @@ SessionRef Shard<Family>::find_live(const Key& key, Tick now) {
   }
 }
 
+// While rules are new, there may be sessions of a mapping that they do not allow. None joins these:
+// a mapping has one internal endpoint, and its port is either a rule's or a free one. They end here
+// if end_unfit() has not come to them yet.
+template <class Family>
+SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
+  for (;;) {
+    const SessionRef ref = find_live(key, now);
+    if (ref == no_session || fits(table_[ref])) return ref;
+    release(ref, now);
+  }
+}
+
 template <class Family>
 Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet,
                                 Tick now) {
@@ -246,7 +258,7 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Leg<Family> outside = parsed.leg_from_outside();
   const End end{outside.local, outside.local_port};
   External external{outside.local, outside.local_port};
-  external.mapping = find_live(Key::external(parsed.protocol, outside), now);
+  external.mapping = find_mapping(Key::external(parsed.protocol, outside), now);
   const auto* forward = rules().forward(parsed.protocol, end);
   external.is_forward = forward != nullptr;
   NamespaceId id = 0;
@@ -291,7 +303,7 @@ SessionRef Shard<Family>::permitting(SessionRef mapping, const Parsed<Family>& p
     case Filtering::endpoint_independent:
       return mapping;
     case Filtering::address_dependent:
-      return find_live(Key::permission(0, parsed.protocol, parsed.leg_from_outside()), now);
+      return find_mapping(Key::permission(0, parsed.protocol, parsed.leg_from_outside()), now);
     case Filtering::address_and_port_dependent:
       return no_session;
   }
@@ -320,11 +332,11 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
                                                    {inside.local, inside.local_port})) {
     use(own->address, own->port);
     external.is_forward = true;
-    external.mapping = find_live(Key::external(protocol, plan.outside), now);
+    external.mapping = find_mapping(Key::external(protocol, plan.outside), now);
   } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
     return choose_port_for_remote(plan, protocol, now);
   } else {
-    external.mapping = find_live(Key::internal(plan.tenant.id, protocol, inside), now);
+    external.mapping = find_mapping(Key::internal(plan.tenant.id, protocol, inside), now);
     if (external.mapping == no_session) {
       const auto port = take_port(plan, protocol, now);
       if (!port) return Reason::no_free_port;

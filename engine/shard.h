@@ -121,6 +121,7 @@ class alignas(64) Shard {
   };
 
   SessionRef find_live(const Key& key, Tick now);
+  SessionRef find_mapping(const Key& key, Tick now);
   Reason translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet, Tick now);
   void refresh(Record& session, Direction direction, Tick now);
   void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full);

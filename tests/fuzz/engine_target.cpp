@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int steps_max = 200;
+constexpr int attachments_max = 3;  // each makes an engine, which takes its time
 constexpr std::uint32_t shards = 2;
 constexpr Time longer_than_sessions_live = 1h;
 constexpr Time longer_than_ports_rest = 10min;
@@ -67,6 +68,7 @@ class Trial {
   Traffic traffic_;
   std::vector<Line> memory_;
   std::unique_ptr<Engine> engine_;
+  int attachments_ = 0;
   FragmentBook fragments_;
   Counters counters_{};  // as the engine's must be
   Listing listing_;
@@ -96,7 +98,7 @@ void Trial::take_step() {
     engine_->expire(choice % shards, now_, 1 + input_.below(8));
   } else if (choice < 246) {
     change_policy();
-  } else {
+  } else if (attachments_ < attachments_max) {
     attach_again();
   }
   look();
@@ -172,6 +174,7 @@ void Trial::change_policy() {
 // As a new process does after the old one is gone.
 void Trial::attach_again() {
   trace("attach again");
+  ++attachments_;
   engine_.reset();
   attach();
   require(is_unchanged(listing_, listing_of(*engine_, now_)),
