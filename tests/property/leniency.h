@@ -10,7 +10,7 @@ struct Leniency {
   bool far_syn_opens = true;      // a SYN whose acknowledgment is nowhere near counts
   bool fin_ends_opening = true;   // RFC 6146 section 3.5.2.2: only the other SYN does
   // An inbound packet makes a session with the inside of another, whose packets are redirected.
-  bool second_inside = true;
+  bool second_inside = false;
 };
 inline constexpr Leniency engine_is_lenient{};
 

@@ -192,6 +192,7 @@ Model::Expected Model::hairpin(const Given& given, const Message& message) {
 
 // RFC 5508: the packet that an error quotes says which session it is about.
 Message Model::quoted(const Bytes& bytes, const Message& message) const {
+  refuse_addresses(message);
   if (!error_sums_are_right(bytes)) throw Dropped{{"malformed_icmp_error"}};
   return read(View(bytes).subspan(message.quotation));
 }

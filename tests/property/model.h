@@ -105,6 +105,7 @@ class Model {
   Sessions::iterator establish_in(const Message& message);
   Sessions::iterator add(ModelSession session, const Message& message, Side from);
   void refuse(const Message& message) const;
+  void refuse_addresses(const Message& message) const;
   void make_room(const ModelSession& session);
   void check_inbound_room(const ModelSession& session) const;
   void check_table(const ModelSession& session) const;

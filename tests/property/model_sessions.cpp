@@ -22,10 +22,14 @@ bool is_host(const IpAddress& address) {
 }  // namespace
 
 // What no session can be made of, whatever the policy says.
-void Model::refuse(const Message& message) const {
+void Model::refuse_addresses(const Message& message) const {
   if (!is_host(message.ends.source.address) || !is_host(message.ends.destination.address)) {
     throw Dropped{{"invalid_address"}};
   }
+}
+
+void Model::refuse(const Message& message) const {
+  refuse_addresses(message);
   if (message.kind != Kind::tcp && message.kind != Kind::udp) return;
   if (message.ends.source.port == 0 || message.ends.destination.port == 0) {
     throw Dropped{{"invalid_port"}};
@@ -130,12 +134,12 @@ Sessions::iterator Model::establish_in(const Message& message) {
   session.forwarded = rule != nullptr;
   session.from_outside = true;
   if (policy_of(session.tenant) == nullptr) throw Dropped{{"unknown_namespace"}};
-  check_inbound_room(session);
   // Whom it seems to come from may be one whose packets are redirected: then answers would go
   // elsewhere.
   if (find_inside(session.tenant, session.protocol, session.internal, session.inside_remote)) {
     throw Dropped{{"remote_in_use"}};
   }
+  check_inbound_room(session);
   check_shard(session);
   const auto added = add(std::move(session), message, Side::remote);
   // Ever new remotes must not keep a mapping alive where anybody may send to it (RFC 7857 section
@@ -195,6 +199,15 @@ void Model::make_room(const ModelSession& session) {
     if (one->tenant != tenant) continue;
     if (oldest == sessions_.end() || one->last_active < oldest->last_active) oldest = one;
     if (!there.contains(name_of(*one))) victims.push_back(one);
+  }
+  if (victims.empty() && is_full) {
+    // Two sessions that are redirected to one remote look alike: the one that ended and the new
+    // one.
+    for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
+      ModelSession like = session;
+      like.external = one->external;
+      if (one->tenant == tenant && name_of(*one) == name_of(like)) victims.push_back(one);
+    }
   }
   if (victims.size() > 1) throw Disagreement("more than one session ended for a new one");
   if (victims.empty()) {

@@ -67,6 +67,24 @@ bool TcpModel::are_fins_acknowledged() const {
          !is_before(ends_[1].expects, ends_[0].after_fin);
 }
 
+// Anybody can send a SYN in the remote's name; only the tenant's own, or its answer, opens anew.
+TcpModel::Effect TcpModel::reopen(const TcpSegment& syn, Side from) {
+  End& remote = end(Side::remote);
+  if (from == Side::remote) {
+    if (!reset_) remote.scale = syn.fields.scale;
+    return Effect::ignored;
+  }
+  const int remote_scale = remote.scale;
+  *this = TcpModel(syn, from);
+  if (!has(syn, flag::ack)) return Effect::active;
+  remote.sent_syn = true;
+  remote.scale = remote_scale;
+  End& own = end(Side::internal);
+  own.spoke = true;
+  own.expects = syn.fields.acknowledgment;
+  return Effect::active;
+}
+
 TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
   if (has(segment, flag::rst)) {
     if (!believes_reset(segment, from)) return Effect::ignored;
@@ -74,10 +92,7 @@ TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
     return Effect::ended;
   }
   const bool is_syn = has(segment, flag::syn);
-  if (is_over() && is_syn && from == Side::internal && !has(segment, flag::ack)) {
-    *this = TcpModel(segment, from);
-    return Effect::active;
-  }
+  if (is_over() && is_syn) return reopen(segment, from);
   const bool is_fin = has(segment, flag::fin);
   const std::uint32_t last = segment.fields.sequence + segment.payload;
   if (is_fin && !would_take(other(from), last)) return Effect::ignored;

@@ -30,6 +30,7 @@ class TcpModel {
   std::uint32_t window(Side of) const;
 
  private:
+  Effect reopen(const TcpSegment& syn, Side from);
   struct End {
     bool sent_syn = false;
     bool sent_fin = false;
