@@ -103,6 +103,18 @@ void check_sources(const Config& config, const NftWords& word, const NftFamily& 
   }
 }
 
+// What has a namespace's fwmark reaches no other tenant's interface.
+void keep_to_own_tenant(const Config& config, const NftWords& word, NftChain& chain) {
+  std::vector<std::string> own;
+  for (const Tenant& tenant : tenants(config)) {
+    for (const std::string& interface : quoted(tenant.interfaces)) {
+      own.push_back(fmt::format("{} . {:#x}", interface, tenant.fwmark));
+    }
+  }
+  chain.rule("oifname {} {} != 0 oifname . {} != {} counter drop", word.interfaces, word.fwmark,
+             word.fwmark, nft_set(own));
+}
+
 }  // namespace
 
 void nft_leave_own_reports(const NftWords& word, NftChain& chain) {
@@ -160,14 +172,7 @@ std::string nft_apart_chain(const Config& config, const NftWords& word) {
   if (word.interfaces.empty()) return chain.end();
   chain.rule("oifname {} iifname {} {} == 0 counter drop", word.interfaces, word.all_sides,
              word.fwmark);
-  std::vector<std::string> own;
-  for (const Tenant& tenant : tenants(config)) {
-    for (const std::string& interface : quoted(tenant.interfaces)) {
-      own.push_back(fmt::format("{} . {:#x}", interface, tenant.fwmark));
-    }
-  }
-  chain.rule("oifname {} {} != 0 oifname . {} != {} counter drop", word.interfaces, word.fwmark,
-             word.fwmark, nft_set(own));
+  keep_to_own_tenant(config, word, chain);
   return chain.end();
 }
 
@@ -194,6 +199,10 @@ std::string nft_guard_chain(const Config& config, const NftWords& word) {
     chain.rule("{} {} != 0 {} counter drop", out, word.fwmark, foreign);
     if (word.interfaces.empty()) continue;
     chain.rule("{} iifname {} {} == 0 {} counter drop", out, word.interfaces, word.fwmark, foreign);
+  }
+  if (!word.interfaces.empty()) {
+    chain.comment("The gateway's own ICMP errors to a namespace without a route of its own.");
+    keep_to_own_tenant(config, word, chain);
   }
   return chain.end();
 }

@@ -20,12 +20,13 @@
 //   the NAT remembers it.
 // - outgoing: postrouting, where mangle is. What has a namespace's fwmark and leaves by the
 //   external interface goes to a queue.
-// - guard: postrouting, behind the queue. Nothing leaves by the external interface untranslated.
+// - guard: postrouting, behind the queue. Nothing leaves by the external interface untranslated, and
+//   what the gateway itself sends to a namespace reaches no other.
 //
 // What is redirected to a host outside comes out of its queue with an external source and without
 // fwmark: so it is routed like the gateway's own, meets no other queue, and passes the guard. To a
 // host inside it keeps its fwmark. ICMP errors that the gateway or the daemon sends to a tenant
-// need no rule: they have the tenant's fwmark, and are routed by it.
+// have the tenant's fwmark, and are routed by it.
 //
 // Of tenants' fragments the first has ports, and the others have payload there. All go to the queue
 // that the packet's id names.
