@@ -510,7 +510,7 @@ void Translator<Family>::change_forwards(const Policy& before, const Policy& aft
   const std::set<Port> new_ports = ports_of(after);
   for (const auto& [space, shard, port] : old_ports) {
     if (!new_ports.contains({space, shard, port})) {
-      space->release(shard, port, now, PortSpace::Rest::none);
+      space->release(shard, port, now, PortSpace::Rest::full);
     }
   }
   for (const auto& [space, shard, port] : new_ports) {

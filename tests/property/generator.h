@@ -41,7 +41,6 @@ class Generator {
   void dress(Step& step);
 
   test::Dice dice_;
-  bool v6_ = false;
   std::deque<Step> recent_;  // flows that may have sessions no longer, or none yet
 };
 

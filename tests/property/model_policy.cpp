@@ -1,5 +1,6 @@
 // The operator's rules, and what a change of them does to sessions.
 #include <algorithm>
+#include <span>
 
 #include "tests/property/model.h"
 
@@ -106,6 +107,10 @@ void Model::configure(Policy policy, Time now) {
   travel(now);
   if (policy.timeouts != policy_.timeouts) slow_until_ = now + notice_time;
   if (!has_same_lists(policy, policy_)) paired_.clear();
+  // A port that a rule gave up may rest, if it is one that is handed out.
+  for (const ForwardRule& rule : policy_.forwards) {
+    ledger_.freed(rule.protocol, rule.external, now, now, false);
+  }
   policy_ = std::move(policy);
   const std::set<std::string> there = shown();
   revive(there, now);
@@ -156,8 +161,10 @@ void Model::enforce_limits(const std::set<std::string>& shown) {
   std::map<NamespaceId, std::vector<Sessions::iterator>> of;
   for (auto one = sessions_.begin(); one != sessions_.end(); ++one) of[one->tenant].push_back(one);
   for (auto& [tenant, all] : of) {
-    const auto gone = std::ranges::partition(
-        all, [&](const Sessions::iterator& one) { return shown.contains(name_of(*one)); });
+    const auto first_gone = std::partition(
+        all.begin(), all.end(),
+        [&](const Sessions::iterator& one) { return shown.contains(name_of(*one)); });
+    const std::span gone(first_gone, all.end());
     const std::size_t limit = policy_of(tenant)->session_limit;
     const auto beyond = [&](std::size_t count) { return count > limit ? count - limit : 0; };
     if (gone.size() < beyond(all.size()) || gone.size() > beyond(all.size() + perhaps(tenant))) {
@@ -165,7 +172,7 @@ void Model::enforce_limits(const std::set<std::string>& shown) {
                          std::to_string(tenant) + " ended by a policy of " + std::to_string(limit));
     }
     for (const auto& victim : gone) {
-      for (auto one = all.begin(); one != gone.begin(); ++one) {
+      for (auto one = all.begin(); one != first_gone; ++one) {
         if ((*one)->last_active < victim->last_active) {
           throw Disagreement("ended: " + name_of(*victim) +
                              ", less recently active: " + name_of(**one));

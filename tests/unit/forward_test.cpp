@@ -103,6 +103,7 @@ TEST_CASE_TEMPLATE("forward: its port is nobody else's", F, V4, V6) {
     // Other protocols have ports of their own.
     policy.forwards.pop_back();
     gateway.set_policy(policy);
+    gateway.travel(2min);  // the port rests
     CHECK_EQ(open<F>(gateway, protocol::udp, blue, at(F::neighbour(), 40002), F::server()).port,
              40002);
   }
@@ -194,6 +195,7 @@ TEST_CASE_TEMPLATE("forward: a reload adds it, though a mapping has its port", F
     gateway.set_policy(without);
     CHECK_EQ(gateway.session_count(green), 0);
     CHECK_EQ(gateway.in(udp(F::server(), service<F>(40002))).reason, Reason::no_mapping);
+    gateway.travel(2min);  // the port rests
     CHECK_EQ(open<F>(gateway, protocol::udp, blue, at(F::neighbour(), 40002), F::server()).port,
              40002);
   }

@@ -7,7 +7,6 @@
 namespace swnat::test {
 namespace {
 
-constexpr std::size_t fragment_header_size = 8;
 constexpr std::uint8_t fragment_header = 44;
 
 bool is_v6(View packet) {

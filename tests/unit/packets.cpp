@@ -8,7 +8,6 @@ namespace swnat::test {
 namespace {
 
 constexpr std::uint8_t icmp_protocol = 1;
-constexpr std::uint8_t icmpv6_protocol = 58;
 constexpr std::uint8_t tcp_protocol = 6;
 constexpr std::uint8_t udp_protocol = 17;
 constexpr std::uint8_t type_echo_reply = 0;
