@@ -236,6 +236,7 @@ void Trial::check_that_nothing_leaked() {
       if (!is_external(frame_.external, external)) continue;
       const Policy open = open_policy(frame_, external);
       engine_->set_policy(std::make_shared<const Policy>(open), now_);
+      now_ += longer_than_ports_rest;  // those of forwards that are gone
       const std::uint8_t icmp = version == 4 ? number::icmp : number::icmpv6;
       for (const std::uint8_t protocol : {number::tcp, number::udp, icmp}) {
         take_all_ports(external, protocol);
