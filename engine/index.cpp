@@ -1,18 +1,15 @@
 #include "engine/index.h"
 
 namespace swnat {
-namespace {
 
 // At full load 65 of 100 slots are in use, and about one entry in sixty lies beyond its home
 // bucket.
-constexpr std::uint64_t buckets_for(std::uint64_t entries, std::uint64_t slots) {
-  return entries * 100 / (slots * 65) + 1;
+std::uint64_t Index::lines_for(std::uint64_t entries_max) {
+  return entries_max * 100 / (slots * 65) + 1;
 }
 
-}  // namespace
-
 Index::Index(std::uint64_t entries_max)
-    : bucket_count_(buckets_for(entries_max, slots)), buckets_(bucket_count_) {}
+    : bucket_count_(lines_for(entries_max)), buckets_(bucket_count_) {}
 
 void Index::insert(std::uint64_t hash, SessionRef ref) {
   std::uint64_t at = home(hash);

@@ -25,6 +25,9 @@ class Index {
  public:
   explicit Index(std::uint64_t entries_max);
 
+  // How many cache lines it then is.
+  static std::uint64_t lines_for(std::uint64_t entries_max);
+
   void insert(std::uint64_t hash, SessionRef ref);
 
   // The first entry of that hash for which `wanted(ref)` is true, else no_session.

@@ -1,0 +1,32 @@
+// The physical floor: what it costs to touch the memory that a packet has to touch, and to do
+// nothing else.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/memory.h"
+#include "tools/bench/random.h"
+
+namespace swnat::bench {
+
+// Two tables of cache lines, as large as the engine's index and its records. Every step takes a
+// batch of random pairs, one line of each table: all of them are prefetched, and then read.
+class Floor {
+ public:
+  Floor(std::uint64_t sessions, std::size_t record_size);
+
+  // Nanoseconds for each pair.
+  double measure(std::uint32_t pairs);
+
+ private:
+  struct alignas(64) Line {
+    std::uint64_t words[8];
+  };
+  std::uint64_t touch_batch();
+
+  ReservedArray<Line> index_;
+  ReservedArray<Line> records_;
+  SplitMix random_;
+};
+
+}  // namespace swnat::bench
