@@ -25,6 +25,12 @@ struct Ipv4Address {
 };
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "wire order is converted by a byte swap");
 
+// 0 if they are the same. Several of these are joined by | and tested once, because parts nearly
+// always agree when they are compared.
+constexpr std::uint32_t difference(Ipv4Address a, Ipv4Address b) {
+  return a.wire ^ b.wire;
+}
+
 // Holds the sixteen octets in wire order, as two words that are read and written as they lie in
 // memory.
 struct Ipv6Address {
@@ -41,11 +47,15 @@ struct Ipv6Address {
     return octets;
   }
 
-  // Without a branch: two addresses nearly always agree when they are compared.
-  friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) {
-    return ((a.wire[0] ^ b.wire[0]) | (a.wire[1] ^ b.wire[1])) == 0;
-  }
+  friend constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b);
 };
+
+constexpr std::uint64_t difference(const Ipv6Address& a, const Ipv6Address& b) {
+  return (a.wire[0] ^ b.wire[0]) | (a.wire[1] ^ b.wire[1]);
+}
+constexpr bool operator==(const Ipv6Address& a, const Ipv6Address& b) {
+  return difference(a, b) == 0;
+}
 
 // An address of either family.
 using IpAddress = std::variant<Ipv4Address, Ipv6Address>;

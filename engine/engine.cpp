@@ -51,6 +51,7 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
+  void translate_alone(Packet& packet, Tick now);
   std::span<std::byte> memory_of(const EngineOptions& options);
   bool evict(std::uint32_t slot);
   void enforce_limits();
@@ -104,23 +105,23 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
 }
 
 void Engine::State::translate(std::span<Packet> packets, Tick now) {
-  Places v4 = 0;
-  Places v6 = 0;
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    switch (ip_version(packets[i].bytes)) {
-      case Ipv4::version:
-        v4 |= Places{1} << i;
-        break;
-      case Ipv6::version:
-        v6 |= Places{1} << i;
-        break;
-      default:
-        packets[i].reason = Reason::not_ip;
-        not_ip_.fetch_add(1, std::memory_order_relaxed);
-    }
+  const Places all = ~Places{0} >> (batch_max - packets.size());
+  Places rest = v4_.translate_common(packets, all, now);
+  if (rest != 0) rest = v6_.translate_common(packets, rest, now);
+  for_each(rest, [&](std::size_t i) { translate_alone(packets[i], now); });
+}
+
+void Engine::State::translate_alone(Packet& packet, Tick now) {
+  switch (ip_version(packet.bytes)) {
+    case Ipv4::version:
+      return v4_.translate_alone(packet, now);
+    case Ipv6::version:
+      return v6_.translate_alone(packet, now);
+    default:
+      packet.datagram = 0;
+      packet.reason = Reason::not_ip;
+      not_ip_.fetch_add(1, std::memory_order_relaxed);
   }
-  if (v4 != 0) v4_.translate(packets, v4, now);
-  if (v6 != 0) v6_.translate(packets, v6, now);
 }
 
 template <class Do>

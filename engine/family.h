@@ -15,6 +15,7 @@ struct Ipv4 {
   using Address = Ipv4Address;
 
   static constexpr std::uint8_t version = 4;
+  static constexpr std::size_t header_min = ipv4_header_min;
   static constexpr std::size_t source_offset = 12;
   static constexpr std::size_t destination_offset = 16;
   static constexpr bool has_header_checksum = true;
@@ -33,7 +34,7 @@ struct Ipv4 {
 
   static std::uint64_t sum(Address address) { return address.wire; }
   static std::uint64_t hash(Address a, Address b, std::uint64_t rest, const Secret& secret) {
-    return fold_multiply((std::uint64_t{a.wire} << 32 | b.wire) ^ secret[0], rest ^ secret[1]);
+    return fold_multiply((std::uint64_t{b.wire} << 32 | a.wire) ^ secret[0], rest ^ secret[1]);
   }
 
   // Whether a host may have it: not "this network", loopback, multicast, reserved or broadcast.
@@ -47,6 +48,7 @@ struct Ipv6 {
   using Address = Ipv6Address;
 
   static constexpr std::uint8_t version = 6;
+  static constexpr std::size_t header_min = ipv6_header_size;
   static constexpr std::size_t source_offset = 8;
   static constexpr std::size_t destination_offset = 24;
   static constexpr bool has_header_checksum = false;

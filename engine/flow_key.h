@@ -58,7 +58,7 @@ struct FlowKey {
   }
 
   std::uint64_t hash(const Secret& secret) const {
-    const std::uint64_t ports = std::uint64_t{leg.local_port} << 16 | leg.remote_port;
+    const std::uint64_t ports = std::uint64_t{leg.remote_port} << 16 | leg.local_port;
     const std::uint64_t rest = std::uint64_t{namespace_id} << 32 | ports;
     const std::uint64_t what = std::uint64_t{protocol} << 8 | static_cast<std::uint64_t>(kind);
     const std::uint64_t addresses = Family::hash(leg.local, leg.remote, rest, secret);

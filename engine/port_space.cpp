@@ -24,7 +24,8 @@ constexpr std::size_t in_lines(std::size_t count) {
 
 }  // namespace
 
-PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes)
+PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
+                     std::atomic<std::uint32_t>* displaced)
     : range_(range),
       shards_(shards),
       position_shift_(1 + static_cast<std::uint32_t>(std::countr_zero(shards))),
@@ -36,7 +37,8 @@ PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes)
               in_lines<std::uint64_t>(PortSet::words_for(classes_[1].size)))),
       resting_(2 * shards *
                (in_lines<RestingPort>(classes_[0].size) + in_lines<RestingPort>(classes_[1].size))),
-      owners_(port_count) {
+      owners_(port_count),
+      displaced_(displaced) {
   assert(std::has_single_bit(shards) && shards <= max_shards);
   assert(range.first >= 1 && range.first <= range.last);
   make_parts();
@@ -77,10 +79,22 @@ std::uint32_t PortSpace::shard_of(std::uint16_t port) const {
   return owner_plus_1 == 0 ? home_of(port) : owner_plus_1 - 1;
 }
 
+void PortSpace::begin_displacement() {
+  if (displaced_ != nullptr) displaced_->fetch_add(1, std::memory_order_relaxed);
+}
+
+void PortSpace::end_displacement() {
+  if (displaced_ != nullptr) displaced_->fetch_sub(1, std::memory_order_relaxed);
+}
+
 void PortSpace::set_owner(std::uint16_t port, std::uint32_t shard) {
   if (shard == shard_of(port)) return;
-  const std::uint32_t owner_plus_1 = shard == home_of(port) ? 0 : shard + 1;
-  owners_[port].store(static_cast<std::uint8_t>(owner_plus_1), std::memory_order_relaxed);
+  const bool is_displaced = shard != home_of(port);
+  const bool was_displaced = owners_[port].load(std::memory_order_relaxed) != 0;
+  if (is_displaced && !was_displaced) begin_displacement();
+  owners_[port].store(static_cast<std::uint8_t>(is_displaced ? shard + 1 : 0),
+                      std::memory_order_relaxed);
+  if (was_displaced && !is_displaced) end_displacement();
 }
 
 std::optional<std::uint16_t> PortSpace::take(std::uint32_t shard, std::uint16_t like,
@@ -130,8 +144,13 @@ bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {
   if (port == 0) return false;
   if (!in_range(port)) {
     std::uint8_t nobody = 0;
-    return owners_[port].compare_exchange_strong(nobody, static_cast<std::uint8_t>(shard + 1),
-                                                 std::memory_order_relaxed);
+    begin_displacement();
+    if (owners_[port].compare_exchange_strong(nobody, static_cast<std::uint8_t>(shard + 1),
+                                              std::memory_order_relaxed)) {
+      return true;
+    }
+    end_displacement();
+    return false;
   }
   const std::lock_guard lock(parts_[home_of(port)]->mutex);
   if (!set_of(port).take_exactly(place_of(port))) return false;
@@ -145,6 +164,7 @@ void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port
   if (!in_range(port)) {
     assert(owners_[port].load(std::memory_order_relaxed) != 0);
     owners_[port].store(0, std::memory_order_relaxed);
+    end_displacement();
     return;
   }
   const std::lock_guard lock(parts_[home_of(port)]->mutex);

@@ -41,8 +41,11 @@ class PortSpace {
   // known to be done with it.
   enum class Rest : std::uint8_t { none, full };
 
-  // `shards` is a power of two, max_shards at most. ICMP identifiers have no classes.
-  PortSpace(PortRange range, std::uint32_t shards, bool has_classes);
+  // `shards` is a power of two, max_shards at most. ICMP identifiers have no classes. `displaced`
+  // counts, for several port spaces together, the ports that are not with the shard that their bits
+  // name; it must outlive this.
+  PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
+            std::atomic<std::uint32_t>* displaced = nullptr);
 
   // The shard that the sessions of an external port are in, whether it is in the range or not.
   // Takes no lock.
@@ -106,6 +109,8 @@ class PortSpace {
   std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
                                          const Choice& choice);
   void set_owner(std::uint16_t port, std::uint32_t shard);
+  void begin_displacement();
+  void end_displacement();
 
   PortRange range_;
   std::uint32_t shards_;
@@ -118,6 +123,7 @@ class PortSpace {
   // By port: 0 where its bits say the shard, else the shard plus 1. A port outside the range is
   // taken while it is not 0.
   ReservedArray<std::atomic<std::uint8_t>> owners_;
+  std::atomic<std::uint32_t>* displaced_;
 };
 
 }  // namespace swnat

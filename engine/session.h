@@ -43,10 +43,10 @@ struct Leg {
   std::uint16_t local_port;
   std::uint16_t remote_port;
 
-  // Without branches: the parts nearly always agree when they are compared.
   friend bool operator==(const Leg& a, const Leg& b) {
-    return (unsigned{a.local == b.local} & unsigned{a.remote == b.remote} &
-            unsigned{a.local_port == b.local_port} & unsigned{a.remote_port == b.remote_port}) != 0;
+    const unsigned ports =
+        (unsigned{a.local_port} ^ b.local_port) | (unsigned{a.remote_port} ^ b.remote_port);
+    return (difference(a.local, b.local) | difference(a.remote, b.remote) | ports) == 0;
   }
 };
 

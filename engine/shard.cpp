@@ -4,20 +4,12 @@
 #include <cstring>
 #include <utility>
 
-#include "engine/rewrite.h"
-#include "engine/tcp_state.h"
-
 namespace swnat {
 namespace {
 
 // Sessions looked at whenever one is established, so that the table is swept even if nobody calls
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
-
-template <class Family>
-TcpConnection connection_of(Session<Family>& session) {
-  return {session.state, session.internal_receiver, session.remote_receiver};
-}
 
 // Both ends are known to be done with the connection, and with the external port.
 constexpr bool is_over(SessionState state) {
@@ -53,15 +45,6 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
                      options.secret[0] ^ Family::version}) {
   read_policy();
-}
-
-template <class Family>
-std::optional<Reason> Shard<Family>::translate_established(SessionRef ref, const Key& key,
-                                                           const Parsed<Family>& parsed,
-                                                           Packet& packet, Tick now) {
-  const Record& session = table_[ref];
-  if (!key.finds(session) || table_.expired(session, now)) return {};
-  return translate(ref, parsed, packet, now);
 }
 
 template <class Family>
@@ -142,41 +125,6 @@ SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
     if (ref == no_session || fits(table_[ref])) return ref;
     release(ref, now);
   }
-}
-
-template <class Family>
-Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet,
-                                Tick now) {
-  Record& session = table_[ref];
-  const bool is_outbound = packet.direction != Direction::inbound;
-  TcpEffect effect = TcpEffect::refresh;
-  if (parsed.protocol == protocol::tcp) {
-    const SessionState before = session.state;
-    const TcpSegment segment =
-        read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    effect = advance(connection_of(session), segment,
-                     is_outbound ? TcpSender::internal : TcpSender::remote);
-    if (session.state != before) table_.state_changed(ref, now);
-  }
-  if (effect != TcpEffect::none) refresh(session, packet.direction, now);
-  apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
-  if (!is_outbound) {
-    packet.namespace_id = session.namespace_id;
-  } else if (packet.direction == Direction::hairpin) {
-    packet.namespace_id = session.realm();
-  }
-  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref, now);
-  return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
-}
-
-// Outbound packets keep a session alive, inbound ones too (RFC 4787 REQ-6), but where anybody may
-// send to a mapping, anybody could keep it alive (RFC 7857 section 7).
-template <class Family>
-void Shard<Family>::refresh(Record& session, Direction direction, Tick now) {
-  const bool by_anybody =
-      anybody_may_send_ && direction == Direction::inbound && session.protocol != protocol::tcp;
-  if (by_anybody || elapsed(session.last_active, now) <= 0) return;
-  session.last_active = now;
 }
 
 template <class Family>

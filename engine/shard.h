@@ -12,13 +12,16 @@
 #include <span>
 #include <vector>
 
+#include "engine/common_packet.h"
 #include "engine/engine.h"
 #include "engine/externals.h"
 #include "engine/family.h"
 #include "engine/icmp_error.h"
 #include "engine/namespaces.h"
 #include "engine/parse.h"
+#include "engine/rewrite.h"
 #include "engine/session_table.h"
+#include "engine/tcp_state.h"
 
 namespace swnat {
 
@@ -49,11 +52,9 @@ class alignas(64) Shard {
 
   // For the batch, in two steps: a session worth fetching, and what came of it.
   SessionRef candidate(std::uint64_t hash) const { return table_.candidate(hash); }
-  // Translates the packet if `ref` is its live session; nothing if not, and then nothing is
-  // changed.
-  std::optional<Reason> translate_established(SessionRef ref, const Key& key,
-                                              const Parsed<Family>& parsed, Packet& packet,
-                                              Tick now);
+  // Translates a common packet (common_packet.h) and gives it its reason, if `ref` is its live
+  // session; else changes nothing and returns false.
+  bool translate_established(SessionRef ref, Packet& packet, Tick now);
 
   // One packet: finds its session or establishes one. For outbound packets of a namespace that is
   // at its limit, `at_limit` is returned with nothing changed.
@@ -159,6 +160,89 @@ class alignas(64) Shard {
   Random random_;
   Counters counters_{};
 };
+
+// What packets of established sessions meet, inline for the batch's loop.
+
+template <class Family>
+TcpConnection connection_of(Session<Family>& session) {
+  return {session.state, session.internal_receiver, session.remote_receiver};
+}
+
+template <class Family>
+inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet, Tick now) {
+  using Words = LegWords<Family>;
+  Record& session = table_[ref];
+  const bool is_inbound = packet.direction == Direction::inbound;
+  const std::uint8_t protocol = common_protocol<Family>(packet);
+  const NamespaceId expected = is_inbound ? session.realm() : session.namespace_id;
+  const NamespaceId given = is_inbound ? 0 : packet.namespace_id;
+  const Words found = Words::of(is_inbound ? session.outside : session.inside);
+  const bool is_found = (expected == given) & (session.protocol == protocol) &
+                        (session.state != SessionState::free) &
+                        (Words::read(packet).reversed_if(is_inbound) == found);
+  if (!is_found || table_.expired(session, now)) return false;
+  std::uint8_t* transport = common_transport<Family>(packet);
+  std::uint8_t* field = transport + udp_checksum_offset;
+  bool is_plain = packet.checksum == ChecksumState::complete;
+  if (protocol == protocol::tcp) {
+    field = transport + tcp_checksum_offset;
+    is_plain = is_plain && follow(connection_of(session), transport,
+                                  is_inbound ? TcpSender::remote : TcpSender::internal);
+  }
+  if (!is_plain) {
+    Parsed<Family> parsed;
+    parse(packet.bytes, packet.direction, parsed);
+    packet.reason = translate(ref, parsed, packet, now);
+    return true;
+  }
+  refresh(session, packet.direction, now);
+  Words::of(is_inbound ? session.inside : session.outside).reversed_if(is_inbound).write(packet);
+  const unsigned sign = is_inbound ? 0xffff : 0;
+  if constexpr (Family::has_header_checksum) {
+    update_field(packet.bytes.data() + Family::header_checksum_offset,
+                 static_cast<ChecksumDelta>(session.address_delta ^ sign));
+  }
+  update_transport_field(field, static_cast<ChecksumDelta>(session.transport_delta ^ sign),
+                         protocol);
+  packet.namespace_id = session.namespace_id;
+  packet.reason = is_inbound ? Reason::translated_inbound : Reason::translated_outbound;
+  return true;
+}
+
+template <class Family>
+inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet,
+                                       Tick now) {
+  Record& session = table_[ref];
+  const bool is_outbound = packet.direction != Direction::inbound;
+  TcpEffect effect = TcpEffect::refresh;
+  if (parsed.protocol == protocol::tcp) {
+    const SessionState before = session.state;
+    const TcpSegment segment =
+        read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
+    effect = advance(connection_of(session), segment,
+                     is_outbound ? TcpSender::internal : TcpSender::remote);
+    if (session.state != before) table_.state_changed(ref, now);
+  }
+  if (effect != TcpEffect::none) refresh(session, packet.direction, now);
+  apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
+  if (!is_outbound) {
+    packet.namespace_id = session.namespace_id;
+  } else if (packet.direction == Direction::hairpin) {
+    packet.namespace_id = session.realm();
+  }
+  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref, now);
+  return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
+}
+
+// Outbound packets keep a session alive, inbound ones too (RFC 4787 REQ-6), but where anybody may
+// send to a mapping, anybody could keep it alive (RFC 7857 section 7).
+template <class Family>
+inline void Shard<Family>::refresh(Record& session, Direction direction, Tick now) {
+  const bool by_anybody =
+      anybody_may_send_ && direction == Direction::inbound && session.protocol != protocol::tcp;
+  if (by_anybody || elapsed(session.last_active, now) <= 0) return;
+  session.last_active = now;
+}
 
 extern template class Shard<Ipv4>;
 extern template class Shard<Ipv6>;

@@ -17,9 +17,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/bytes.h"
-#include "engine/headers.h"
-
 namespace swnat {
 namespace {
 
@@ -48,25 +45,6 @@ bool has(const TcpSegment& segment, std::uint8_t flag) {
 bool in_window(const TcpReceiver& receiver, std::uint32_t sequence) {
   const std::uint32_t window = std::max(std::uint32_t{receiver.window} << receiver.scale, 1u);
   return receiver.known && sequence - receiver.next <= window;
-}
-
-// Whether a number is as near to the next one as data of the connection, late or early, can be: no
-// window of the receiver is wider.
-bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
-  const std::uint32_t reach = std::uint32_t{0xffff} << receiver.scale;
-  return !receiver.known || number - receiver.next + reach <= 2 * reach;
-}
-
-// What the sender of a segment says that it expects; older segments that arrive late say nothing
-// new.
-void learn(TcpReceiver& receiver, const TcpSegment& segment) {
-  if (has(segment, tcp_flag::syn)) receiver.scale = segment.scale;
-  if (!has(segment, tcp_flag::ack)) return;
-  const bool newer = static_cast<std::int32_t>(segment.acknowledgment - receiver.next) >= 0;
-  if (receiver.known && !newer) return;
-  receiver.next = segment.acknowledgment;
-  receiver.window = segment.window;
-  receiver.known = true;
 }
 
 // Whether it has acknowledged the other end's FIN.
@@ -134,7 +112,7 @@ TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size) {
   read.payload_size = static_cast<std::uint32_t>(size - header_size);
   read.window = load_be16(segment + 14);
   read.flags = segment[13];
-  if (has(read, tcp_flag::syn)) {
+  if ((read.flags & tcp_flag::syn) != 0) {
     read.scale = read_window_scale(segment + tcp_header_min, segment + header_size);
   }
   return read;
@@ -169,10 +147,7 @@ TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender
   const std::uint32_t end = segment.sequence + segment.payload_size;
   const bool is_fin = has(segment, tcp_flag::fin);
   if (is_fin && !in_window(other, end)) return TcpEffect::none;
-  // Else it could move the windows that the ends' own resets and FINs are measured by.
-  const bool is_far = !is_near(other, segment.sequence) ||
-                      (has(segment, tcp_flag::ack) && !is_near(own, segment.acknowledgment));
-  if (is_far) return TcpEffect::refresh;
+  if (is_far(own, other, segment)) return TcpEffect::refresh;
   if (state == SessionState::tcp_reset) state = SessionState::tcp_established;
   learn(own, segment);
   if (is_fin) {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "engine/bytes.h"
+#include "engine/headers.h"
 #include "engine/session.h"
 
 namespace swnat {
@@ -41,5 +43,52 @@ struct TcpConnection {
 void open(TcpConnection connection, const TcpSegment& syn, TcpSender sender);
 
 TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender sender);
+
+// The pieces that a segment of an established connection meets, inline for the batch's loop.
+
+// Whether a number is as near to the next one as data of the connection, late or early, can be: no
+// window of the receiver is wider.
+inline bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
+  const std::uint32_t reach = std::uint32_t{0xffff} << receiver.scale;
+  return !receiver.known || number - receiver.next + reach <= 2 * reach;
+}
+
+// Whether it could move the windows that the ends' own resets and FINs are measured by to where
+// nothing of the connection can be. `own` is its sender, `other` its receiver.
+inline bool is_far(const TcpReceiver& own, const TcpReceiver& other, const TcpSegment& segment) {
+  return !is_near(other, segment.sequence) ||
+         ((segment.flags & tcp_flag::ack) != 0 && !is_near(own, segment.acknowledgment));
+}
+
+// What the sender of a segment says that it expects; older segments that arrive late say nothing
+// new.
+inline void learn(TcpReceiver& receiver, const TcpSegment& segment) {
+  if ((segment.flags & tcp_flag::syn) != 0) receiver.scale = segment.scale;
+  if ((segment.flags & tcp_flag::ack) == 0) return;
+  const bool newer = static_cast<std::int32_t>(segment.acknowledgment - receiver.next) >= 0;
+  if (receiver.known && !newer) return;
+  receiver.next = segment.acknowledgment;
+  receiver.window = segment.window;
+  receiver.known = true;
+}
+
+// Takes a segment that changes no state, of which `header` is the beginning. False, and nothing is
+// changed, if it may be another.
+inline bool follow(TcpConnection connection, const std::uint8_t* header, TcpSender sender) {
+  constexpr std::uint8_t changing = tcp_flag::syn | tcp_flag::fin | tcp_flag::rst;
+  if (connection.state != SessionState::tcp_established || (header[13] & changing) != 0) {
+    return false;
+  }
+  const bool internal = sender == TcpSender::internal;
+  TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
+  TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
+  TcpSegment segment;
+  segment.sequence = load_be32(header + 4);
+  segment.acknowledgment = load_be32(header + 8);
+  segment.window = load_be16(header + 14);
+  segment.flags = header[13];
+  if (!is_far(own, other, segment)) learn(own, segment);
+  return true;
+}
 
 }  // namespace swnat

@@ -30,14 +30,6 @@ namespace {
 // that many rounds the packet is dropped.
 constexpr int eviction_rounds = 8;
 
-static_assert(batch_max <= std::numeric_limits<Places>::digits);
-
-template <class Each>
-void for_each(Places places, Each each) {
-  for (; places != 0; places &= places - 1)
-    each(static_cast<std::size_t>(std::countr_zero(places)));
-}
-
 template <class Family>
 FragmentLimits fragment_limits(std::uint32_t shards) {
   const FragmentLimits all;
@@ -87,11 +79,9 @@ std::uint16_t headers_end(const Parsed<Family>& parsed) {
 
 // A packet of a batch between two passes.
 template <class Family>
-struct Translator<Family>::Work {
-  Parsed<Family> parsed;
-  FlowKey<Family> key;
+struct Translator<Family>::Lookup {
+  Packet* packet;
   std::uint64_t hash;
-  std::uint32_t shard;
   SessionRef candidate;
 };
 
@@ -138,24 +128,6 @@ void Translator<Family>::finish(Packet& packet, Reason reason) {
   other_counters_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
-// Whether the packet has a place among the sessions; otherwise it already has its verdict.
-template <class Family>
-bool Translator<Family>::classify(Packet& packet, Work& work, Tick now) {
-  packet.datagram = 0;
-  if (const auto fault = parse(packet.bytes, packet.direction, work.parsed)) {
-    finish(packet, untranslatable(*fault, work.parsed, packet, now));
-    return false;
-  }
-  const Parsed<Family>& parsed = work.parsed;
-  work.key = packet.direction == Direction::inbound
-                 ? FlowKey<Family>::outside_flow(0, parsed.protocol, parsed.leg_from_outside())
-                 : FlowKey<Family>::inside_flow(packet.namespace_id, parsed.protocol,
-                                                parsed.leg_from_inside());
-  work.hash = work.key.hash(secret_);
-  work.shard = shard_of(parsed, packet.direction);
-  return true;
-}
-
 // What the NAT knows no translation for still passes to where none is wanted.
 template <class Family>
 Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& parsed,
@@ -178,59 +150,90 @@ Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& pa
 }
 
 template <class Family>
-void Translator<Family>::translate(std::span<Packet> packets, Places places, Tick now) {
-  if (shards_.empty()) {
-    for_each(places, [&](std::size_t i) { finish(packets[i], Reason::no_external_address); });
-    return;
-  }
-  Work works[batch_max];
-  Places alone = 0;    // packets that take the slow way
-  Places steered = 0;  // packets that may have an established session
-  for_each(places, [&](std::size_t i) {
-    if (!classify(packets[i], works[i], now)) return;
-    const Parsed<Family>& parsed = works[i].parsed;
-    const bool is_simple = packets[i].direction != Direction::hairpin && !parsed.is_icmp_error &&
-                           !parsed.piece.is_fragment();
-    (is_simple ? steered : alone) |= Places{1} << i;
-    if (is_simple) shard(works[i].shard).index().prefetch(works[i].hash);
-  });
-  while (steered != 0) {
-    const std::uint32_t first = works[std::countr_zero(steered)].shard;
-    Places together = 0;
-    for_each(steered, [&](std::size_t i) {
-      if (works[i].shard == first) together |= Places{1} << i;
+Places Translator<Family>::translate_common(std::span<Packet> packets, Places places, Tick now) {
+  if (shards_.empty()) return places;
+  Lookup lookups[batch_max];
+  Places rest = 0;
+  while (places != 0) {
+    // The first one says whose turn it is. Its lock is taken before memory is asked for, because
+    // the processor would wait at the lock for all that is asked for.
+    Shard<Family>* own = nullptr;
+    std::unique_lock<std::mutex> lock;
+    std::size_t count = 0;
+    Places others = 0;
+    for_each(places, [&](std::size_t i) {
+      Packet& packet = packets[i];
+      if (packet.direction == Direction::hairpin || !is_common<Family>(packet)) {
+        rest |= Places{1} << i;
+        return;
+      }
+      Lookup& lookup = lookups[count];
+      Shard<Family>* const shard = begin_lookup(packet, lookup);
+      if (shard != own) {
+        if (own != nullptr) {
+          others |= Places{1} << i;
+          return;
+        }
+        own = shard;
+        lock = std::unique_lock(own->mutex);
+      }
+      lookup.packet = &packet;
+      own->index().prefetch(lookup.hash);
+      ++count;
     });
-    steered &= ~together;
-    alone |= translate_established(packets, works, together, now);
+    if (own != nullptr) {
+      for (const Lookup& missed : translate_established(*own, {lookups, count}, now)) {
+        rest |= Places{1} << (missed.packet - packets.data());
+      }
+    }
+    places = others;
   }
-  for_each(alone, [&](std::size_t i) {
-    finish(packets[i], translate_one(works[i].parsed, packets[i], now));
-  });
+  return rest;
 }
 
-// All of one shard. Returns those that have no established session.
+// Sets the lookup's hash, and returns the shard that has the packet's session.
 template <class Family>
-Places Translator<Family>::translate_established(std::span<Packet> packets, std::span<Work> works,
-                                                 Places places, Tick now) {
-  Shard<Family>& own = shard(works[static_cast<std::size_t>(std::countr_zero(places))].shard);
-  Places misses = 0;
-  const std::lock_guard lock(own.mutex);
-  for_each(places, [&](std::size_t i) { works[i].candidate = own.candidate(works[i].hash); });
-  for_each(places, [&](std::size_t i) {
-    std::optional<Reason> reason;
-    if (works[i].candidate != no_session) {
-      reason = own.translate_established(works[i].candidate, works[i].key, works[i].parsed,
-                                         packets[i], now);
+inline Shard<Family>* Translator<Family>::begin_lookup(const Packet& packet, Lookup& lookup) const {
+  const bool is_inbound = packet.direction == Direction::inbound;
+  const Leg<Family> leg = LegWords<Family>::read(packet).reversed_if(is_inbound).leg();
+  const std::uint8_t protocol = common_protocol<Family>(packet);
+  const FlowKey<Family> key{leg, is_inbound ? 0 : packet.namespace_id,
+                            is_inbound ? KeyKind::outside_flow : KeyKind::inside_flow, protocol};
+  lookup.hash = key.hash(secret_);
+  const std::uint32_t number = is_inbound ? externals_.shard_of(leg.local, protocol, leg.local_port)
+                                          : shard_of_port(leg.local_port, shard_count());
+  return shards_[number].get();
+}
+
+// All of one shard. Those that have no established session come to the front, and are returned.
+template <class Family>
+std::span<typename Translator<Family>::Lookup> Translator<Family>::translate_established(
+    Shard<Family>& own, std::span<Lookup> lookups, Tick now) {
+  for (Lookup& lookup : lookups) lookup.candidate = own.candidate(lookup.hash);
+  std::size_t missed = 0;
+  for (const Lookup& lookup : lookups) {
+    Packet& packet = *lookup.packet;
+    if (lookup.candidate == no_session ||
+        !own.translate_established(lookup.candidate, packet, now)) {
+      lookups[missed++].packet = &packet;
+      continue;
     }
-    if (!reason) {
-      misses |= Places{1} << i;
-      return;
-    }
-    if (packets[i].direction == Direction::outbound) renumber(works[i].parsed, packets[i]);
-    packets[i].reason = *reason;
-    own.count(*reason);
-  });
-  return misses;
+    if (packet.direction == Direction::outbound) renumber(packet);
+    packet.datagram = 0;
+    own.count(packet.reason);
+  }
+  return lookups.first(missed);
+}
+
+// The slow way.
+template <class Family>
+void Translator<Family>::translate_alone(Packet& packet, Tick now) {
+  packet.datagram = 0;
+  if (shards_.empty()) return finish(packet, Reason::no_external_address);
+  Parsed<Family> parsed;
+  const auto fault = parse(packet.bytes, packet.direction, parsed);
+  finish(packet,
+         fault ? untranslatable(*fault, parsed, packet, now) : translate_one(parsed, packet, now));
 }
 
 template <class Family>
@@ -245,7 +248,7 @@ Reason Translator<Family>::translate_one(const Parsed<Family>& parsed, Packet& p
   const Reason reason = translate_whole(parsed, packet, now);
   const bool left_inside = direction != Direction::inbound && reason != Reason::translated_inbound;
   if (left_inside && reason != Reason::untranslated && verdict_of(reason) == Verdict::accept) {
-    renumber(parsed, packet);
+    renumber(packet);
   }
   return reason;
 }
@@ -409,8 +412,8 @@ Reason Translator<Family>::first_fragment(const Parsed<Family>& parsed, Packet& 
                          known->destination_port == fate.destination_port &&
                          known->source == fate.source && known->destination == fate.destination;
     if (direction != Direction::inbound && fate.reason != Reason::untranslated) {
-      fate.identification = is_copy ? known->identification : new_identification(parsed, packet);
-      write_identification(packet.bytes.data(), parsed, fate.identification);
+      fate.identification = is_copy ? known->identification : new_identification(packet);
+      write_identification<Family>(packet.bytes.data(), parsed.identification, fate.identification);
     }
   }
   fragments.table.remember(key, fate, now);
@@ -434,32 +437,36 @@ Reason Translator<Family>::later_fragment(const Parsed<Family>& parsed, Packet& 
                                        Family::sum(fate->source) + Family::sum(fate->destination));
   write_addresses<Family>(ip, fate->source, fate->destination, delta);
   if (fate->identification != parsed.piece.identification) {
-    write_identification(ip, parsed, fate->identification);
+    write_identification<Family>(ip, parsed.identification, fate->identification);
   }
   packet.namespace_id = fate->receiver;
   return fate->reason;
 }
 
-// For datagrams that a router may still cut into fragments (RFC 6864 section 4.1).
+// For datagrams that a router may still cut into fragments (RFC 6864 section 4.1). A whole IPv6
+// packet has no identification.
 template <class Family>
-void Translator<Family>::renumber(const Parsed<Family>& parsed, Packet& packet) {
-  if (!parsed.may_be_fragmented) return;
-  write_identification(packet.bytes.data(), parsed, new_identification(parsed, packet));
+inline void Translator<Family>::renumber(Packet& packet) {
+  if constexpr (Family::version == 4) {
+    std::uint8_t* ip = packet.bytes.data();
+    if ((load_be16(ip + 6) & ipv4_dont_fragment) != 0) return;
+    write_identification<Family>(ip, ipv4_identification_offset, new_identification(packet));
+  }
 }
 
 template <class Family>
-std::uint32_t Translator<Family>::new_identification(const Parsed<Family>& parsed,
-                                                     const Packet& packet) {
+std::uint32_t Translator<Family>::new_identification(const Packet& packet) {
   // Segmentation numbers the packets that it makes on from the first.
   constexpr std::size_t segment_min = 512;
   const std::size_t count =
       packet.checksum == ChecksumState::segmented ? packet.bytes.size() / segment_min + 1 : 1;
+  const std::uint8_t* ip = packet.bytes.data();
   typename Family::Address source;
   typename Family::Address destination;
-  std::memcpy(&source, packet.bytes.data() + Family::source_offset, sizeof source);
-  std::memcpy(&destination, packet.bytes.data() + Family::destination_offset, sizeof destination);
+  std::memcpy(&source, ip + Family::source_offset, sizeof source);
+  std::memcpy(&destination, ip + Family::destination_offset, sizeof destination);
   // An IPv6 receiver does not look at the protocol (RFC 8200 section 4.5).
-  const std::uint8_t protocol = Family::version == 4 ? parsed.protocol : std::uint8_t{0};
+  const std::uint8_t protocol = Family::version == 4 ? ip[9] : std::uint8_t{0};
   const std::uint64_t endpoints = Family::hash(source, destination, protocol, secret_);
   return identifications_.next_wide(endpoints, static_cast<std::uint16_t>(count));
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,6 +23,18 @@ namespace swnat {
 // Packets of a batch by their place in it.
 using Places = std::uint32_t;
 inline constexpr std::size_t batch_max = 32;
+static_assert(batch_max <= std::numeric_limits<Places>::digits);
+
+inline std::size_t take_first(Places& places) {
+  const auto first = static_cast<std::size_t>(std::countr_zero(places));
+  places &= places - 1;
+  return first;
+}
+
+template <class Each>
+void for_each(Places places, Each each) {
+  while (places != 0) each(take_first(places));
+}
 
 template <class Family>
 class Translator {
@@ -34,8 +48,12 @@ class Translator {
   // Takes over the sessions that the memory holds.
   void adopt();
 
-  // Gives the packets at these places their reason.
-  void translate(std::span<Packet> packets, Places places, Tick now);
+  // Translates those of the packets at these places that are common (common_packet.h), of this
+  // family, and of an established session. Returns the places of all others, which are as they
+  // were.
+  Places translate_common(std::span<Packet> packets, Places places, Tick now);
+  // Any packet of this family.
+  void translate_alone(Packet& packet, Tick now);
 
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
 
@@ -44,7 +62,7 @@ class Translator {
   void add_counters(Counters& sum) const;
 
  private:
-  struct Work;
+  struct Lookup;
   struct alignas(64) Fragments {
     std::mutex mutex;
     FragmentTable<Family> table;
@@ -53,10 +71,9 @@ class Translator {
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
   std::uint32_t shard_count() const { return static_cast<std::uint32_t>(shards_.size()); }
   std::uint32_t shard_of(const Parsed<Family>& parsed, Direction direction) const;
-  bool classify(Packet& packet, Work& work, Tick now);
+  Shard<Family>* begin_lookup(const Packet& packet, Lookup& lookup) const;
   Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Places translate_established(std::span<Packet> packets, std::span<Work> works, Places places,
-                               Tick now);
+  std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now);
   Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
@@ -70,8 +87,8 @@ class Translator {
   Reason later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Fragments& fragments_of(const Parsed<Family>& parsed);
   DatagramKey<Family> datagram_of(const Parsed<Family>& parsed, const Packet& packet) const;
-  void renumber(const Parsed<Family>& parsed, Packet& packet);
-  std::uint32_t new_identification(const Parsed<Family>& parsed, const Packet& packet);
+  void renumber(Packet& packet);
+  std::uint32_t new_identification(const Packet& packet);
   void finish(Packet& packet, Reason reason);
   void end_unfit(Tick now);
   void change_forwards(const Policy& before, const Policy& after, Tick now);

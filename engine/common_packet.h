@@ -1,0 +1,163 @@
+// The packet that nearly every packet is: whole, and TCP or UDP right behind an IP header without
+// options or extension headers.
+//
+// It is read and rewritten here in a few instructions, for the batch's loop. It is not another gate
+// beside parse(): what is common passes there too, with the same ports and addresses, and whatever
+// is not common is left to it.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "engine/bytes.h"
+#include "engine/family.h"
+#include "engine/headers.h"
+#include "engine/packet.h"
+#include "engine/session.h"
+
+namespace swnat {
+
+// Whether the packet is common. All that the functions below read and write is then there.
+template <class Family>
+bool is_common(const Packet& packet);
+
+template <class Family>
+inline std::uint8_t* common_transport(const Packet& packet) {
+  return packet.bytes.data() + Family::header_min;
+}
+
+template <class Family>
+inline std::uint8_t common_protocol(const Packet& packet) {
+  return packet.bytes[Family::version == 4 ? 9 : 6];
+}
+
+// A leg in as few words as it fits in.
+template <class Family>
+struct LegWords;
+
+template <>
+struct LegWords<Ipv4> {
+  std::uint64_t addresses;  // as they lie in a Leg, and in a packet whose source is local
+  std::uint32_t ports;      // as they lie in a Leg
+
+  static LegWords of(const Leg<Ipv4>& leg) {
+    LegWords words;
+    std::memcpy(&words.addresses, &leg.local, sizeof words.addresses);
+    std::memcpy(&words.ports, &leg.local_port, sizeof words.ports);
+    return words;
+  }
+  Leg<Ipv4> leg() const {
+    return {{static_cast<std::uint32_t>(addresses)},
+            {static_cast<std::uint32_t>(addresses >> 32)},
+            static_cast<std::uint16_t>(ports),
+            static_cast<std::uint16_t>(ports >> 16)};
+  }
+
+  // Local and remote in each other's place, if so; without a branch, because directions alternate.
+  LegWords reversed_if(bool reverse) const {
+    return {std::rotl(addresses, reverse ? 32 : 0), std::rotl(ports, reverse ? 16 : 0)};
+  }
+
+  // With the packet's source as local.
+  static LegWords read(const Packet& packet) {
+    const std::uint8_t* ip = packet.bytes.data();
+    const auto wire_ports = load_wire<std::uint32_t>(common_transport<Ipv4>(packet));
+    return {load_wire<std::uint64_t>(ip + Ipv4::source_offset),
+            std::rotl(__builtin_bswap32(wire_ports), 16)};
+  }
+  void write(const Packet& packet) const {
+    store_wire(packet.bytes.data() + Ipv4::source_offset, addresses);
+    store_wire(common_transport<Ipv4>(packet), __builtin_bswap32(std::rotl(ports, 16)));
+  }
+
+  bool operator==(const LegWords& other) const {
+    return ((addresses ^ other.addresses) | (ports ^ other.ports)) == 0;
+  }
+};
+static_assert(offsetof(Leg<Ipv4>, remote) == 4 && offsetof(Leg<Ipv4>, remote_port) == 10);
+
+template <>
+struct LegWords<Ipv6> {
+  Ipv6Address local;
+  Ipv6Address remote;
+  std::uint32_t ports;
+
+  static LegWords of(const Leg<Ipv6>& leg) {
+    LegWords words{leg.local, leg.remote, 0};
+    std::memcpy(&words.ports, &leg.local_port, sizeof words.ports);
+    return words;
+  }
+  Leg<Ipv6> leg() const {
+    return {local, remote, static_cast<std::uint16_t>(ports),
+            static_cast<std::uint16_t>(ports >> 16)};
+  }
+
+  LegWords reversed_if(bool reverse) const {
+    const std::uint64_t all = 0 - std::uint64_t{reverse};
+    const std::uint64_t first = (local.wire[0] ^ remote.wire[0]) & all;
+    const std::uint64_t second = (local.wire[1] ^ remote.wire[1]) & all;
+    return {{{local.wire[0] ^ first, local.wire[1] ^ second}},
+            {{remote.wire[0] ^ first, remote.wire[1] ^ second}},
+            std::rotl(ports, reverse ? 16 : 0)};
+  }
+
+  static LegWords read(const Packet& packet) {
+    const std::uint8_t* ip = packet.bytes.data();
+    const auto word = [ip](std::size_t offset) { return load_wire<std::uint64_t>(ip + offset); };
+    const auto wire_ports = load_wire<std::uint32_t>(common_transport<Ipv6>(packet));
+    return {{{word(Ipv6::source_offset), word(Ipv6::source_offset + 8)}},
+            {{word(Ipv6::destination_offset), word(Ipv6::destination_offset + 8)}},
+            std::rotl(__builtin_bswap32(wire_ports), 16)};
+  }
+  void write(const Packet& packet) const {
+    std::uint8_t* ip = packet.bytes.data();
+    store_wire(ip + Ipv6::source_offset, local.wire);
+    store_wire(ip + Ipv6::destination_offset, remote.wire);
+    store_wire(common_transport<Ipv6>(packet), __builtin_bswap32(std::rotl(ports, 16)));
+  }
+
+  bool operator==(const LegWords& other) const {
+    return (difference(local, other.local) | difference(remote, other.remote) |
+            (ports ^ other.ports)) == 0;
+  }
+};
+static_assert(offsetof(Leg<Ipv6>, remote_port) == offsetof(Leg<Ipv6>, local_port) + 2);
+
+// Whether a transport header of either protocol holds together in `size` bytes. At least
+// udp_header_size of them can be read.
+inline bool is_sound_udp(const std::uint8_t* header, std::size_t size) {
+  const std::size_t length = load_be16(header + 4);
+  return length >= udp_header_size && length <= size;
+}
+inline bool is_sound_tcp(const std::uint8_t* header, std::size_t size) {
+  if (size < tcp_header_min) return false;
+  const std::size_t header_size = std::size_t{header[12]} >> 4 << 2;
+  return header_size >= tcp_header_min && header_size <= size;
+}
+
+template <class Family>
+inline bool is_common(const Packet& packet) {
+  const std::uint8_t* ip = packet.bytes.data();
+  const std::size_t size = packet.bytes.size();
+  if (size < Family::header_min + udp_header_size) return false;
+  std::size_t length;
+  if constexpr (Family::version == 4) {
+    constexpr std::uint16_t fragment = ipv4_more_fragments | ipv4_fragment_offset;
+    if (ip[0] != 0x45 || (load_wire<std::uint16_t>(ip + 6) & __builtin_bswap16(fragment)) != 0) {
+      return false;
+    }
+    length = load_be16(ip + 2);
+  } else {
+    if (ip[0] >> 4 != 6) return false;
+    length = Family::header_min + load_be16(ip + 4);
+  }
+  if (length > size || length < Family::header_min + udp_header_size) return false;
+  const std::uint8_t* transport = ip + Family::header_min;
+  const std::size_t transport_size = length - Family::header_min;
+  const std::uint8_t number = common_protocol<Family>(packet);
+  if (number == protocol::udp) return is_sound_udp(transport, transport_size);
+  return number == protocol::tcp && is_sound_tcp(transport, transport_size);
+}
+
+}  // namespace swnat
