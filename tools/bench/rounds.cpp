@@ -1,8 +1,22 @@
 #include "tools/bench/rounds.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace swnat::bench {
+namespace {
+
+// The C library locks without atomic instructions as long as there never was a second thread.
+// Programs that use the engine have threads, and no row may depend on which ones came before it.
+void have_had_threads() {
+  static const bool done = [] {
+    std::thread([] {}).join();
+    return true;
+  }();
+  keep(done);
+}
+
+}  // namespace
 
 Sample sample_of(std::vector<double> values) {
   std::ranges::sort(values);
@@ -11,6 +25,7 @@ Sample sample_of(std::vector<double> values) {
 
 std::vector<Row> in_rounds(const Effort& effort, const Measurement& reference,
                            std::vector<Subject> subjects) {
+  have_had_threads();
   std::vector<double> references;
   std::vector<std::vector<double>> costs(subjects.size());
   for (int round = 0; round < effort.rounds; ++round) {

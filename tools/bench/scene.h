@@ -45,6 +45,7 @@ class Scene {
   Engine& engine() { return *engine_; }
   // The sessions that were made at construction, in any order.
   std::span<const Flow<Family>> flows() const { return flows_; }
+  // Resident memory that a session added to the empty engine; 0 where there are too few to tell.
   double bytes_per_session() const { return bytes_per_session_; }
   const SceneOptions& options() const { return options_; }
 
@@ -89,6 +90,9 @@ class PacketBuffer {
 // Ends the program if a packet did not get what it had to: no figure may come from packets that
 // were dropped.
 void require_accepted(std::span<const Packet> packets);
+// Likewise if that many sessions are not what there is: packets may be accepted and yet not have
+// made or ended the sessions that the figure is about.
+void require_sessions(const Engine& engine, std::uint64_t sessions);
 
 // Bytes of memory that the process has in use.
 std::size_t resident_bytes();
