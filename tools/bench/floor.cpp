@@ -22,12 +22,12 @@ Floor::Floor(std::uint64_t sessions, std::size_t record_size)
   for (std::size_t i = 0; i < records_.size(); ++i) records_[i].words[0] = i;
 }
 
-std::uint64_t Floor::touch_batch() {
+std::uint64_t Floor::touch_batch(SplitMix& random) const {
   const Line* lines[2 * batch];
   for (int i = 0; i < batch; ++i) {
-    const std::uint64_t random = random_.next();
-    lines[2 * i] = &index_[(random >> 32) * index_.size() >> 32];
-    lines[2 * i + 1] = &records_[(random & 0xffff'ffff) * records_.size() >> 32];
+    const std::uint64_t number = random.next();
+    lines[2 * i] = &index_[(number >> 32) * index_.size() >> 32];
+    lines[2 * i + 1] = &records_[(number & 0xffff'ffff) * records_.size() >> 32];
     __builtin_prefetch(lines[2 * i]);
     __builtin_prefetch(lines[2 * i + 1]);
   }
@@ -36,11 +36,15 @@ std::uint64_t Floor::touch_batch() {
   return sum;
 }
 
+void Floor::touch(SplitMix& random, std::uint32_t pairs) const {
+  for (std::uint32_t i = 0; i < pairs; i += batch) keep(touch_batch(random));
+}
+
 double Floor::measure(std::uint32_t pairs) {
   // The first eighth brings the caches to where they would be.
-  for (std::uint32_t i = 0; i < pairs / 8; i += batch) keep(touch_batch());
+  touch(random_, pairs / 8);
   const auto start = Clock::now();
-  for (std::uint32_t i = 0; i < pairs; i += batch) keep(touch_batch());
+  touch(random_, pairs);
   return nanoseconds_since(start) / pairs;
 }
 

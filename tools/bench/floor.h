@@ -18,11 +18,14 @@ class Floor {
   // Nanoseconds for each pair.
   double measure(std::uint32_t pairs);
 
+  // Touches that many pairs, untimed; several threads may, each with random numbers of its own.
+  void touch(SplitMix& random, std::uint32_t pairs) const;
+
  private:
   struct alignas(64) Line {
     std::uint64_t words[8];
   };
-  std::uint64_t touch_batch();
+  std::uint64_t touch_batch(SplitMix& random) const;
 
   ReservedArray<Line> index_;
   ReservedArray<Line> records_;

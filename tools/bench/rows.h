@@ -14,5 +14,23 @@ using Rows = std::vector<Row>;
 
 // Packets of sessions that are there, at each size of the table.
 Rows established(const Effort& effort);
+// The same from one thread and from two, which meet in the shards or do not.
+Rows threads(const Effort& effort);
+// Packets that make a session.
+Rows new_session(const Effort& effort);
+// Packets that make a session where another has to go for it.
+Rows evict(const Effort& effort);
+// Freeing a million sessions; and the longest of all the calls that fill and empty the table.
+Rows expiry(const Effort& effort);
+// Taking and giving back external ports.
+Rows ports(const Effort& effort);
+// ICMP errors about packets of sessions.
+Rows errors(const Effort& effort);
+// Fragments of datagrams of sessions.
+Rows fragments(const Effort& effort);
+// Full checksums.
+Rows sums(const Effort& effort);
+// What a first try would have been.
+Rows baseline(const Effort& effort);
 
 }  // namespace swnat::bench

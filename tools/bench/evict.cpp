@@ -1,0 +1,130 @@
+// Packets that make a session in a namespace that is at its limit, so that its least recently
+// active session has to go.
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/session.h"
+#include "tools/bench/chunks.h"
+#include "tools/bench/floor.h"
+#include "tools/bench/rows.h"
+#include "tools/bench/scene.h"
+
+namespace swnat::bench {
+namespace {
+
+constexpr std::uint32_t sessions = 100'000;
+constexpr std::uint32_t chunk = 1024;
+
+class FullNamespaces {
+ public:
+  explicit FullNamespaces(std::uint32_t namespaces)
+      : scene_({.sessions = sessions,
+                .namespaces = namespaces,
+                .session_limit = sessions / namespaces}),
+        random_(namespaces),
+        buffer_(chunk),
+        made_(namespaces, sessions / namespaces) {
+    refresh(sessions / 2);
+  }
+
+  double bytes_per_session() const { return scene_.bytes_per_session(); }
+
+  // Before that, as many sessions become active again.
+  double measure(std::uint32_t count) {
+    refresh(count);
+    Time now{};
+    return time_in_chunks(
+        count, chunk,
+        [&](std::size_t) {
+          now = scene_.next_tick();
+          for (std::size_t i = 0; i < chunk; ++i) {
+            buffer_.write(i, fresh_flow(), protocol::udp, Direction::outbound, 0);
+          }
+        },
+        [&] { translate_in_batches(scene_.engine(), buffer_.packets(), now); },
+        [&] {
+          require_accepted(buffer_.packets());
+          require_sessions(scene_.engine(), sessions);
+        });
+  }
+
+ private:
+  // Of a random namespace. Every other one joins the mapping of the one before.
+  Flow<Ipv4> fresh_flow() {
+    const std::uint32_t namespaces = scene_.options().namespaces;
+    const std::uint32_t remotes = scene_.options().remotes;
+    const std::uint32_t chosen = random_.below(namespaces);
+    const std::uint64_t made = made_[chosen]++;
+    return scene_.flow((made / remotes * namespaces + chosen) * remotes + made % remotes);
+  }
+
+  // Random ones, each chunk a little later.
+  void refresh(std::uint32_t count) {
+    const std::vector<SessionView> views = all_sessions();
+    for (std::uint32_t first = 0; first < count; first += chunk) {
+      for (std::size_t i = 0; i < chunk; ++i) {
+        const SessionView& view = views[random_.below(static_cast<std::uint32_t>(views.size()))];
+        buffer_.write(i, flow_of(view), protocol::udp, Direction::outbound, 0);
+      }
+      translate_in_batches(scene_.engine(), buffer_.packets(), scene_.next_tick());
+      require_accepted(buffer_.packets());
+    }
+  }
+
+  static Flow<Ipv4> flow_of(const SessionView& view) {
+    const auto end = [](const IpEndpoint& any) {
+      return Endpoint<Ipv4Address>{std::get<Ipv4Address>(any.address), any.port};
+    };
+    return {end(view.internal), end(view.external), end(view.remote), view.namespace_id};
+  }
+
+  std::vector<SessionView> all_sessions() {
+    std::vector<SessionView> views(sessions);
+    Engine::Cursor cursor;
+    std::size_t count = 0;
+    const Time now = scene_.next_tick();
+    while (count < views.size()) {
+      const std::size_t more =
+          scene_.engine().sessions(cursor, std::span(views).subspan(count), now);
+      if (more == 0) break;
+      count += more;
+    }
+    views.resize(count);
+    return views;
+  }
+
+  Scene<Ipv4> scene_;
+  SplitMix random_;
+  PacketBuffer buffer_;
+  std::vector<std::uint64_t> made_;  // sessions of each namespace so far
+};
+
+Rows with(const Effort& effort, std::uint32_t namespaces) {
+  FullNamespaces full(namespaces);
+  Floor floor(sessions, sizeof(Session<Ipv4>));
+  const std::uint32_t count = std::max<std::uint32_t>(effort.packets / 16, chunk);
+  Row row;
+  row.name = "evict-and-create/namespaces-" + std::to_string(namespaces);
+  row.sessions = sessions;
+  row.bytes_per_session = full.bytes_per_session();
+  return in_rounds(effort, [&] { return floor.measure(effort.packets); },
+                   {{row, [&] { return full.measure(count); }}});
+}
+
+}  // namespace
+
+Rows evict(const Effort& effort) {
+  Rows rows;
+  for (const std::uint32_t namespaces : {1u, 100u, 10'000u}) {
+    std::ranges::move(with(effort, namespaces), std::back_inserter(rows));
+  }
+  return rows;
+}
+
+}  // namespace swnat::bench

@@ -1,0 +1,133 @@
+// Packets that make a session, in tables of several sizes.
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/session.h"
+#include "tools/bench/chunks.h"
+#include "tools/bench/floor.h"
+#include "tools/bench/rows.h"
+#include "tools/bench/scene.h"
+
+namespace swnat::bench {
+namespace {
+
+constexpr std::uint32_t chunk = 128;
+
+// The addresses of remotes that the scene does not have.
+constexpr std::uint32_t fresh_remotes = 96u << 24;
+
+// As the table grew up to here: every other session has a mapping of its own, and every other one
+// joins the mapping of a session that is there, whichever.
+class Growth {
+ public:
+  explicit Growth(Scene<Ipv4>& scene) : scene_(scene), random_(1), buffer_(chunk) {}
+
+  double measure(std::uint32_t count) {
+    draw(count);
+    Time now{};
+    return time_in_chunks(
+        count, chunk,
+        [&](std::size_t first) {
+          now = scene_.next_tick();
+          for (std::size_t i = 0; i < chunk; ++i) {
+            buffer_.write(i, drawn_[first + i], scene_.options().protocol, Direction::outbound,
+                          tcp_flag::syn);
+          }
+        },
+        [&] { translate_in_batches(scene_.engine(), buffer_.packets(), now); },
+        [&] { require_grown(); });
+  }
+
+ private:
+  // Beforehand, so that looking them up is not what fills the caches.
+  void draw(std::uint32_t count) {
+    const std::span flows = scene_.flows();
+    drawn_.clear();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::uint32_t number = made_before_ + i;
+      if (i % 2 == 0) {
+        drawn_.push_back(
+            scene_.flow(flows.size() + number * std::uint64_t{scene_.options().remotes}));
+      } else {
+        Flow<Ipv4> flow = flows[random_.below(static_cast<std::uint32_t>(flows.size()))];
+        flow.remote.address = Ipv4Address::from_host(fresh_remotes + number);
+        drawn_.push_back(flow);
+      }
+    }
+    made_before_ += count;
+    expected_ = scene_.engine().session_count();
+  }
+
+  void require_grown() {
+    require_accepted(buffer_.packets());
+    expected_ += chunk;
+    require_sessions(scene_.engine(), expected_);
+  }
+
+  Scene<Ipv4>& scene_;
+  SplitMix random_;
+  PacketBuffer buffer_;
+  std::vector<Flow<Ipv4>> drawn_;
+  std::uint32_t made_before_ = 0;
+  std::uint64_t expected_ = 0;
+};
+
+std::string name_of(std::uint8_t protocol) {
+  return std::string("new-session/") + (protocol == protocol::tcp ? "tcp" : "udp") + "/ipv4";
+}
+
+// A large table has room for the new ones of all rounds.
+Rows at_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions) {
+  const std::uint32_t count = std::clamp(sessions / 64 / chunk * chunk, chunk, 16'384u);
+  const auto rounds = static_cast<std::uint32_t>(effort.rounds);
+  Scene<Ipv4> scene(
+      {.sessions = sessions, .capacity = sessions + rounds * count, .protocol = protocol});
+  Growth growth(scene);
+  Floor floor(sessions, sizeof(Session<Ipv4>));
+  Row row;
+  row.name = name_of(protocol);
+  row.sessions = sessions;
+  row.bytes_per_session = scene.bytes_per_session();
+  return in_rounds(effort, [&] { return floor.measure(effort.packets); },
+                   {{row, [&] { return growth.measure(count); }}});
+}
+
+// A small one would soon be twice as large: it begins anew for each measurement, several times.
+Rows at_small_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions) {
+  constexpr std::uint32_t count = 9 * chunk;
+  constexpr int times = 3;
+  Floor floor(sessions, sizeof(Session<Ipv4>));
+  Row row;
+  row.name = name_of(protocol);
+  row.sessions = sessions;
+  const auto measure = [&] {
+    double sum = 0;
+    for (int i = 0; i < times; ++i) {
+      Scene<Ipv4> scene({.sessions = sessions, .capacity = sessions + count, .protocol = protocol});
+      sum += Growth(scene).measure(count);
+    }
+    return sum / times;
+  };
+  return in_rounds(effort, [&] { return floor.measure(effort.packets); }, {{row, measure}});
+}
+
+}  // namespace
+
+Rows new_session(const Effort& effort) {
+  Rows rows;
+  for (const std::uint8_t protocol : {protocol::udp, protocol::tcp}) {
+    std::ranges::move(at_small_size(effort, protocol, 10'000), std::back_inserter(rows));
+    for (const std::uint32_t sessions : {1'000'000u, 4'000'000u}) {
+      if (effort.is_quick && sessions > 1'000'000) continue;
+      std::ranges::move(at_size(effort, protocol, sessions), std::back_inserter(rows));
+    }
+  }
+  return rows;
+}
+
+}  // namespace swnat::bench
