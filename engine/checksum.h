@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace swnat {
 
@@ -22,6 +23,14 @@ constexpr std::uint16_t fold(std::uint64_t sum) {
 // The sum of up to 64 KiB at any alignment; an odd last byte is padded with zero. Not folded, so
 // that several may be added: pieces before the last must have an even length.
 std::uint64_t sum_of(std::span<const std::uint8_t> bytes);
+
+// The ways to compute sum_of that this processor knows, of which sum_of takes the fastest. For
+// tests alone, which would otherwise see but one of them.
+struct SumVersion {
+  const char* name;
+  std::uint64_t (*sum_of)(std::span<const std::uint8_t> bytes);
+};
+std::vector<SumVersion> sum_versions();
 
 // What a sum grows by when words are replaced. Negate with ~ for the way back.
 using ChecksumDelta = std::uint16_t;
