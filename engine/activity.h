@@ -44,6 +44,8 @@ class Activity {
     return no_session;
   }
 
+  void populate() { lists_.populate(); }
+
  private:
   void place(LinkTable& links, SessionRef ref, Tick last_active) {
     ListEnds& list = lists_[links[ref].namespace_slot];

@@ -37,6 +37,9 @@ struct EngineOptions {
   // Engine::session_memory_size() bytes, aligned to 64, zero or as an engine left them. Empty: the
   // engine has memory of its own.
   std::span<std::byte> session_memory{};
+  // Whether all memory is provided at construction. It is else as sessions need it, which makes
+  // some packet wait now and then while the kernel clears pages: half a millisecond for a huge one.
+  bool populate = false;
   // Names the clock that Time comes from (such as the boot of the machine): session memory of
   // another one says nothing.
   std::uint64_t time_epoch = 0;

@@ -35,6 +35,10 @@ class Externals {
     return std::ranges::find(addresses_, address) != addresses_.end();
   }
 
+  void populate() {
+    for (PortSpace& space : spaces_) space.populate();
+  }
+
   // The address must be one of these, and the protocol one that has ports or identifiers.
   PortSpace& ports(const Address& address, std::uint8_t protocol) {
     const auto number =

@@ -111,6 +111,13 @@ class FragmentTable {
         outside_(capacity(limits), {limits.outside, limits.outside}),
         namespaces_(capacity(limits), {limits.namespaces, limits.per_namespace}) {}
 
+  void populate() {
+    entries_.populate();
+    index_.populate();
+    outside_.populate();
+    namespaces_.populate();
+  }
+
   // The fate of the datagram, whose time begins anew, or nullptr if there is none or its time was
   // over. Valid until the next call.
   const Fate* find(const Key& key, Tick now) {

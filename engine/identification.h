@@ -29,6 +29,8 @@ class Identifications {
  public:
   explicit Identifications(const Secret& secret) : secret_(secret) {}
 
+  void populate() { counters_.populate(); }
+
   // `endpoints` is a keyed hash of external address, remote address and, for IPv4, protocol.
   // Returns the first of `count` identifications, modulo 2^16, that are the caller's from now on.
   std::uint16_t next(std::uint64_t endpoints, std::uint16_t count = 1) {

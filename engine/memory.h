@@ -15,6 +15,15 @@
 
 namespace swnat {
 
+// Makes the system provide the memory now, and not when it is first written. Changes nothing in it.
+inline void populate(std::span<std::byte> memory) {
+  constexpr std::size_t page = 4096;
+  for (std::size_t at = 0; at < memory.size(); at += page) {
+    volatile std::byte& byte = memory[at];
+    byte = byte;
+  }
+}
+
 // An array of trivial elements, all zero, aligned to cache lines. A large one costs no memory until
 // it is written, because the C library takes it as untouched pages from the kernel; huge pages are
 // asked for, because random access to many small ones spends more time on finding the page than on
@@ -48,6 +57,9 @@ class ReservedArray {
   }
   Element* data() {
     return elements_;
+  }
+  void populate() {
+    swnat::populate({reinterpret_cast<std::byte*>(elements_), size_ * sizeof(Element)});
   }
 
  private:

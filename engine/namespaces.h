@@ -57,6 +57,8 @@ class NamespaceUses {
 
   explicit NamespaceUses(std::uint32_t max_sessions) : max_sessions_(max_sessions) {}
 
+  void populate() { counts_.populate(); }
+
   Taken take(std::uint32_t slot, std::uint32_t limit) {
     std::atomic_ref count(counts_[slot]);
     if (!raise(count, limit)) return Taken::namespace_is_full;

@@ -1,5 +1,6 @@
 #include "engine/port_set.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 
@@ -61,8 +62,9 @@ std::optional<std::uint32_t> PortSet::take(std::uint32_t random, Tick now) {
 }
 
 bool PortSet::take_free(std::uint32_t place, Tick now) {
-  if (is_resting(place) && !has_rested(resting_[place].since, now)) return false;
-  return take_exactly(place);
+  const bool may_be_taken =
+      is_free(place) || (is_resting(place) && has_rested(resting_[place].since, now));
+  return may_be_taken && take_exactly(place);
 }
 
 bool PortSet::take_exactly(std::uint32_t place) {
@@ -75,6 +77,21 @@ bool PortSet::take_exactly(std::uint32_t place) {
   }
   publish();
   return true;
+}
+
+void PortSet::release_all(std::uint32_t begin, std::uint32_t end) {
+  while (begin < end) {
+    const std::uint32_t word = begin / word_bits;
+    const std::uint32_t first = begin % word_bits;
+    const std::uint32_t count = std::min(word_bits - first, end - begin);
+    const std::uint64_t bits = ~std::uint64_t{0} >> (word_bits - count) << first;
+    assert((words_[word] & bits) == 0);
+    words_[word] |= bits;
+    summary_[word / word_bits] |= std::uint64_t{1} << word % word_bits;
+    free_count_ = static_cast<std::uint16_t>(free_count_ + count);
+    begin += count;
+  }
+  publish();
 }
 
 void PortSet::release(std::uint32_t place) {

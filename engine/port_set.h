@@ -51,6 +51,9 @@ class PortSet {
   // This very one, be it free or resting.
   bool take_exactly(std::uint32_t place);
 
+  // Makes all from `begin` up to, but not including, `end` free, which are taken.
+  void release_all(std::uint32_t begin, std::uint32_t end);
+
   // Makes a taken one free, or lets it rest before.
   void release(std::uint32_t place);
   void rest(std::uint32_t place, Tick now);

@@ -42,10 +42,25 @@ PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
   assert(std::has_single_bit(shards) && shards <= max_shards);
   assert(range.first >= 1 && range.first <= range.last);
   make_parts();
-  for (std::uint32_t port = range.first; port <= range.last; ++port) {
-    const auto own = static_cast<std::uint16_t>(port);
-    set_of(own).release(place_of(own));
+  for (std::uint32_t shard = 0; shard < shards; ++shard) {
+    for (std::uint32_t number = 0; number < 2; ++number) {
+      for (std::uint32_t parity = 0; parity < 2; ++parity) release_all(shard, number, parity);
+    }
   }
+}
+
+// Only the set's first and last places may stand for ports that are not of the range.
+void PortSpace::release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity) {
+  const auto [first, size] = classes_[number];
+  const auto stands_for_none = [&](std::uint32_t place) {
+    const std::uint32_t port = (first + place) << position_shift_ | shard << 1 | parity;
+    return port < range_.first || port > range_.last;
+  };
+  std::uint32_t begin = 0;
+  std::uint32_t end = size;
+  if (begin < end && stands_for_none(begin)) ++begin;
+  if (begin < end && stands_for_none(end - 1)) --end;
+  parts_[shard]->sets[number][parity].release_all(begin, end);
 }
 
 // Of the ports from `first` up to, but not including, `end`.
@@ -88,8 +103,11 @@ void PortSpace::end_displacement() {
 }
 
 void PortSpace::set_owner(std::uint16_t port, std::uint32_t shard) {
-  if (shard == shard_of(port)) return;
   const bool is_displaced = shard != home_of(port);
+  if (!is_displaced && displaced_ != nullptr && displaced_->load(std::memory_order_relaxed) == 0) {
+    return;
+  }
+  if (shard == shard_of(port)) return;
   const bool was_displaced = owners_[port].load(std::memory_order_relaxed) != 0;
   if (is_displaced && !was_displaced) begin_displacement();
   owners_[port].store(static_cast<std::uint8_t>(is_displaced ? shard + 1 : 0),

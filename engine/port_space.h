@@ -47,6 +47,12 @@ class PortSpace {
   PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
             std::atomic<std::uint32_t>* displaced = nullptr);
 
+  void populate() {
+    words_.populate();
+    resting_.populate();
+    owners_.populate();
+  }
+
   // The shard that the sessions of an external port are in, whether it is in the range or not.
   // Takes no lock.
   std::uint32_t shard_of(std::uint16_t port) const;
@@ -83,6 +89,7 @@ class PortSpace {
 
   Class class_between(std::uint32_t first, std::uint32_t end) const;
   void make_parts();
+  void release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity);
 
   bool in_range(std::uint16_t port) const { return port >= range_.first && port <= range_.last; }
   std::uint32_t home_of(std::uint16_t port) const { return shard_of_port(port, shards_); }

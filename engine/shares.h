@@ -41,6 +41,13 @@ class Shares {
   // Items are numbers below `items`, which is at least limits.all.
   Shares(std::uint32_t items, const ShareLimits& limits);
 
+  void populate() {
+    items_.populate();
+    owners_.populate();
+    by_count_.populate();
+    index_.populate();
+  }
+
   // Which item has to go before the owner may add one; none if there is room.
   Item displaced_by(Owner owner) const;
 
