@@ -82,6 +82,13 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
           [this](std::uint32_t slot) { evict(slot); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
           [this](std::uint32_t slot) { evict(slot); }) {
+  if (options.populate) {
+    populate(memory_);
+    uses_.populate();
+    identifications_.populate();
+    v4_.populate();
+    v6_.populate();
+  }
   if (!has_sessions_) return;
   v4_.adopt();
   v6_.adopt();

@@ -40,13 +40,21 @@ class Index {
   // Lets the entry of `before` name `after`. Returns whether there was one.
   bool replace(std::uint64_t hash, SessionRef before, SessionRef after);
 
+  void populate() { buckets_.populate(); }
   void prefetch(std::uint64_t hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
 
-  // A guess worth prefetching, from the home bucket alone: the first slot whose tag fits.
+  // A guess worth prefetching: the first slot whose tag fits, in the home bucket or, if that was
+  // full once, in the next.
   SessionRef candidate(std::uint64_t hash) const {
-    const Bucket& bucket = buckets_[home(hash)];
-    const unsigned fits = matches(bucket, tag(hash));
-    return fits == 0 ? no_session : bucket.refs[__builtin_ctz(fits)];
+    const Bucket* bucket = &buckets_[home(hash)];
+    unsigned fits = matches(*bucket, tag(hash));
+    if (fits == 0) {
+      if (bucket->passed == 0) return no_session;
+      bucket = &buckets_[after(home(hash))];
+      fits = matches(*bucket, tag(hash));
+      if (fits == 0) return no_session;
+    }
+    return bucket->refs[__builtin_ctz(fits)];
   }
 
  private:

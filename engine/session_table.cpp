@@ -8,8 +8,6 @@ namespace {
 constexpr KeyKind own_keys[] = {KeyKind::inside_flow, KeyKind::outside_flow};
 constexpr KeyKind mapping_keys[] = {KeyKind::internal, KeyKind::external};
 constexpr KeyKind permission_keys[] = {KeyKind::permission};
-constexpr std::uint64_t keys_per_session =
-    std::size(own_keys) + std::size(mapping_keys) + std::size(permission_keys);
 
 }  // namespace
 
@@ -20,7 +18,8 @@ SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& use
       shares_mappings_(shares_mappings),
       slab_(records, used),
       links_(records.size()),
-      index_(records.size() * keys_per_session) {}
+      flows_(records.size() * std::size(own_keys)),
+      mappings_(records.size() * (std::size(mapping_keys) + std::size(permission_keys))) {}
 
 template <class Family>
 void SessionTable<Family>::add(SessionRef ref, const Record& session, SessionRef mapping,
@@ -39,7 +38,7 @@ template <class Family>
 void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
   const Record& session = slab_[ref];
   const auto insert = [&](KeyKind kind) {
-    index_.insert(Key::of(session, kind).hash(secret_), ref);
+    index_of(kind).insert(Key::of(session, kind).hash(secret_), ref);
   };
   for (const KeyKind kind : own_keys) insert(kind);
   if (shares_mapping(session)) {
@@ -49,7 +48,9 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
     } else {
       Ring<&SessionLinks::mapping>::join(links_, ref, mapping);
     }
-    const SessionRef permitted = find(Key::of(session, KeyKind::permission));
+    // Only a session of the same mapping can permit the same.
+    const SessionRef permitted =
+        mapping == no_session ? no_session : find(Key::of(session, KeyKind::permission));
     if (permitted == no_session) {
       Ring<&SessionLinks::permission>::start(links_, ref);
       insert(KeyKind::permission);
@@ -77,9 +78,9 @@ SessionRef SessionTable<Family>::leave_ring(SessionRef ref, std::span<const KeyK
   for (const KeyKind kind : kinds) {
     const std::uint64_t hash = Key::of(slab_[ref], kind).hash(secret_);
     if (other == no_session) {
-      index_.erase(hash, ref);
+      mappings_.erase(hash, ref);
     } else {
-      index_.replace(hash, ref, other);
+      mappings_.replace(hash, ref, other);
     }
   }
   return other;
@@ -88,7 +89,7 @@ SessionRef SessionTable<Family>::leave_ring(SessionRef ref, std::span<const KeyK
 template <class Family>
 bool SessionTable<Family>::remove(SessionRef ref) {
   const Record& session = slab_[ref];
-  for (const KeyKind kind : own_keys) index_.erase(Key::of(session, kind).hash(secret_), ref);
+  for (const KeyKind kind : own_keys) flows_.erase(Key::of(session, kind).hash(secret_), ref);
   bool is_last = true;
   if (shares_mapping(session)) {
     leave_ring<&SessionLinks::permission>(ref, permission_keys);

@@ -16,9 +16,9 @@
 
 #include "engine/activity.h"
 #include "engine/flow_key.h"
-#include "engine/index.h"
 #include "engine/links.h"
 #include "engine/namespaces.h"
+#include "engine/session_index.h"
 #include "engine/session_view.h"
 #include "engine/slab.h"
 #include "engine/timer_wheel.h"
@@ -52,20 +52,38 @@ class SessionTable {
     return elapsed(session.last_active, now) >= timeout(session);
   }
 
+  // All memory but that of the records, which is its owner's.
+  void populate() {
+    links_.populate();
+    flows_.populate();
+    mappings_.populate();
+    activity_.populate();
+  }
+
   // Whether it is a mapping's, together with others, rather than one of its own.
   bool shares_mapping(const Record& session) const {
     return shares_mappings_ && !protocol::is_portless(session.protocol);
   }
 
-  const Index& index() const { return index_; }
+  // Of sessions by their flows, which is what packets of established ones look at, and by what they
+  // share with others of their mapping, which new ones do.
+  const SessionIndex& flows() const { return flows_; }
+  const SessionIndex& mappings() const { return mappings_; }
   // A session worth fetching, which only may be the one that is looked for.
   SessionRef candidate(std::uint64_t hash) const {
-    const SessionRef ref = index_.candidate(hash);
-    if (ref != no_session) __builtin_prefetch(&slab_[ref]);
+    const SessionRef ref = flows_.candidate(hash);
+    if (ref != no_session) slab_.prefetch(ref);
     return ref;
   }
-  SessionRef find(const Key& key) const {
-    return index_.find(key.hash(secret_), [&](SessionRef ref) { return key.finds(slab_[ref]); });
+  // Of the next sessions to be added, and of what a session shares with others.
+  void prefetch_next(std::uint32_t count) const { slab_.prefetch_next(links_, count); }
+  void prefetch(SessionRef ref) const {
+    slab_.prefetch(ref);
+    __builtin_prefetch(&links_[ref]);
+  }
+  SessionRef find(const Key& key) {
+    return index_of(key.kind).find(key.hash(secret_),
+                                   [&](SessionRef ref) { return key.finds(slab_[ref]); });
   }
 
   // A place for a record, or no_session when all are taken. It is a session once it is added.
@@ -95,6 +113,10 @@ class SessionTable {
   std::size_t copy(std::uint32_t& position, std::span<SessionView> out, Tick now) const;
 
  private:
+  SessionIndex& index_of(KeyKind kind) {
+    const bool is_flow = kind == KeyKind::inside_flow || kind == KeyKind::outside_flow;
+    return is_flow ? flows_ : mappings_;
+  }
   void link(SessionRef ref, SessionRef mapping, std::uint32_t slot);
   template <Link SessionLinks::*ring>
   SessionRef leave_ring(SessionRef ref, std::span<const KeyKind> kinds);
@@ -104,7 +126,8 @@ class SessionTable {
   StateTimeouts timeouts_{};
   Slab<Family> slab_;
   LinkTable links_;
-  Index index_;
+  SessionIndex flows_;
+  SessionIndex mappings_;
   TimerWheel wheel_;
   Activity<Family> activity_;
 };

@@ -47,12 +47,52 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
   read_policy();
 }
 
+// Nothing here need be right: it is looked at again when it counts. An outbound packet's mapping
+// may be there already; then what it shares with that mapping's other sessions is looked at, too.
 template <class Family>
-typename Shard<Family>::Outcome Shard<Family>::outbound(const Parsed<Family>& parsed,
-                                                        Packet& packet, Tick now) {
+void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
+  for (Lookup& lookup : lookups) {
+    const Packet& packet = *lookup.packet;
+    const std::uint8_t protocol = common_protocol<Family>(packet);
+    const bool is_inbound = packet.direction == Direction::inbound;
+    const Leg<Family> leg = LegWords<Family>::read(packet).reversed_if(is_inbound).leg();
+    lookup.hash = (is_inbound ? Key::external(protocol, leg)
+                              : Key::internal(packet.namespace_id, protocol, leg))
+                      .hash(secret_);
+    table_.mappings().prefetch(lookup.hash);
+  }
+  table_.prefetch_next(static_cast<std::uint32_t>(lookups.size()));
+  for (Lookup& lookup : lookups) {
+    lookup.candidate = table_.mappings().candidate(lookup.hash);
+    if (lookup.candidate != no_session) table_.prefetch(lookup.candidate);
+  }
+  std::uint64_t flows[batch_max];
+  std::uint64_t permissions[batch_max];
+  std::size_t count = 0;
+  for (const Lookup& lookup : lookups) {
+    if (lookup.candidate == no_session) continue;
+    const Packet& packet = *lookup.packet;
+    const std::uint8_t protocol = common_protocol<Family>(packet);
+    const bool is_inbound = packet.direction == Direction::inbound;
+    const Leg<Family> from_source = LegWords<Family>::read(packet).leg();
+    Leg<Family> outside = table_[lookup.candidate].outside;
+    outside.remote = is_inbound ? from_source.local : from_source.remote;
+    outside.remote_port = is_inbound ? from_source.local_port : from_source.remote_port;
+    flows[count] = Key::outside_flow(0, protocol, outside).hash(secret_);
+    permissions[count] = Key::permission(0, protocol, outside).hash(secret_);
+    table_.flows().prefetch(flows[count]);
+    table_.mappings().prefetch(permissions[count]);
+    ++count;
+  }
+  table_.flows().await({flows, count});
+  table_.mappings().await({permissions, count});
+}
+
+template <class Family>
+Reason Shard<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const Key key = Key::inside_flow(packet.namespace_id, parsed.protocol, parsed.leg_from_inside());
   const SessionRef ref = find_live(key, now);
-  if (ref != no_session) return {translate(ref, parsed, packet, now)};
+  if (ref != no_session) return translate(ref, parsed, packet, now);
   return establish_outbound(parsed, packet, now);
 }
 
@@ -170,35 +210,30 @@ std::optional<Reason> Shard<Family>::refuses(const Parsed<Family>& parsed) const
 }
 
 template <class Family>
-typename Shard<Family>::Outcome Shard<Family>::establish_outbound(const Parsed<Family>& parsed,
-                                                                  Packet& packet, Tick now) {
+Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const Tenant* tenant = snapshot_->find(packet.namespace_id);
-  if (tenant == nullptr) return {Reason::unknown_namespace};
+  if (tenant == nullptr) return Reason::unknown_namespace;
   const Leg<Family> inside = parsed.leg_from_inside();
   if (rules().drops(tenant->id, parsed.protocol, inside.remote_port)) {
-    return {Reason::dropped_by_rule};
+    return Reason::dropped_by_rule;
   }
   const auto redirected =
       rules().redirect(tenant->id, parsed.protocol, {inside.remote, inside.remote_port});
   if (!redirected && any_contains(tenant->policy->untranslated, inside.remote)) {
-    return {Reason::untranslated};
+    return Reason::untranslated;
   }
-  if (const auto reason = refuses(parsed)) return {*reason};
-  if (addresses_for(*tenant).empty()) return {Reason::no_external_address};
+  if (const auto reason = refuses(parsed)) return *reason;
+  if (addresses_for(*tenant).empty()) return Reason::no_external_address;
   expire(now, expire_per_establishment);
-  if (const auto full = take_use(*tenant)) {
-    const bool evicts =
-        *full == Reason::session_limit && snapshot_->policy().at_limit == AtLimit::evict_oldest;
-    return evicts ? Outcome{*full, tenant->slot} : Outcome{*full};
-  }
+  if (const auto full = take_use(*tenant)) return *full;
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
   Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   if (const auto fault = choose_external(plan, parsed.protocol, now)) {
     uses_.give_back(tenant->slot);
-    return {*fault};
+    return *fault;
   }
-  return {establish(plan, parsed, packet, now)};
+  return establish(plan, parsed, packet, now);
 }
 
 template <class Family>
@@ -426,6 +461,13 @@ std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
     if (table_.expired(table_[ref], now)) release(ref, now);
   }
   return looked;
+}
+
+template <class Family>
+std::optional<std::uint32_t> Shard<Family>::evicting_slot(NamespaceId id) const {
+  const Tenant* tenant = snapshot_->find(id);
+  if (tenant == nullptr || snapshot_->policy().at_limit != AtLimit::evict_oldest) return {};
+  return tenant->slot;
 }
 
 template <class Family>

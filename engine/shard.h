@@ -34,6 +34,16 @@ struct ShardOptions {
   std::uint32_t& used;                 // how many of the records were ever used
 };
 
+inline constexpr std::size_t batch_max = 32;  // packets that are looked up side by side
+
+// A common packet (common_packet.h) of a batch between two passes.
+struct Lookup {
+  Packet* packet;
+  std::uint64_t hash;  // of its flow
+  SessionRef candidate;
+  int place;  // in the batch
+};
+
 template <class Family>
 class alignas(64) Shard {
  public:
@@ -48,7 +58,9 @@ class alignas(64) Shard {
   // Takes over the sessions that its records hold, once, before any packet.
   void adopt();
 
-  const Index& index() const { return table_.index(); }
+  void populate() { table_.populate(); }
+
+  const SessionIndex& flows() const { return table_.flows(); }
 
   // For the batch, in two steps: a session worth fetching, and what came of it.
   SessionRef candidate(std::uint64_t hash) const { return table_.candidate(hash); }
@@ -56,13 +68,12 @@ class alignas(64) Shard {
   // session; else changes nothing and returns false.
   bool translate_established(SessionRef ref, Packet& packet, Tick now);
 
+  // Asks for the memory that the establishment of sessions for these packets will look at.
+  void prefetch_establishment(std::span<Lookup> lookups) const;
+
   // One packet: finds its session or establishes one. For outbound packets of a namespace that is
-  // at its limit, `at_limit` is returned with nothing changed.
-  struct Outcome {
-    Reason reason;
-    std::optional<std::uint32_t> at_limit = {};  // the namespace's slot
-  };
-  Outcome outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  // at its limit, session_limit is returned with nothing changed.
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   // `realm`: the namespace that the sender is in, 0 for the outside. From within a namespace only
   // packets of sessions that are there already come in.
   Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now);
@@ -80,6 +91,9 @@ class alignas(64) Shard {
   // Looks at no more than `budget` sessions; returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
 
+  // The slot of a namespace whose least recently active session ends when it is at its limit;
+  // nothing if new sessions are refused.
+  std::optional<std::uint32_t> evicting_slot(NamespaceId id) const;
   // When the namespace's least recently active session here was last active; nothing if it has
   // none.
   std::optional<Tick> oldest(std::uint32_t slot);
@@ -128,7 +142,7 @@ class alignas(64) Shard {
   void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full);
 
   std::optional<Reason> take_use(const Tenant& tenant);
-  Outcome establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;
   SessionRef permitting(SessionRef mapping, const Parsed<Family>& parsed, Tick now);

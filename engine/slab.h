@@ -2,6 +2,7 @@
 // from.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -37,6 +38,22 @@ class Slab {
     }
     ++count_;
     return ref;
+  }
+
+  // Asks for the memory of a record, which packets of its session will look at as a whole.
+  void prefetch(SessionRef ref) const {
+    constexpr std::size_t line = 64;
+    const auto* bytes = reinterpret_cast<const char*>(&records_[ref]);
+    for (std::size_t at = 0; at < sizeof records_[ref]; at += line) __builtin_prefetch(bytes + at);
+  }
+  // Asks for the memory of the next places that allocate() will return.
+  void prefetch_next(const LinkTable& links, std::uint32_t count) const {
+    const SessionRef first = first_free_ != no_session ? first_free_ : used_;
+    const std::uint64_t end = first_free_ != no_session ? first + 1 : std::uint64_t{first} + count;
+    for (std::uint64_t ref = first; ref < std::min<std::uint64_t>(end, records_.size()); ++ref) {
+      __builtin_prefetch(&records_[ref], 1);
+      __builtin_prefetch(&links[ref], 1);
+    }
   }
 
   // For records found in the memory: each is either kept or made free.

@@ -77,14 +77,6 @@ std::uint16_t headers_end(const Parsed<Family>& parsed) {
 
 }  // namespace
 
-// A packet of a batch between two passes.
-template <class Family>
-struct Translator<Family>::Lookup {
-  Packet* packet;
-  std::uint64_t hash;
-  SessionRef candidate;
-};
-
 template <class Family>
 Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capacity,
                                std::span<std::byte> memory,
@@ -92,6 +84,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                Identifications& identifications,
                                std::function<void(std::uint32_t)> make_room)
     : secret_(options.secret),
+      shard_count_(options.shards),
       externals_(snapshot->policy(), options.shards),
       snapshot_(std::move(snapshot)),
       hairpin_(snapshot_->policy().hairpin),
@@ -107,6 +100,13 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
         new Fragments{{}, {fragment_limits<Family>(options.shards), options.secret}}));
   }
   change_forwards({}, policy, 0);
+}
+
+template <class Family>
+void Translator<Family>::populate() {
+  externals_.populate();
+  for (const auto& one : shards_) one->populate();
+  for (const auto& one : fragments_) one->table.populate();
 }
 
 template <class Family>
@@ -178,12 +178,17 @@ Places Translator<Family>::translate_common(std::span<Packet> packets, Places pl
         lock = std::unique_lock(own->mutex);
       }
       lookup.packet = &packet;
-      own->index().prefetch(lookup.hash);
+      lookup.place = static_cast<int>(i);
+      own->flows().prefetch(lookup.hash);
       ++count;
     });
     if (own != nullptr) {
-      for (const Lookup& missed : translate_established(*own, {lookups, count}, now)) {
-        rest |= Places{1} << (missed.packet - packets.data());
+      const std::span<Lookup> missed = translate_established(*own, {lookups, count}, now);
+      // What makes sessions keeps its order in the batch: the others are first looked at later.
+      const int end = std::countr_zero(rest | others);
+      for (const Lookup& left :
+           missed.empty() ? missed : translate_missed(*own, missed, end, now)) {
+        rest |= Places{1} << left.place;
       }
     }
     places = others;
@@ -207,15 +212,15 @@ inline Shard<Family>* Translator<Family>::begin_lookup(const Packet& packet, Loo
 
 // All of one shard. Those that have no established session come to the front, and are returned.
 template <class Family>
-std::span<typename Translator<Family>::Lookup> Translator<Family>::translate_established(
-    Shard<Family>& own, std::span<Lookup> lookups, Tick now) {
+std::span<Lookup> Translator<Family>::translate_established(Shard<Family>& own,
+                                                            std::span<Lookup> lookups, Tick now) {
   for (Lookup& lookup : lookups) lookup.candidate = own.candidate(lookup.hash);
   std::size_t missed = 0;
   for (const Lookup& lookup : lookups) {
     Packet& packet = *lookup.packet;
     if (lookup.candidate == no_session ||
         !own.translate_established(lookup.candidate, packet, now)) {
-      lookups[missed++].packet = &packet;
+      lookups[missed++] = lookup;
       continue;
     }
     if (packet.direction == Direction::outbound) renumber(packet);
@@ -223,6 +228,38 @@ std::span<typename Translator<Family>::Lookup> Translator<Family>::translate_est
     own.count(packet.reason);
   }
   return lookups.first(missed);
+}
+
+// Of the same shard: mostly the first packets of new sessions. They are translated in their order,
+// and returned from the first on that is not before `end`, a place in the batch, or that room has
+// to be made for, for which the shard's lock must not be held.
+template <class Family>
+std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
+                                                       std::span<Lookup> lookups, int end,
+                                                       Tick now) {
+  // Not initialized: what is used is parsed before.
+  union AllParsed {
+    AllParsed() {}
+    Parsed<Family> of[batch_max];
+  } all;
+  for (std::size_t i = 0; i < lookups.size(); ++i) {
+    parse(lookups[i].packet->bytes, lookups[i].packet->direction, all.of[i]);
+  }
+  if (lookups.size() > 1) own.prefetch_establishment(lookups);
+  std::size_t i = 0;
+  for (; i < lookups.size() && lookups[i].place < end; ++i) {
+    Packet& packet = *lookups[i].packet;
+    const Parsed<Family>& parsed = all.of[i];
+    const bool is_inbound = packet.direction == Direction::inbound;
+    const Reason reason =
+        is_inbound ? own.inbound(0, parsed, packet, now) : own.outbound(parsed, packet, now);
+    if (reason == Reason::session_limit && !is_inbound) break;
+    if (reason == Reason::translated_outbound) renumber(packet);
+    packet.datagram = 0;
+    packet.reason = reason;
+    own.count(reason);
+  }
+  return lookups.subspan(i);
 }
 
 // The slow way.
@@ -271,13 +308,14 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed, Direction::outbound));
   for (int round = 0; round < eviction_rounds; ++round) {
-    typename Shard<Family>::Outcome outcome;
+    std::optional<std::uint32_t> evicting_slot;
     {
       const std::lock_guard lock(own.mutex);
-      outcome = own.outbound(parsed, packet, now);
+      const Reason reason = own.outbound(parsed, packet, now);
+      if (reason == Reason::session_limit) evicting_slot = own.evicting_slot(packet.namespace_id);
+      if (!evicting_slot) return reason;
     }
-    if (!outcome.at_limit) return outcome.reason;
-    make_room_(*outcome.at_limit);
+    make_room_(*evicting_slot);
   }
   return Reason::session_limit;
 }

@@ -22,7 +22,6 @@ namespace swnat {
 
 // Packets of a batch by their place in it.
 using Places = std::uint32_t;
-inline constexpr std::size_t batch_max = 32;
 static_assert(batch_max <= std::numeric_limits<Places>::digits);
 
 inline std::size_t take_first(Places& places) {
@@ -45,6 +44,9 @@ class Translator {
              std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
              Identifications& identifications, std::function<void(std::uint32_t)> make_room);
 
+  // All memory but the sessions'.
+  void populate();
+
   // Takes over the sessions that the memory holds.
   void adopt();
 
@@ -62,18 +64,19 @@ class Translator {
   void add_counters(Counters& sum) const;
 
  private:
-  struct Lookup;
   struct alignas(64) Fragments {
     std::mutex mutex;
     FragmentTable<Family> table;
   };
 
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
-  std::uint32_t shard_count() const { return static_cast<std::uint32_t>(shards_.size()); }
+  std::uint32_t shard_count() const { return shard_count_; }
   std::uint32_t shard_of(const Parsed<Family>& parsed, Direction direction) const;
   Shard<Family>* begin_lookup(const Packet& packet, Lookup& lookup) const;
   Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
   std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now);
+  std::span<Lookup> translate_missed(Shard<Family>& own, std::span<Lookup> lookups, int end,
+                                     Tick now);
   Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
@@ -94,6 +97,7 @@ class Translator {
   void change_forwards(const Policy& before, const Policy& after, Tick now);
 
   Secret secret_;
+  std::uint32_t shard_count_;
   Externals<Family> externals_;
   std::vector<std::unique_ptr<Shard<Family>>> shards_;
   std::vector<std::unique_ptr<Fragments>> fragments_;  // as many, by bits of the identification
