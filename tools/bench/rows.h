@@ -12,6 +12,9 @@ namespace swnat::bench {
 
 using Rows = std::vector<Row>;
 
+// The memory alone, as a lookup meets it.
+Rows memory(const Effort& effort);
+
 // Packets of sessions that are there, at each size of the table.
 Rows established(const Effort& effort);
 // The same from one thread and from two, which meet in the shards or do not.

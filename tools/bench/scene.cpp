@@ -97,14 +97,15 @@ Scene<Family>::Scene(const SceneOptions& options) : options_(options) {
   for (std::uint32_t i = 0; i < options_.sessions; ++i) flows_.push_back(flow(i));
   engine_ = std::make_unique<Engine>(EngineOptions{.shards = options_.shards,
                                                    .max_sessions = options_.capacity,
-                                                   .secret = secret},
+                                                   .secret = secret,
+                                                   .populate = options_.populate},
                                      policy_for<Family>(options_));
   // What an empty engine has is the same for every number of sessions.
   const std::size_t before = resident_bytes();
   establish(flows_);
   // In a small table that is lost among what the C library keeps and rounds.
   constexpr std::uint32_t measurable = 1'000'000;
-  if (options_.sessions >= measurable) {
+  if (options_.sessions >= measurable && !options_.populate) {
     bytes_per_session_ =
         static_cast<double>(resident_bytes() - before) / static_cast<double>(options_.sessions);
   }
