@@ -15,6 +15,12 @@
 
 namespace swnat {
 
+// Compilers leave out calls of functions that do nothing but prefetch. This at their end hinders
+// them; it costs too much in a packet's way.
+inline void keep_prefetches() {
+  asm volatile("");
+}
+
 // Makes the system provide the memory now, and not when it is first written. Changes nothing in it.
 inline void populate(std::span<std::byte> memory) {
   constexpr std::size_t page = 4096;

@@ -25,14 +25,10 @@ class SessionIndex {
   void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
   SessionRef candidate(std::uint64_t hash) const { return index_.candidate(hash); }
 
-  // Returns when the buckets that were asked for have come. A locked instruction, as in a mutex,
-  // would else wait for them one after the other.
-  void await(std::span<const std::uint64_t> hashes) const {
-    SessionRef any = 0;
-    for (const std::uint64_t hash : hashes) any ^= index_.candidate(hash);
-    asm volatile("" : : "r"(any));
+  void prefetch(std::span<const std::uint64_t> hashes) const {
+    for (const std::uint64_t hash : hashes) prefetch(hash);
+    keep_prefetches();
   }
-
   void insert(std::uint64_t hash, SessionRef ref) {
     if (note_count_ == notes_max) carry_out_notes();
     prefetch(hash);

@@ -1,6 +1,9 @@
 #include "engine/session_table.h"
 
 #include <algorithm>
+#include <array>
+#include <cassert>
+#include <span>
 
 namespace swnat {
 namespace {
@@ -8,6 +11,7 @@ namespace {
 constexpr KeyKind own_keys[] = {KeyKind::inside_flow, KeyKind::outside_flow};
 constexpr KeyKind mapping_keys[] = {KeyKind::internal, KeyKind::external};
 constexpr KeyKind permission_keys[] = {KeyKind::permission};
+constexpr std::size_t keys_per_mapping = std::size(mapping_keys) + std::size(permission_keys);
 
 }  // namespace
 
@@ -19,7 +23,7 @@ SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& use
       slab_(records, used),
       links_(records.size()),
       flows_(records.size() * std::size(own_keys)),
-      mappings_(records.size() * (std::size(mapping_keys) + std::size(permission_keys))) {}
+      mappings_(records.size() * keys_per_mapping) {}
 
 template <class Family>
 void SessionTable<Family>::add(SessionRef ref, const Record& session, SessionRef mapping,
@@ -84,6 +88,27 @@ SessionRef SessionTable<Family>::leave_ring(SessionRef ref, std::span<const KeyK
     }
   }
   return other;
+}
+
+template <class Family>
+void SessionTable<Family>::prefetch_removal(std::span<const SessionRef> refs) const {
+  assert(refs.size() <= removals_max);
+  std::array<std::uint64_t, removals_max * std::size(own_keys)> own;
+  std::array<std::uint64_t, removals_max * keys_per_mapping> shared;
+  std::size_t own_count = 0;
+  std::size_t shared_count = 0;
+  for (const SessionRef ref : refs) {
+    const Record& session = slab_[ref];
+    const auto hash = [&](KeyKind kind) { return Key::of(session, kind).hash(secret_); };
+    for (const KeyKind kind : own_keys) own[own_count++] = hash(kind);
+    if (!shares_mapping(session)) continue;
+    for (const KeyKind kind : mapping_keys) shared[shared_count++] = hash(kind);
+    for (const KeyKind kind : permission_keys) shared[shared_count++] = hash(kind);
+  }
+  const std::span own_hashes = std::span(own).first(own_count);
+  const std::span shared_hashes = std::span(shared).first(shared_count);
+  flows_.prefetch(own_hashes);
+  mappings_.prefetch(shared_hashes);
 }
 
 template <class Family>

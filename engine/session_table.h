@@ -80,6 +80,7 @@ class SessionTable {
   void prefetch(SessionRef ref) const {
     slab_.prefetch(ref);
     __builtin_prefetch(&links_[ref]);
+    keep_prefetches();
   }
   SessionRef find(const Key& key) {
     return index_of(key.kind).find(key.hash(secret_),
@@ -94,6 +95,10 @@ class SessionTable {
   // Its state has changed, and with it the time to look at it.
   void state_changed(SessionRef ref, Tick now);
 
+  // Asks for the memory that the removal of these will look at. At most
+  // removals_max of them.
+  static constexpr std::size_t removals_max = 16;
+  void prefetch_removal(std::span<const SessionRef> refs) const;
   // Returns whether it was the last of its mapping, or had one of its own.
   bool remove(SessionRef ref);
 

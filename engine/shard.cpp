@@ -59,7 +59,7 @@ void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
     lookup.hash = (is_inbound ? Key::external(protocol, leg)
                               : Key::internal(packet.namespace_id, protocol, leg))
                       .hash(secret_);
-    table_.mappings().prefetch(lookup.hash);
+    table_.mappings().prefetch({&lookup.hash, 1});
   }
   table_.prefetch_next(static_cast<std::uint32_t>(lookups.size()));
   for (Lookup& lookup : lookups) {
@@ -80,12 +80,10 @@ void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
     outside.remote_port = is_inbound ? from_source.local_port : from_source.remote_port;
     flows[count] = Key::outside_flow(0, protocol, outside).hash(secret_);
     permissions[count] = Key::permission(0, protocol, outside).hash(secret_);
-    table_.flows().prefetch(flows[count]);
-    table_.mappings().prefetch(permissions[count]);
     ++count;
   }
-  table_.flows().await({flows, count});
-  table_.mappings().await({permissions, count});
+  table_.flows().prefetch({flows, count});
+  table_.mappings().prefetch({permissions, count});
 }
 
 template <class Family>
@@ -452,13 +450,25 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
 }
 
+// Several are freed together, so that what they are in comes from memory side by side.
 template <class Family>
 std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
+  constexpr std::size_t together = SessionTable<Family>::removals_max;
   std::uint32_t looked = 0;
-  for (; looked < budget; ++looked) {
-    const SessionRef ref = table_.next_due(now);
-    if (ref == no_session) break;
-    if (table_.expired(table_[ref], now)) release(ref, now);
+  bool is_any_due = true;
+  while (is_any_due && looked < budget) {
+    SessionRef over[together];
+    std::size_t count = 0;
+    while (count < together && looked < budget) {
+      const SessionRef ref = table_.next_due(now);
+      is_any_due = ref != no_session;
+      // After a long sleep the wheel turns fast, and shows one again that is still there.
+      if (!is_any_due || std::ranges::find(over, over + count, ref) != over + count) break;
+      ++looked;
+      if (table_.expired(table_[ref], now)) over[count++] = ref;
+    }
+    table_.prefetch_removal({over, count});
+    for (const SessionRef ref : std::span(over, count)) release(ref, now);
   }
   return looked;
 }

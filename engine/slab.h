@@ -51,9 +51,10 @@ class Slab {
     const SessionRef first = first_free_ != no_session ? first_free_ : used_;
     const std::uint64_t end = first_free_ != no_session ? first + 1 : std::uint64_t{first} + count;
     for (std::uint64_t ref = first; ref < std::min<std::uint64_t>(end, records_.size()); ++ref) {
-      __builtin_prefetch(&records_[ref], 1);
-      __builtin_prefetch(&links[ref], 1);
+      __builtin_prefetch(&records_[ref]);
+      __builtin_prefetch(&links[ref]);
     }
+    keep_prefetches();
   }
 
   // For records found in the memory: each is either kept or made free.

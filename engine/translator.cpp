@@ -155,8 +155,7 @@ Places Translator<Family>::translate_common(std::span<Packet> packets, Places pl
   Lookup lookups[batch_max];
   Places rest = 0;
   while (places != 0) {
-    // The first one says whose turn it is. Its lock is taken before memory is asked for, because
-    // the processor would wait at the lock for all that is asked for.
+    // The first one says whose turn it is.
     Shard<Family>* own = nullptr;
     std::unique_lock<std::mutex> lock;
     std::size_t count = 0;

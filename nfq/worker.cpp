@@ -16,7 +16,7 @@ namespace swnat::nfq {
 namespace {
 
 // Sessions looked at before the next packets have their turn.
-constexpr std::uint32_t expiry_budget = 512;
+constexpr std::uint32_t expiry_budget = 128;
 // Without a packet in between. More would only hide what is wrong.
 constexpr int max_rebinds_in_a_row = 5;
 

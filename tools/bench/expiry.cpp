@@ -18,7 +18,7 @@ namespace swnat::bench {
 namespace {
 
 constexpr std::uint32_t sessions = 1'000'000;
-constexpr std::uint32_t budget = 256;
+constexpr std::uint32_t budget = 128;
 constexpr std::size_t chunk = 1024;
 
 // Times of the calling thread alone: what others did with its CPU does not count.
