@@ -166,7 +166,7 @@ def test_errors(folder):
         check(message in done.stderr and done.stdout == "", f"{arguments}: {done}")
 
     fails("--unknown", 2, "--unknown")
-    fails("no rows are named nonsense…; there are: established", 2, "--only", "nonsense")
+    fails("no rows are named nonsense…; there are: memory established", 2, "--only", "nonsense")
     fails("no rows are named take-port/none…", 1, "--quick", "--only", "take-port/none")
     fails("excludes", 2, "--quick", "--from", MADE_UP)
     fails("cannot be read", 1, "--from", os.path.join(folder, "none"))

@@ -2,6 +2,7 @@
 // and reads nothing beyond.
 #include <algorithm>
 
+#include "engine/common_packet.h"
 #include "engine/parse.h"
 #include "tests/fuzz/anatomy.h"
 #include "tests/fuzz/input.h"
@@ -61,11 +62,13 @@ bool is_acceptable(View packet, Direction direction, int version) {
 }
 
 template <class Family>
-void try_family(View packet, Direction direction) {
+void try_family(std::span<std::uint8_t> packet, Direction direction) {
   Parsed<Family> parsed;
   const bool accepts = !parse(packet, direction, parsed);
   require(accepts == is_acceptable(packet, direction, Family::version),
           "the gate accepts what is whole and translatable, and nothing else");
+  const bool is_common = swnat::is_common<Family>({.bytes = packet});
+  require(accepts || !is_common, "what is common passes the gate");
   if (!accepts) return;
   const Anatomy anatomy = *read(packet);
   require(IpAddress(parsed.source) == anatomy.source &&
@@ -84,6 +87,11 @@ void try_family(View packet, Direction direction) {
   require(
       parsed.source_port == ends.source.port && parsed.destination_port == ends.destination.port,
       "the gate reads ports and identifiers");
+  if (!is_common) return;
+  require(parsed.transport == Family::header_min && !anatomy.is_fragment(),
+          "what is common has a plain header");
+  require(LegWords<Family>::read({.bytes = packet}).leg() == parsed.leg_from_inside(),
+          "a common packet's ends are read as the gate reads them");
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include "engine/index.h"
-
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -9,20 +7,24 @@
 #include <utility>
 #include <vector>
 
+#include "engine/session_index.h"
+
 using namespace swnat;
 
 namespace {
 
 using Model = std::multimap<std::uint64_t, SessionRef>;
 
-bool finds(const Index& index, std::uint64_t hash, SessionRef ref) {
+template <class Table>
+bool finds(Table& index, std::uint64_t hash, SessionRef ref) {
   return index.find(hash, [ref](SessionRef other) { return other == ref; }) == ref;
 }
 
 using Erased = std::vector<std::pair<std::uint64_t, SessionRef>>;
 
 // Every entry of the model is found, and none that was erased: no reference is used twice.
-void check_same(const Index& index, const Model& model, const Erased& erased) {
+template <class Table>
+void check_same(Table& index, const Model& model, const Erased& erased) {
   std::size_t lost = 0;
   for (const auto& [hash, ref] : model) lost += finds(index, hash, ref) ? 0U : 1U;
   CHECK_EQ(lost, 0);
@@ -52,11 +54,12 @@ const Case hashings[] = {
 
 }  // namespace
 
-TEST_CASE("index: random inserts, erasures and replacements agree with a multimap") {
+TEST_CASE_TEMPLATE("index: random inserts, erasures and replacements agree with a multimap", Table,
+                   Index, SessionIndex) {
   for (const Case& c : hashings) {
     INFO(std::string(c.name));
     constexpr std::uint32_t entries_max = 500;
-    Index index(entries_max);
+    Table index(entries_max);
     Model model;
     Erased erased;
     std::mt19937_64 random(23);
@@ -90,12 +93,13 @@ TEST_CASE("index: random inserts, erasures and replacements agree with a multima
   }
 }
 
-TEST_CASE("index: at full load every entry is found, and after erasing all none") {
+TEST_CASE_TEMPLATE("index: at full load every entry is found, and after erasing all none", Table,
+                   Index, SessionIndex) {
   for (const Case& c : hashings) {
     INFO(std::string(c.name));
     for (const std::uint32_t entries_max : {1U, 2U, 10U, 11U, 640U, 2000U}) {
       CAPTURE(entries_max);
-      Index index(entries_max);
+      Table index(entries_max);
       std::mt19937_64 random(entries_max);
       std::vector<std::uint64_t> hashes;
       for (SessionRef ref = 0; ref < entries_max; ++ref) {
