@@ -173,3 +173,19 @@ TEST_CASE("index: a candidate is an entry of the home bucket or nothing") {
   CHECK_EQ(index.candidate(hash), 9);
   CHECK_EQ(index.candidate(hash + 1), no_session);
 }
+
+TEST_CASE("session_index: an entry that is still noted down can be erased and replaced") {
+  SessionIndex index(1000);
+  std::mt19937_64 random(5);
+  for (SessionRef ref = 0; ref < 300; ++ref) {
+    CAPTURE(ref);
+    const std::uint64_t erased = random();
+    const std::uint64_t replaced = random();
+    index.insert(erased, ref);
+    CHECK(index.erase(erased, ref));
+    index.insert(replaced, ref);
+    CHECK(index.replace(replaced, ref, ref + 1000));
+    CHECK(finds(index, replaced, ref + 1000));
+    CHECK_FALSE(finds(index, erased, ref));
+  }
+}
