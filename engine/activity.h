@@ -2,62 +2,128 @@
 //
 // Theory of operation
 //
-// A packet stores its tick in the session and moves nothing. A list is sorted by `queued`, the tick
-// that the session had when it took its place, which is never later than its last packet. So when
-// the first session's two ticks agree, no other can be older: it is the least recently active,
-// exactly. When they differ it is put where its last packet belongs, and the next one is asked. A
-// session moves at most once for each time that packets made it active, and the search for its
-// place starts at the recent end, where it mostly stops.
+// A packet stores its tick in the session and moves nothing. Here a session has a place by the tick
+// that it had when it took that place, `queued`, which is never later than its last packet. So when
+// the two ticks of the first session agree, no other can be older: it is the least recently active,
+// exactly. When they differ it is put where its last packet belongs, and the next one is asked.
+//
+// Places are of two kinds. A new session goes to the end of a list that is sorted by `queued`. A
+// session that would not keep it sorted there, as most that were asked and found to be active
+// again, goes into a heap. The first one is whichever is earlier of the list's first and the heap's
+// root. Both ends of the list and the heap's inside are reached without a search, so a session
+// costs O(1), and amortized O(log n) for each time that packets made it active since it was last
+// asked. A single call may have to ask all, if all were active; nothing else is exact when packets
+// move nothing.
 #pragma once
 
 #include <cstdint>
 
 #include "engine/links.h"
 #include "engine/namespaces.h"
-#include "engine/slab.h"
+#include "engine/pairing_heap.h"
+#include "engine/session.h"
 
 namespace swnat {
 
-template <class Family>
 class Activity {
  public:
-  // `now` is the session's last_active, not earlier than what is in the list.
-  void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick now) {
+  void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
     links[ref].namespace_slot = slot;
-    place(links, ref, now);
+    place(links, ref, last_active);
   }
 
   void remove(LinkTable& links, SessionRef ref) {
-    List<&SessionLinks::activity>::remove(links, lists_[links[ref].namespace_slot], ref);
+    Queue& queue = queues_[links[ref].namespace_slot];
+    --queue.count;
+    if (links[ref].is_in_heap) {
+      queue.set_root(Heap::remove(links, queue.root(), ref, EarlierIn{links}));
+    } else {
+      Sorted::remove(links, queue.sorted, ref);
+    }
   }
 
-  // The namespace's least recently active session in this shard, or no_session.
-  SessionRef oldest(LinkTable& links, const Slab<Family>& slab, std::uint32_t slot) {
-    ListEnds& list = lists_[slot];
-    while (list.first() != no_session) {
-      const SessionRef ref = list.first();
-      const Tick last_active = slab[ref].last_active;
+  // How many the namespace has.
+  std::uint32_t count(std::uint32_t slot) const { return queues_[slot].count; }
+
+  // The namespace's least recently active session in this shard, or no_session. `records[ref]` has
+  // the session's last_active.
+  template <class Records>
+  SessionRef oldest(LinkTable& links, const Records& records, std::uint32_t slot) {
+    for (;;) {
+      const Queue& queue = queues_[slot];
+      const SessionRef ref = first(links, queue);
+      if (ref == no_session) return no_session;
+      // The one that is asked next, here or when this one is gone.
+      const SessionRef next =
+          links[ref].is_in_heap ? queue.sorted.first() : links[ref].activity.next;
+      if (next != no_session) records.prefetch(next);
+      const Tick last_active = records[ref].last_active;
       if (elapsed(links[ref].queued, last_active) <= 0) return ref;
-      List<&SessionLinks::activity>::remove(links, list, ref);
-      place(links, ref, last_active);
+      move(links, ref, last_active);
     }
-    return no_session;
+  }
+
+  // To be called for each session now and then: places are compared modulo 2^32, so none may stand
+  // for a time too long ago.
+  void keep_comparable(LinkTable& links, SessionRef ref, Tick last_active) {
+    if (elapsed(links[ref].queued, last_active) > behind_max) move(links, ref, last_active);
   }
 
   void populate() { lists_.populate(); }
 
  private:
-  void place(LinkTable& links, SessionRef ref, Tick last_active) {
-    ListEnds& list = lists_[links[ref].namespace_slot];
-    SessionRef before = list.last();
-    while (before != no_session && elapsed(links[before].queued, last_active) < 0) {
-      before = links[before].activity.previous;
+  // Twelve days. No session is idle for longer than max_timeout, and no place is older than that
+  // and this together.
+  static constexpr std::int32_t behind_max = std::int32_t{1} << 30;
+  static_assert(max_timeout.count() + behind_max < INT32_MAX / 10 * 9);
+
+  using Sorted = List<&SessionLinks::activity>;
+  using Heap = PairingHeap<&SessionLinks::heap>;
+
+  // Zeroed memory is an empty one.
+  struct alignas(16) Queue {
+    ListEnds sorted;
+    std::uint32_t root_plus_1;
+    std::uint32_t count;
+
+    SessionRef root() const { return root_plus_1 - 1; }
+    void set_root(SessionRef root) { root_plus_1 = root + 1; }
+  };
+
+  struct EarlierIn {
+    const LinkTable& links;
+
+    bool operator()(SessionRef a, SessionRef b) const {
+      return elapsed(links[a].queued, links[b].queued) > 0;
     }
-    links[ref].queued = last_active;
-    List<&SessionLinks::activity>::insert_after(links, list, ref, before);
+  };
+
+  static SessionRef first(const LinkTable& links, const Queue& queue) {
+    const SessionRef sorted = queue.sorted.first();
+    const SessionRef root = queue.root();
+    if (sorted == no_session || root == no_session) return sorted == no_session ? root : sorted;
+    return EarlierIn{links}(root, sorted) ? root : sorted;
   }
 
-  ReservedArray<ListEnds> lists_{max_namespaces};
+  void move(LinkTable& links, SessionRef ref, Tick last_active) {
+    remove(links, ref);
+    place(links, ref, last_active);
+  }
+
+  void place(LinkTable& links, SessionRef ref, Tick last_active) {
+    Queue& queue = queues_[links[ref].namespace_slot];
+    ++queue.count;
+    links[ref].queued = last_active;
+    const SessionRef last = queue.sorted.last();
+    links[ref].is_in_heap = last != no_session && EarlierIn{links}(ref, last);
+    if (links[ref].is_in_heap) {
+      queue.set_root(Heap::insert(links, queue.root(), ref, EarlierIn{links}));
+    } else {
+      Sorted::append(links, queue.sorted, ref);
+    }
+  }
+
+  ReservedArray<Queue> queues_{max_namespaces};
 };
 
 }  // namespace swnat

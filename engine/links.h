@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "engine/memory.h"
+#include "engine/pairing_heap.h"
 #include "engine/session.h"
 
 namespace swnat {
@@ -14,16 +15,20 @@ struct Link {
   SessionRef previous;
 };
 
-struct SessionLinks {
+// One cache line: whoever makes or ends a session needs nearly all of it.
+struct alignas(64) SessionLinks {
   Link mapping;     // ring: sessions of the same mapping
   Link permission;  // ring: sessions of the same mapping and remote address
-  Link activity;    // the namespace's sessions, least recently active first
   Link timer;       // sessions looked at in the same slot of the timer wheel
-  Tick queued =
-      0;  // the last_active that the place in `activity` stands for: never later than the session's
-  std::uint32_t namespace_slot = 0;
   std::uint32_t timer_slot = 0;
+  // The place among the namespace's sessions (activity.h): in a sorted list, or in a heap.
+  std::uint32_t namespace_slot = 0;
+  Link activity;
+  HeapLink heap;
+  Tick queued = 0;  // the last_active that this place stands for, never later than the session's
+  bool is_in_heap = false;
 };
+static_assert(sizeof(SessionLinks) == 64);
 
 using LinkTable = ReservedArray<SessionLinks>;
 

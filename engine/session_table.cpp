@@ -131,6 +131,7 @@ SessionRef SessionTable<Family>::next_due(Tick now) {
   const SessionRef ref = wheel_.next_due(links_, now);
   if (ref == no_session) return no_session;
   const Record& session = slab_[ref];
+  activity_.keep_comparable(links_, ref, session.last_active);
   wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
   return ref;
 }

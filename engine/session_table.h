@@ -5,8 +5,8 @@
 // The slab holds the records. Each is in the index under its two flows; where sessions share a
 // mapping, they are also in two rings, one of the mapping and one of those with the same remote
 // address, and the index knows each ring by one member. So a mapping has no record: it ends when
-// its last session does. Activity lists say which session a namespace would miss least, the timer
-// wheel when to look at which again.
+// its last session does. Activity says which session a namespace would miss least, the timer wheel
+// when to look at which again.
 #pragma once
 
 #include <array>
@@ -42,6 +42,8 @@ class SessionTable {
   const Record& operator[](SessionRef ref) const { return slab_[ref]; }
   std::uint32_t count() const { return slab_.count(); }
   std::uint32_t used() const { return slab_.used(); }
+  // Sessions of one namespace.
+  std::uint32_t count(std::uint32_t slot) const { return activity_.count(slot); }
   std::uint32_t namespace_slot(SessionRef ref) const { return links_[ref].namespace_slot; }
 
   void set_timeouts(const StateTimeouts& timeouts) { timeouts_ = timeouts; }
@@ -134,7 +136,7 @@ class SessionTable {
   SessionIndex flows_;
   SessionIndex mappings_;
   TimerWheel wheel_;
-  Activity<Family> activity_;
+  Activity activity_;
 };
 
 extern template class SessionTable<Ipv4>;

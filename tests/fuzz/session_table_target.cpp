@@ -48,7 +48,7 @@ class Trial {
   void take_step() {
     const std::uint8_t choice = input_.byte();
     if (choice < 128) {
-      add();
+      add(now_ - choice % 2 * 1000U);
     } else if (live_.empty() || choice >= 224) {
       now_ += choice * 16U;
     } else if (choice < 200) {
@@ -66,8 +66,9 @@ class Trial {
     }
   }
 
-  // A session as the shard makes it: its mapping is known if the table shares mappings.
-  void add() {
+  // A session as the shard makes it: its mapping is known if the table shares mappings. It need not
+  // be the most recently active one.
+  void add(Tick last_active) {
     const std::uint8_t who = input_.byte();
     Record record;
     record.protocol = (who & 1) == 0 ? protocol::udp : protocol::tcp;
@@ -75,7 +76,7 @@ class Trial {
     record.namespace_id = 1 + (who >> 1 & 1);
     record.inside = {{who & 4U}, {who & 24U}, static_cast<std::uint16_t>(who >> 5 & 1), 80};
     record.outside = {{77}, record.inside.remote, external_port(who), 80};
-    record.last_active = now_;
+    record.last_active = last_active;
     if (!shares_mappings_) record.outside.local_port = static_cast<std::uint16_t>(who >> 6);
     if (table_.find(Key::of(record, KeyKind::inside_flow)) != no_session ||
         table_.find(Key::of(record, KeyKind::outside_flow)) != no_session) {

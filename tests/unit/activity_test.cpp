@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/family.h"
+#include "engine/slab.h"
 #include "tests/unit/dice.h"
 
 using namespace swnat;
@@ -18,7 +19,7 @@ class Sessions {
  public:
   explicit Sessions(std::uint32_t capacity) : records_(capacity), links_(capacity) {}
 
-  void add(std::uint32_t slot, Tick now) {
+  SessionRef add(std::uint32_t slot, Tick now) {
     const SessionRef ref = slab_.allocate(links_);
     REQUIRE_NE(ref, no_session);
     Session<Ipv4> session{};
@@ -27,6 +28,7 @@ class Sessions {
     slab_.commit(ref, session);
     activity_.add(links_, ref, slot, now);
     model_[slot][ref] = now;
+    return ref;
   }
 
   void touch(std::uint32_t slot, std::uint32_t which, Tick now) {
@@ -34,8 +36,12 @@ class Sessions {
     if (sessions.empty()) return;
     auto chosen = sessions.begin();
     std::advance(chosen, which % sessions.size());
-    chosen->second = now;
-    slab_[chosen->first].last_active = now;
+    touch_one(slot, chosen->first, now);
+  }
+
+  void touch_one(std::uint32_t slot, SessionRef ref, Tick now) {
+    model_[slot][ref] = now;
+    slab_[ref].last_active = now;
   }
 
   void remove(std::uint32_t slot, SessionRef ref) {
@@ -52,12 +58,21 @@ class Sessions {
     remove(slot, chosen->first);
   }
 
-  SessionRef oldest(std::uint32_t slot) { return activity_.oldest(links_, slab_, slot); }
+  SessionRef oldest(std::uint32_t slot) {
+    return activity_.oldest(links_, Looked{slab_, looks_}, slot);
+  }
+
+  void keep_comparable(std::uint32_t slot) {
+    for (const auto& [ref, last_active] : model_[slot]) {
+      activity_.keep_comparable(links_, ref, last_active);
+    }
+  }
 
   // The answer is a session that no other was active before.
   void check_oldest(std::uint32_t slot, Tick now) {
     const SessionRef ref = oldest(slot);
     const auto& sessions = model_[slot];
+    REQUIRE_EQ(activity_.count(slot), sessions.size());
     REQUIRE_EQ(ref == no_session, sessions.empty());
     if (ref == no_session) return;
     REQUIRE(sessions.contains(ref));
@@ -67,13 +82,27 @@ class Sessions {
   }
 
   std::size_t count(std::uint32_t slot) { return model_[slot].size(); }
+  // How often a session's last_active was read.
+  std::uint64_t looks() const { return looks_; }
 
  private:
+  struct Looked {
+    const Slab<Ipv4>& slab;
+    std::uint64_t& looks;
+
+    void prefetch(SessionRef) const {}
+    const Session<Ipv4>& operator[](SessionRef ref) const {
+      ++looks;
+      return slab[ref];
+    }
+  };
+
   std::vector<Session<Ipv4>> records_;
   std::uint32_t used_ = 0;
   Slab<Ipv4> slab_{records_, used_};
   LinkTable links_;
-  Activity<Ipv4> activity_;
+  Activity activity_;
+  std::uint64_t looks_ = 0;
   std::map<std::uint32_t, std::map<SessionRef, Tick>> model_;
 };
 
@@ -94,16 +123,20 @@ TEST_CASE("activity: the oldest is exactly the least recently active, under rand
     Tick now = start;
     for (int step = 0; step < 20'000; ++step) {
       const std::uint32_t slot = random() % slots;
-      now += random() % 3;
+      // Long times without a step: many sessions have the same tick.
+      if (step % 400 < 300) now += random() % 3;
       switch (random() % 8) {
         case 0:
-          if (sessions.count(slot) < 30) sessions.add(slot, now);
+          if (sessions.count(slot) < 30) sessions.add(slot, now - random() % 2 * (random() % 200));
           break;
         case 1:
           if (random() % 2 == 0) sessions.remove_any(slot, random());
           break;
         case 2:
           sessions.check_oldest(slot, now);
+          if (random() % 2 == 0 && sessions.count(slot) != 0) {
+            sessions.remove(slot, sessions.oldest(slot));
+          }
           break;
         default:
           sessions.touch(slot, random(), now);
@@ -122,4 +155,47 @@ TEST_CASE("activity: removing the oldest again and again goes through all in ord
     sessions.remove(7, sessions.oldest(7));
   }
   CHECK_EQ(sessions.oldest(7), no_session);
+}
+
+TEST_CASE("activity: a session that is added with an earlier tick is older") {
+  Sessions sessions(3);
+  sessions.add(7, 100);
+  const SessionRef earlier = sessions.add(7, 90);
+  const SessionRef earliest = sessions.add(7, 80);
+  CHECK_EQ(sessions.oldest(7), earliest);
+  sessions.remove(7, earliest);
+  CHECK_EQ(sessions.oldest(7), earlier);
+}
+
+TEST_CASE("activity: looks once at a session for each time that it became active, and once more") {
+  constexpr std::uint32_t count = 50'000;
+  constexpr std::uint32_t evictions = 100'000;
+  constexpr std::uint32_t active_per_eviction = 4;
+  Sessions sessions(count);
+  Dice random(2);
+  Tick now = 0;
+  std::vector<SessionRef> all;
+  for (std::uint32_t i = 0; i < count; ++i) all.push_back(sessions.add(7, ++now));
+  const auto touch_any = [&] { sessions.touch_one(7, all[random.below(count)], ++now); };
+  for (std::uint32_t i = 0; i < count; ++i) touch_any();
+  for (std::uint32_t i = 0; i < evictions; ++i) {
+    for (std::uint32_t k = 0; k < active_per_eviction; ++k) touch_any();
+    const SessionRef oldest = sessions.oldest(7);
+    sessions.remove(7, oldest);
+    REQUIRE_EQ(sessions.add(7, ++now), oldest);  // the place that was given back last
+  }
+  CHECK_LE(sessions.looks(), count + (active_per_eviction + 1) * std::uint64_t{evictions});
+}
+
+TEST_CASE("activity: a session that is active for longer than ticks reach is not the oldest") {
+  constexpr Tick day = 24 * 60 * 60 * 1000;
+  Sessions sessions(2);
+  const SessionRef steady = sessions.add(7, 0);
+  SessionRef idle = no_session;
+  for (Tick days = 1; days <= 26; ++days) {
+    sessions.touch_one(7, steady, days * day);
+    if (days == 20) idle = sessions.add(7, days * day);
+    sessions.keep_comparable(7);
+  }
+  CHECK_EQ(sessions.oldest(7), idle);
 }

@@ -133,6 +133,21 @@ TEST_CASE("limits: inbound traffic makes a session recently active too") {
   CHECK(gateway.answers(protocol::udp, server, first, blue, client));
 }
 
+TEST_CASE("limits: a session that is active for a month is not taken for the oldest") {
+  Policy policy = limited(2);
+  policy.timeouts.udp = max_timeout;
+  Gateway gateway(policy);
+  const Peer steady = gateway.open(protocol::udp, blue, client, server);
+  for (int days = 1; days <= 26; ++days) {
+    gateway.travel(24h);
+    REQUIRE(gateway.answers(protocol::udp, server, steady, blue, client));
+    if (days == 20) gateway.open(protocol::udp, blue, at(client, 40002), server);
+    gateway.expire_all();
+  }
+  gateway.open(protocol::udp, blue, at(client, 40004), server);
+  CHECK(gateway.answers(protocol::udp, server, steady, blue, client));
+}
+
 TEST_CASE("limits: one tenant's limit is no other's") {
   Gateway gateway(limited(5), options_of(4));
   for (NamespaceId id = blue; id <= 40; ++id) {
