@@ -4,6 +4,7 @@
 #include <bit>
 #include <optional>
 #include <stdexcept>
+#include <variant>
 
 #include "engine/session_memory.h"
 #include "engine/translator.h"
@@ -141,20 +142,21 @@ void Engine::State::for_each_shard(Do&& act) const {
 // two shards are locked at once, so the oldest one is looked for again if it was used meanwhile.
 bool Engine::State::evict(std::uint32_t slot) {
   for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
-    std::function<bool()> end_oldest;
+    std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
     Tick earliest = 0;
     for_each_shard([&](auto& one) {
       const std::lock_guard lock(one.mutex);
       const std::optional<Tick> oldest = one.oldest(slot);
-      if (!oldest || (end_oldest && elapsed(earliest, *oldest) >= 0)) return;
+      if (!oldest || (owner && elapsed(earliest, *oldest) >= 0)) return;
       earliest = *oldest;
-      end_oldest = [&one, slot, tick = *oldest] {
-        const std::lock_guard owner_lock(one.mutex);
-        return one.evict_oldest(slot, tick);
-      };
+      owner = &one;
     });
-    if (!end_oldest) return false;
-    if (end_oldest()) return true;
+    if (!owner) return false;
+    const auto end_oldest = [&](auto* one) {
+      const std::lock_guard lock(one->mutex);
+      return one->evict_oldest(slot, earliest);
+    };
+    if (std::visit(end_oldest, *owner)) return true;
   }
   return true;
 }

@@ -223,7 +223,12 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   if (const auto reason = refuses(parsed)) return *reason;
   if (addresses_for(*tenant).empty()) return Reason::no_external_address;
   expire(now, expire_per_establishment);
-  if (const auto full = take_use(*tenant)) return *full;
+  std::optional<Reason> full = take_use(*tenant);
+  if (full == Reason::session_limit && snapshot_->policy().at_limit == AtLimit::evict_oldest &&
+      evict_if_all_are_here(tenant->slot)) {
+    full = take_use(*tenant);
+  }
+  if (full) return *full;
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
   Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
@@ -491,9 +496,24 @@ template <class Family>
 bool Shard<Family>::evict_oldest(std::uint32_t slot, Tick last_active) {
   const SessionRef ref = table_.oldest(slot);
   if (ref == no_session || table_[ref].last_active != last_active) return false;
-  // A tenant at its limit would soon have let all ports rest, and left none to others.
-  release(ref, last_active, PortSpace::Rest::none);
+  evict(ref);
   return true;
+}
+
+// Spares the other shards the question. None can have a session that is not counted yet.
+template <class Family>
+bool Shard<Family>::evict_if_all_are_here(std::uint32_t slot) {
+  if (table_.count(slot) != uses_.count(slot)) return false;
+  const SessionRef ref = table_.oldest(slot);
+  if (ref == no_session) return false;
+  evict(ref);
+  return true;
+}
+
+template <class Family>
+void Shard<Family>::evict(SessionRef ref) {
+  // A tenant at its limit would soon have let all ports rest, and left none to others.
+  release(ref, table_[ref].last_active, PortSpace::Rest::none);
 }
 
 template <class Family>
@@ -577,7 +597,7 @@ void Shard<Family>::adopt() {
     }
   }
   if (kept.empty()) return;
-  // The activity list grows at its recent end.
+  // Each is then the most recently active one so far, which Activity adds without a comparison.
   const Tick any = table_[kept.front()].last_active;
   std::ranges::stable_sort(kept, {},
                            [&](SessionRef ref) { return elapsed(any, table_[ref].last_active); });

@@ -72,7 +72,8 @@ class alignas(64) Shard {
   void prefetch_establishment(std::span<Lookup> lookups) const;
 
   // One packet: finds its session or establishes one. For outbound packets of a namespace that is
-  // at its limit, session_limit is returned with nothing changed.
+  // at its limit, session_limit is returned with nothing changed, if sessions of other shards may
+  // have to go.
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   // `realm`: the namespace that the sender is in, 0 for the outside. From within a namespace only
   // packets of sessions that are there already come in.
@@ -142,6 +143,8 @@ class alignas(64) Shard {
   void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full);
 
   std::optional<Reason> take_use(const Tenant& tenant);
+  bool evict_if_all_are_here(std::uint32_t slot);
+  void evict(SessionRef ref);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;
