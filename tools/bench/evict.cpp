@@ -1,5 +1,5 @@
 // Packets that make a session in a namespace that is at its limit, so that its least recently
-// active session has to go.
+// active session has to go. Between them other sessions are active: as many packets, or more.
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
@@ -20,28 +20,27 @@ namespace {
 
 constexpr std::uint32_t sessions = 100'000;
 constexpr std::uint32_t chunk = 1024;
+constexpr std::uint32_t chunks_per_listing = 16;
 
 class FullNamespaces {
  public:
-  explicit FullNamespaces(std::uint32_t namespaces)
+  // Before each chunk, `active_per_new` times as many packets of random sessions.
+  FullNamespaces(std::uint32_t namespaces, std::uint32_t active_per_new)
       : scene_({.sessions = sessions,
                 .namespaces = namespaces,
                 .session_limit = sessions / namespaces}),
+        active_per_new_(active_per_new),
         random_(namespaces),
         buffer_(chunk),
-        made_(namespaces, sessions / namespaces) {
-    refresh(sessions / 2);
-  }
+        made_(namespaces, sessions / namespaces) {}
 
-  double bytes_per_session() const { return scene_.bytes_per_session(); }
-
-  // Before that, as many sessions become active again.
   double measure(std::uint32_t count) {
-    refresh(count);
     Time now{};
     return time_in_chunks(
         count, chunk,
-        [&](std::size_t) {
+        [&](std::size_t first) {
+          if (first / chunk % chunks_per_listing == 0) views_ = all_sessions();
+          for (std::uint32_t i = 0; i < active_per_new_; ++i) refresh();
           now = scene_.next_tick();
           for (std::size_t i = 0; i < chunk; ++i) {
             buffer_.write(i, fresh_flow(), protocol::udp, Direction::outbound, 0);
@@ -64,17 +63,14 @@ class FullNamespaces {
     return scene_.flow((made / remotes * namespaces + chosen) * remotes + made % remotes);
   }
 
-  // Random ones, each chunk a little later.
-  void refresh(std::uint32_t count) {
-    const std::vector<SessionView> views = all_sessions();
-    for (std::uint32_t first = 0; first < count; first += chunk) {
-      for (std::size_t i = 0; i < chunk; ++i) {
-        const SessionView& view = views[random_.below(static_cast<std::uint32_t>(views.size()))];
-        buffer_.write(i, flow_of(view), protocol::udp, Direction::outbound, 0);
-      }
-      translate_in_batches(scene_.engine(), buffer_.packets(), scene_.next_tick());
-      require_accepted(buffer_.packets());
+  // A chunk of random ones. The few that have gone since the listing are made again.
+  void refresh() {
+    for (std::size_t i = 0; i < chunk; ++i) {
+      const SessionView& view = views_[random_.below(static_cast<std::uint32_t>(views_.size()))];
+      buffer_.write(i, flow_of(view), protocol::udp, Direction::outbound, 0);
     }
+    translate_in_batches(scene_.engine(), buffer_.packets(), scene_.next_tick());
+    require_accepted(buffer_.packets());
   }
 
   static Flow<Ipv4> flow_of(const SessionView& view) {
@@ -100,21 +96,29 @@ class FullNamespaces {
   }
 
   Scene<Ipv4> scene_;
+  std::uint32_t active_per_new_;
   SplitMix random_;
   PacketBuffer buffer_;
+  std::vector<SessionView> views_;
   std::vector<std::uint64_t> made_;  // sessions of each namespace so far
 };
 
-Rows with(const Effort& effort, std::uint32_t namespaces) {
-  FullNamespaces full(namespaces);
-  Floor floor(sessions, sizeof(Session<Ipv4>));
-  const std::uint32_t count = std::max<std::uint32_t>(effort.packets / 16, chunk);
+Row row_of(std::string name) {
   Row row;
-  row.name = "evict-and-create/namespaces-" + std::to_string(namespaces);
+  row.name = std::move(name);
   row.sessions = sessions;
-  row.bytes_per_session = full.bytes_per_session();
+  return row;
+}
+
+Rows with(const Effort& effort, std::uint32_t namespaces) {
+  FullNamespaces calm(namespaces, 1);
+  FullNamespaces busy(namespaces, 8);
+  Floor floor(sessions, sizeof(Session<Ipv4>));
+  const std::uint32_t count = std::max<std::uint32_t>(effort.packets / 4, chunk);
+  const std::string name = "evict-and-create/namespaces-" + std::to_string(namespaces);
   return in_rounds(effort, [&] { return floor.measure(effort.packets); },
-                   {{row, [&] { return full.measure(count); }}});
+                   {{row_of(name), [&] { return calm.measure(count); }},
+                    {row_of(name + "/active-8"), [&] { return busy.measure(count); }}});
 }
 
 }  // namespace
