@@ -69,7 +69,7 @@ class Activity {
     if (elapsed(links[ref].queued, last_active) > behind_max) move(links, ref, last_active);
   }
 
-  void populate() { lists_.populate(); }
+  void populate() { queues_.populate(); }
 
  private:
   // Twelve days. No session is idle for longer than max_timeout, and no place is older than that

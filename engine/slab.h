@@ -22,8 +22,6 @@ class Slab {
   Session<Family>& operator[](SessionRef ref) { return records_[ref]; }
   const Session<Family>& operator[](SessionRef ref) const { return records_[ref]; }
 
-  void prefetch(SessionRef ref) const { __builtin_prefetch(&records_[ref]); }
-
   std::uint32_t count() const { return count_; }
   // Records at or beyond this place were never used, and their memory never touched.
   std::uint32_t used() const { return used_; }

@@ -91,11 +91,11 @@ Rows at_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions
                (kind.batch == 1 ? "/one" : "/batch");
     row.sessions = sessions;
     row.bytes_per_session = scene.bytes_per_session();
-    subjects.push_back({row, [&traffic, &effort, kind] {
-                          return traffic.measure(kind, effort.packets);
-                        }});
+    subjects.push_back(
+        {row, [&traffic, &effort, kind] { return traffic.measure(kind, effort.packets); }});
   }
-  return in_rounds(effort, [&] { return floor.measure(effort.packets); }, std::move(subjects));
+  return in_rounds(
+      effort, [&] { return floor.measure(effort.packets); }, std::move(subjects));
 }
 
 }  // namespace

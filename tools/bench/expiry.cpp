@@ -104,7 +104,8 @@ Rows expiry(const Effort& effort) {
   std::vector<Subject> subjects;
   subjects.push_back({row_of("longest/insert"), [&] {
                         scene.reset();
-                        scene = std::make_unique<Scene<Ipv4>>(SceneOptions{.capacity = sessions, .populate = true});
+                        scene = std::make_unique<Scene<Ipv4>>(
+                            SceneOptions{.capacity = sessions, .populate = true});
                         return longest_insert(*scene);
                       }});
   subjects.push_back({row_of("expire"), [&] {

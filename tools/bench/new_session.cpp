@@ -85,9 +85,10 @@ std::string name_of(std::uint8_t protocol) {
 Rows at_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions) {
   const std::uint32_t count = std::clamp(sessions / 64 / chunk * chunk, chunk, 16'384u);
   const auto rounds = static_cast<std::uint32_t>(effort.rounds);
-  Scene<Ipv4> scene(
-      {.sessions = sessions, .capacity = sessions + rounds * count, .protocol = protocol,
-       .populate = true});
+  Scene<Ipv4> scene({.sessions = sessions,
+                     .capacity = sessions + rounds * count,
+                     .protocol = protocol,
+                     .populate = true});
   Growth growth(scene);
   Floor floor(sessions, sizeof(Session<Ipv4>));
   Row row;
@@ -109,8 +110,10 @@ Rows at_small_size(const Effort& effort, std::uint8_t protocol, std::uint32_t se
   const auto measure = [&] {
     double sum = 0;
     for (int i = 0; i < times; ++i) {
-      Scene<Ipv4> scene({.sessions = sessions, .capacity = sessions + count, .protocol = protocol,
-       .populate = true});
+      Scene<Ipv4> scene({.sessions = sessions,
+                         .capacity = sessions + count,
+                         .protocol = protocol,
+                         .populate = true});
       sum += Growth(scene).measure(count);
     }
     return sum / times;

@@ -33,7 +33,7 @@ struct SceneOptions {
   std::uint32_t namespaces = 64;
   std::uint32_t remotes = 2;        // of each internal endpoint
   std::uint32_t session_limit = 0;  // of each namespace; 0: none that is ever reached
-  bool populate = false;            // as EngineOptions::populate; nothing can then be told of memory
+  bool populate = false;  // as EngineOptions::populate; nothing can then be told of memory
 };
 
 inline constexpr std::size_t packet_size = 64;
