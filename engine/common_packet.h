@@ -32,13 +32,22 @@ inline std::uint8_t common_protocol(const Packet& packet) {
   return packet.bytes[Family::version == 4 ? 9 : 6];
 }
 
+// Local is the packet's destination if it is inbound, else its source. Which it is decides what is
+// read and written where, without a branch, because directions alternate.
+inline std::uint32_t read_ports(const std::uint8_t* transport, bool is_inbound) {
+  return std::rotl(__builtin_bswap32(load_wire<std::uint32_t>(transport)), is_inbound ? 0 : 16);
+}
+inline void write_ports(std::uint8_t* transport, std::uint32_t ports, bool is_inbound) {
+  store_wire(transport, __builtin_bswap32(std::rotl(ports, is_inbound ? 0 : 16)));
+}
+
 // A leg in as few words as it fits in.
 template <class Family>
 struct LegWords;
 
 template <>
 struct LegWords<Ipv4> {
-  std::uint64_t addresses;  // as they lie in a Leg, and in a packet whose source is local
+  std::uint64_t addresses;  // as they lie in a Leg
   std::uint32_t ports;      // as they lie in a Leg
 
   static LegWords of(const Leg<Ipv4>& leg) {
@@ -54,21 +63,15 @@ struct LegWords<Ipv4> {
             static_cast<std::uint16_t>(ports >> 16)};
   }
 
-  // Local and remote in each other's place, if so; without a branch, because directions alternate.
-  LegWords reversed_if(bool reverse) const {
-    return {std::rotl(addresses, reverse ? 32 : 0), std::rotl(ports, reverse ? 16 : 0)};
+  static LegWords read(const Packet& packet, bool is_inbound) {
+    const auto in_packet = load_wire<std::uint64_t>(packet.bytes.data() + Ipv4::source_offset);
+    return {std::rotl(in_packet, is_inbound ? 32 : 0),
+            read_ports(common_transport<Ipv4>(packet), is_inbound)};
   }
-
-  // With the packet's source as local.
-  static LegWords read(const Packet& packet) {
-    const std::uint8_t* ip = packet.bytes.data();
-    const auto wire_ports = load_wire<std::uint32_t>(common_transport<Ipv4>(packet));
-    return {load_wire<std::uint64_t>(ip + Ipv4::source_offset),
-            std::rotl(__builtin_bswap32(wire_ports), 16)};
-  }
-  void write(const Packet& packet) const {
-    store_wire(packet.bytes.data() + Ipv4::source_offset, addresses);
-    store_wire(common_transport<Ipv4>(packet), __builtin_bswap32(std::rotl(ports, 16)));
+  void write(const Packet& packet, bool is_inbound) const {
+    store_wire(packet.bytes.data() + Ipv4::source_offset,
+               std::rotl(addresses, is_inbound ? 32 : 0));
+    write_ports(common_transport<Ipv4>(packet), ports, is_inbound);
   }
 
   bool operator==(const LegWords& other) const {
@@ -76,6 +79,7 @@ struct LegWords<Ipv4> {
   }
 };
 static_assert(offsetof(Leg<Ipv4>, remote) == 4 && offsetof(Leg<Ipv4>, remote_port) == 10);
+static_assert(Ipv4::destination_offset == Ipv4::source_offset + 4);
 
 template <>
 struct LegWords<Ipv6> {
@@ -93,33 +97,31 @@ struct LegWords<Ipv6> {
             static_cast<std::uint16_t>(ports >> 16)};
   }
 
-  LegWords reversed_if(bool reverse) const {
-    const std::uint64_t all = 0 - std::uint64_t{reverse};
-    const std::uint64_t first = (local.wire[0] ^ remote.wire[0]) & all;
-    const std::uint64_t second = (local.wire[1] ^ remote.wire[1]) & all;
-    return {{{local.wire[0] ^ first, local.wire[1] ^ second}},
-            {{remote.wire[0] ^ first, remote.wire[1] ^ second}},
-            std::rotl(ports, reverse ? 16 : 0)};
-  }
-
-  static LegWords read(const Packet& packet) {
+  static LegWords read(const Packet& packet, bool is_inbound) {
     const std::uint8_t* ip = packet.bytes.data();
-    const auto word = [ip](std::size_t offset) { return load_wire<std::uint64_t>(ip + offset); };
-    const auto wire_ports = load_wire<std::uint32_t>(common_transport<Ipv6>(packet));
-    return {{{word(Ipv6::source_offset), word(Ipv6::source_offset + 8)}},
-            {{word(Ipv6::destination_offset), word(Ipv6::destination_offset + 8)}},
-            std::rotl(__builtin_bswap32(wire_ports), 16)};
+    const auto address = [ip](std::size_t offset) {
+      return Ipv6Address{
+          {load_wire<std::uint64_t>(ip + offset), load_wire<std::uint64_t>(ip + offset + 8)}};
+    };
+    return {address(local_offset(is_inbound)), address(local_offset(!is_inbound)),
+            read_ports(common_transport<Ipv6>(packet), is_inbound)};
   }
-  void write(const Packet& packet) const {
+  void write(const Packet& packet, bool is_inbound) const {
     std::uint8_t* ip = packet.bytes.data();
-    store_wire(ip + Ipv6::source_offset, local.wire);
-    store_wire(ip + Ipv6::destination_offset, remote.wire);
-    store_wire(common_transport<Ipv6>(packet), __builtin_bswap32(std::rotl(ports, 16)));
+    store_wire(ip + local_offset(is_inbound), local.wire);
+    store_wire(ip + local_offset(!is_inbound), remote.wire);
+    write_ports(common_transport<Ipv6>(packet), ports, is_inbound);
   }
 
   bool operator==(const LegWords& other) const {
     return (difference(local, other.local) | difference(remote, other.remote) |
             (ports ^ other.ports)) == 0;
+  }
+
+ private:
+  static std::size_t local_offset(bool is_inbound) {
+    return Ipv6::source_offset +
+           (Ipv6::destination_offset - Ipv6::source_offset) * std::size_t{is_inbound};
   }
 };
 static_assert(offsetof(Leg<Ipv6>, remote_port) == offsetof(Leg<Ipv6>, local_port) + 2);

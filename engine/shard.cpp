@@ -55,7 +55,7 @@ void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
     const Packet& packet = *lookup.packet;
     const std::uint8_t protocol = common_protocol<Family>(packet);
     const bool is_inbound = packet.direction == Direction::inbound;
-    const Leg<Family> leg = LegWords<Family>::read(packet).reversed_if(is_inbound).leg();
+    const Leg<Family> leg = LegWords<Family>::read(packet, is_inbound).leg();
     lookup.hash = (is_inbound ? Key::external(protocol, leg)
                               : Key::internal(packet.namespace_id, protocol, leg))
                       .hash(secret_);
@@ -74,10 +74,10 @@ void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
     const Packet& packet = *lookup.packet;
     const std::uint8_t protocol = common_protocol<Family>(packet);
     const bool is_inbound = packet.direction == Direction::inbound;
-    const Leg<Family> from_source = LegWords<Family>::read(packet).leg();
+    const Leg<Family> seen = LegWords<Family>::read(packet, is_inbound).leg();
     Leg<Family> outside = table_[lookup.candidate].outside;
-    outside.remote = is_inbound ? from_source.local : from_source.remote;
-    outside.remote_port = is_inbound ? from_source.local_port : from_source.remote_port;
+    outside.remote = seen.remote;
+    outside.remote_port = seen.remote_port;
     flows[count] = Key::outside_flow(0, protocol, outside).hash(secret_);
     permissions[count] = Key::permission(0, protocol, outside).hash(secret_);
     ++count;

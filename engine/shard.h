@@ -196,7 +196,7 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
   const Words found = Words::of(is_inbound ? session.outside : session.inside);
   const bool is_found = (expected == given) & (session.protocol == protocol) &
                         (session.state != SessionState::free) &
-                        (Words::read(packet).reversed_if(is_inbound) == found);
+                        (Words::read(packet, is_inbound) == found);
   if (!is_found || table_.expired(session, now)) return false;
   std::uint8_t* transport = common_transport<Family>(packet);
   std::uint8_t* field = transport + udp_checksum_offset;
@@ -213,7 +213,7 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
     return true;
   }
   refresh(session, packet.direction, now);
-  Words::of(is_inbound ? session.inside : session.outside).reversed_if(is_inbound).write(packet);
+  Words::of(is_inbound ? session.inside : session.outside).write(packet, is_inbound);
   const unsigned sign = is_inbound ? 0xffff : 0;
   if constexpr (Family::has_header_checksum) {
     update_field(packet.bytes.data() + Family::header_checksum_offset,

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "engine/fragment.h"
+#include "engine/lock.h"
 #include "engine/session_memory.h"
 
 namespace swnat {
@@ -174,7 +175,7 @@ Places Translator<Family>::translate_common(std::span<Packet> packets, Places pl
           return;
         }
         own = shard;
-        lock = std::unique_lock(own->mutex);
+        lock = lock_soon(own->mutex);
       }
       lookup.packet = &packet;
       lookup.place = static_cast<int>(i);
@@ -199,7 +200,7 @@ Places Translator<Family>::translate_common(std::span<Packet> packets, Places pl
 template <class Family>
 inline Shard<Family>* Translator<Family>::begin_lookup(const Packet& packet, Lookup& lookup) const {
   const bool is_inbound = packet.direction == Direction::inbound;
-  const Leg<Family> leg = LegWords<Family>::read(packet).reversed_if(is_inbound).leg();
+  const Leg<Family> leg = LegWords<Family>::read(packet, is_inbound).leg();
   const std::uint8_t protocol = common_protocol<Family>(packet);
   const FlowKey<Family> key{leg, is_inbound ? 0 : packet.namespace_id,
                             is_inbound ? KeyKind::outside_flow : KeyKind::inside_flow, protocol};
@@ -309,7 +310,7 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
   for (int round = 0; round < eviction_rounds; ++round) {
     std::optional<std::uint32_t> evicting_slot;
     {
-      const std::lock_guard lock(own.mutex);
+      const auto lock = lock_soon(own.mutex);
       const Reason reason = own.outbound(parsed, packet, now);
       if (reason == Reason::session_limit) evicting_slot = own.evicting_slot(packet.namespace_id);
       if (!evicting_slot) return reason;
@@ -324,7 +325,7 @@ Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& pars
                                    Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed, Direction::inbound));
-  const std::lock_guard lock(own.mutex);
+  const auto lock = lock_soon(own.mutex);
   return own.inbound(realm, parsed, packet, now);
 }
 
@@ -347,7 +348,7 @@ Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& erro
     if (reason != Reason::icmp_error_unmatched) return reason;
   }
   Shard<Family>& own = shard(shard_of_port(quoted.packet.destination_port, shard_count()));
-  const std::lock_guard lock(own.mutex);
+  const auto lock = lock_soon(own.mutex);
   return own.error_about_delivered(parsed, quoted, error, now);
 }
 
@@ -356,7 +357,7 @@ Reason Translator<Family>::error_about_sent(NamespaceId realm, const Parsed<Fami
                                             const Quoted<Family>& quoted, Packet& error, Tick now) {
   const Parsed<Family>& about = quoted.packet;
   Shard<Family>& own = shard(externals_.shard_of(about.source, about.protocol, about.source_port));
-  const std::lock_guard lock(own.mutex);
+  const auto lock = lock_soon(own.mutex);
   return own.error_about_sent(realm, parsed, quoted, error, now);
 }
 

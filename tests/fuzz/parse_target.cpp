@@ -90,7 +90,7 @@ void try_family(std::span<std::uint8_t> packet, Direction direction) {
   if (!is_common) return;
   require(parsed.transport == Family::header_min && !anatomy.is_fragment(),
           "what is common has a plain header");
-  require(LegWords<Family>::read({.bytes = packet}).leg() == parsed.leg_from_inside(),
+  require(LegWords<Family>::read({.bytes = packet}, false).leg() == parsed.leg_from_inside(),
           "a common packet's ends are read as the gate reads them");
 }
 
