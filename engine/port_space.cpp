@@ -51,13 +51,13 @@ PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
 
 // Only the set's first and last places may stand for ports that are not of the range.
 void PortSpace::release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity) {
-  const auto [first, size] = classes_[number];
+  const std::uint32_t first = classes_[number].first;
   const auto stands_for_none = [&](std::uint32_t place) {
     const std::uint32_t port = (first + place) << position_shift_ | shard << 1 | parity;
     return port < range_.first || port > range_.last;
   };
   std::uint32_t begin = 0;
-  std::uint32_t end = size;
+  std::uint32_t end = classes_[number].size;
   if (begin < end && stands_for_none(begin)) ++begin;
   if (begin < end && stands_for_none(end - 1)) --end;
   parts_[shard]->sets[number][parity].release_all(begin, end);
