@@ -14,6 +14,7 @@
 #include "engine/family.h"
 #include "engine/headers.h"
 #include "engine/packet.h"
+#include "engine/parse.h"
 #include "engine/session.h"
 
 namespace swnat {
@@ -125,18 +126,6 @@ struct LegWords<Ipv6> {
   }
 };
 static_assert(offsetof(Leg<Ipv6>, remote_port) == offsetof(Leg<Ipv6>, local_port) + 2);
-
-// Whether a transport header of either protocol holds together in `size` bytes. At least
-// udp_header_size of them can be read.
-inline bool is_sound_udp(const std::uint8_t* header, std::size_t size) {
-  const std::size_t length = load_be16(header + 4);
-  return length >= udp_header_size && length <= size;
-}
-inline bool is_sound_tcp(const std::uint8_t* header, std::size_t size) {
-  if (size < tcp_header_min) return false;
-  const std::size_t header_size = std::size_t{header[12]} >> 4 << 2;
-  return header_size >= tcp_header_min && header_size <= size;
-}
 
 template <class Family>
 inline bool is_common(const Packet& packet) {

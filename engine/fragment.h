@@ -42,7 +42,6 @@ constexpr std::uint32_t first_fragment_min(std::uint8_t protocol_number) {
 // A first fragment holds the transport header whole, and no later one begins inside it; all but the
 // last are multiples of eight bytes, none is empty, and no datagram grows beyond 65,535 bytes.
 constexpr bool is_sound(const Fragment& fragment) {
-  constexpr std::uint32_t datagram_max = 65'535;
   if (fragment.size == 0) return false;
   if (fragment.more && fragment.size % 8 != 0) return false;
   if (std::uint64_t{fragment.header_size} + fragment.offset + fragment.size > datagram_max) {

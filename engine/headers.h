@@ -31,6 +31,8 @@ constexpr bool is_portless(std::uint8_t number) {
 }
 }  // namespace protocol
 
+inline constexpr std::size_t datagram_max = 65'535;
+
 // RFC 791
 inline constexpr std::size_t ipv4_header_min = 20;
 inline constexpr std::size_t ipv4_identification_offset = 4;

@@ -69,6 +69,18 @@ template <class Family>
 std::optional<Reason> parse_network(std::span<const std::uint8_t> available,
                                     Parsed<Family>& parsed);
 
+// Whether a transport header holds together in a datagram of `size` bytes. At least udp_header_size
+// of them can be read, and of TCP none if there are fewer than its own header.
+inline bool is_sound_udp(const std::uint8_t* header, std::size_t size) {
+  const std::size_t length = load_be16(header + 4);
+  return length >= udp_header_size && length <= size;
+}
+inline bool is_sound_tcp(const std::uint8_t* header, std::size_t size) {
+  if (size < tcp_header_min) return false;
+  const std::size_t header_size = std::size_t{header[12]} >> 4 << 2;
+  return header_size >= tcp_header_min && header_size <= size;
+}
+
 // The pieces of the gate. `transport` is the transport header.
 std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv4>& parsed);
 std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv6>& parsed);
@@ -157,11 +169,7 @@ inline std::optional<Reason> parse_ip(std::span<const std::uint8_t> available,
 
 template <class Family>
 inline std::optional<Reason> parse_tcp(const std::uint8_t* transport, Parsed<Family>& parsed) {
-  if (parsed.transport_size < tcp_header_min) return Reason::malformed_transport;
-  const std::size_t header_size = std::size_t{transport[12]} >> 4 << 2;
-  if (header_size < tcp_header_min || header_size > parsed.transport_size) {
-    return Reason::malformed_transport;
-  }
+  if (!is_sound_tcp(transport, parsed.transport_size)) return Reason::malformed_transport;
   parsed.source_port = load_be16(transport);
   parsed.destination_port = load_be16(transport + 2);
   parsed.tcp_flags = transport[13];
@@ -170,14 +178,13 @@ inline std::optional<Reason> parse_tcp(const std::uint8_t* transport, Parsed<Fam
 
 template <class Family>
 inline std::optional<Reason> parse_udp(const std::uint8_t* transport, Parsed<Family>& parsed) {
-  if (parsed.transport_size < udp_header_size) return Reason::malformed_transport;
-  const std::uint16_t length = load_be16(transport + 4);
   // A first fragment tells the length of the whole datagram.
-  if (length < udp_header_size || (length > parsed.transport_size && !parsed.piece.more)) {
+  const std::size_t whole = parsed.piece.more ? datagram_max : parsed.transport_size;
+  if (parsed.transport_size < udp_header_size || !is_sound_udp(transport, whole)) {
     return Reason::malformed_transport;
   }
   // What lies beyond it is not covered by the checksum.
-  if (!parsed.piece.more) parsed.transport_size = length;
+  if (!parsed.piece.more) parsed.transport_size = load_be16(transport + 4);
   parsed.source_port = load_be16(transport);
   parsed.destination_port = load_be16(transport + 2);
   return {};

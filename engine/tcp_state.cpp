@@ -106,12 +106,8 @@ TcpEffect reopen(TcpConnection connection, const TcpSegment& syn, TcpSender send
 
 TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size) {
   const std::size_t header_size = std::size_t{segment[12]} >> 4 << 2;
-  TcpSegment read;
-  read.sequence = load_be32(segment + 4);
-  read.acknowledgment = load_be32(segment + 8);
+  TcpSegment read = read_tcp_header(segment);
   read.payload_size = static_cast<std::uint32_t>(size - header_size);
-  read.window = load_be16(segment + 14);
-  read.flags = segment[13];
   if ((read.flags & tcp_flag::syn) != 0) {
     read.scale = read_window_scale(segment + tcp_header_min, segment + header_size);
   }

@@ -46,6 +46,16 @@ TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender
 
 // The pieces that a segment of an established connection meets, inline for the batch's loop.
 
+// What the fixed part of the header says.
+inline TcpSegment read_tcp_header(const std::uint8_t* header) {
+  TcpSegment read;
+  read.sequence = load_be32(header + 4);
+  read.acknowledgment = load_be32(header + 8);
+  read.window = load_be16(header + 14);
+  read.flags = header[13];
+  return read;
+}
+
 // Whether a number is as near to the next one as data of the connection, late or early, can be: no
 // window of the receiver is wider.
 inline bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
@@ -82,11 +92,7 @@ inline bool follow(TcpConnection connection, const std::uint8_t* header, TcpSend
   const bool internal = sender == TcpSender::internal;
   TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
   TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
-  TcpSegment segment;
-  segment.sequence = load_be32(header + 4);
-  segment.acknowledgment = load_be32(header + 8);
-  segment.window = load_be16(header + 14);
-  segment.flags = header[13];
+  const TcpSegment segment = read_tcp_header(header);
   if (!is_far(own, other, segment)) learn(own, segment);
   return true;
 }
