@@ -29,6 +29,7 @@ class SessionIndex {
     for (const std::uint64_t hash : hashes) prefetch(hash);
     keep_prefetches();
   }
+
   void insert(std::uint64_t hash, SessionRef ref) {
     if (note_count_ == notes_max) carry_out_notes();
     prefetch(hash);

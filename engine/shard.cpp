@@ -50,34 +50,34 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
 // Nothing here need be right: it is looked at again when it counts. An outbound packet's mapping
 // may be there already; then what it shares with that mapping's other sessions is looked at, too.
 template <class Family>
-void Shard<Family>::prefetch_establishment(std::span<Lookup> lookups) const {
-  for (Lookup& lookup : lookups) {
-    const Packet& packet = *lookup.packet;
+void Shard<Family>::prefetch_establishment(std::span<const Lookup> lookups) const {
+  Leg<Family> legs[batch_max];
+  std::uint64_t hashes[batch_max];
+  for (std::size_t i = 0; i < lookups.size(); ++i) {
+    const Packet& packet = *lookups[i].packet;
     const std::uint8_t protocol = common_protocol<Family>(packet);
     const bool is_inbound = packet.direction == Direction::inbound;
-    const Leg<Family> leg = LegWords<Family>::read(packet, is_inbound).leg();
-    lookup.hash = (is_inbound ? Key::external(protocol, leg)
-                              : Key::internal(packet.namespace_id, protocol, leg))
-                      .hash(secret_);
-    table_.mappings().prefetch({&lookup.hash, 1});
+    legs[i] = LegWords<Family>::read(packet, is_inbound).leg();
+    hashes[i] = (is_inbound ? Key::external(protocol, legs[i])
+                            : Key::internal(packet.namespace_id, protocol, legs[i]))
+                    .hash(secret_);
   }
+  table_.mappings().prefetch({hashes, lookups.size()});
   table_.prefetch_next(static_cast<std::uint32_t>(lookups.size()));
-  for (Lookup& lookup : lookups) {
-    lookup.candidate = table_.mappings().candidate(lookup.hash);
-    if (lookup.candidate != no_session) table_.prefetch(lookup.candidate);
+  SessionRef mappings[batch_max];
+  for (std::size_t i = 0; i < lookups.size(); ++i) {
+    mappings[i] = table_.mappings().candidate(hashes[i]);
+    if (mappings[i] != no_session) table_.prefetch(mappings[i]);
   }
   std::uint64_t flows[batch_max];
   std::uint64_t permissions[batch_max];
   std::size_t count = 0;
-  for (const Lookup& lookup : lookups) {
-    if (lookup.candidate == no_session) continue;
-    const Packet& packet = *lookup.packet;
-    const std::uint8_t protocol = common_protocol<Family>(packet);
-    const bool is_inbound = packet.direction == Direction::inbound;
-    const Leg<Family> seen = LegWords<Family>::read(packet, is_inbound).leg();
-    Leg<Family> outside = table_[lookup.candidate].outside;
-    outside.remote = seen.remote;
-    outside.remote_port = seen.remote_port;
+  for (std::size_t i = 0; i < lookups.size(); ++i) {
+    if (mappings[i] == no_session) continue;
+    const std::uint8_t protocol = common_protocol<Family>(*lookups[i].packet);
+    Leg<Family> outside = table_[mappings[i]].outside;
+    outside.remote = legs[i].remote;
+    outside.remote_port = legs[i].remote_port;
     flows[count] = Key::outside_flow(0, protocol, outside).hash(secret_);
     permissions[count] = Key::permission(0, protocol, outside).hash(secret_);
     ++count;

@@ -69,7 +69,7 @@ class alignas(64) Shard {
   bool translate_established(SessionRef ref, Packet& packet, Tick now);
 
   // Asks for the memory that the establishment of sessions for these packets will look at.
-  void prefetch_establishment(std::span<Lookup> lookups) const;
+  void prefetch_establishment(std::span<const Lookup> lookups) const;
 
   // One packet: finds its session or establishes one. For outbound packets of a namespace that is
   // at its limit, session_limit is returned with nothing changed, if sessions of other shards may

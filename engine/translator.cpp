@@ -115,12 +115,12 @@ void Translator<Family>::adopt() {
   for (const auto& one : shards_) one->adopt();
 }
 
+// `leg` is as the packet shows it from the side that it comes from.
 template <class Family>
-std::uint32_t Translator<Family>::shard_of(const Parsed<Family>& parsed,
-                                           Direction direction) const {
-  return direction == Direction::inbound
-             ? externals_.shard_of(parsed.destination, parsed.protocol, parsed.destination_port)
-             : shard_of_port(parsed.source_port, shard_count());
+inline std::uint32_t Translator<Family>::shard_of(const Leg<Family>& leg, std::uint8_t protocol,
+                                                  bool is_inbound) const {
+  return is_inbound ? externals_.shard_of(leg.local, protocol, leg.local_port)
+                    : shard_of_port(leg.local_port, shard_count());
 }
 
 template <class Family>
@@ -205,9 +205,7 @@ inline Shard<Family>* Translator<Family>::begin_lookup(const Packet& packet, Loo
   const FlowKey<Family> key{leg, is_inbound ? 0 : packet.namespace_id,
                             is_inbound ? KeyKind::outside_flow : KeyKind::inside_flow, protocol};
   lookup.hash = key.hash(secret_);
-  const std::uint32_t number = is_inbound ? externals_.shard_of(leg.local, protocol, leg.local_port)
-                                          : shard_of_port(leg.local_port, shard_count());
-  return shards_[number].get();
+  return shards_[shard_of(leg, protocol, is_inbound)].get();
 }
 
 // All of one shard. Those that have no established session come to the front, and are returned.
@@ -232,7 +230,7 @@ std::span<Lookup> Translator<Family>::translate_established(Shard<Family>& own,
 
 // Of the same shard: mostly the first packets of new sessions. They are translated in their order,
 // and returned from the first on that is not before `end`, a place in the batch, or that room has
-// to be made for, for which the shard's lock must not be held.
+// to be made for in another shard, for which this one's lock must not be held.
 template <class Family>
 std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
                                                        std::span<Lookup> lookups, int end,
@@ -253,7 +251,9 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
     const bool is_inbound = packet.direction == Direction::inbound;
     const Reason reason =
         is_inbound ? own.inbound(0, parsed, packet, now) : own.outbound(parsed, packet, now);
-    if (reason == Reason::session_limit && !is_inbound) break;
+    const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
+                               own.evicting_slot(packet.namespace_id).has_value();
+    if (may_make_room) break;
     if (reason == Reason::translated_outbound) renumber(packet);
     packet.datagram = 0;
     packet.reason = reason;
@@ -306,7 +306,7 @@ Reason Translator<Family>::translate_whole(const Parsed<Family>& parsed, Packet&
 template <class Family>
 Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
-  Shard<Family>& own = shard(shard_of(parsed, Direction::outbound));
+  Shard<Family>& own = shard(shard_of(parsed.leg_from_inside(), parsed.protocol, false));
   for (int round = 0; round < eviction_rounds; ++round) {
     std::optional<std::uint32_t> evicting_slot;
     {
@@ -324,7 +324,7 @@ template <class Family>
 Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
                                    Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
-  Shard<Family>& own = shard(shard_of(parsed, Direction::inbound));
+  Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
   const auto lock = lock_soon(own.mutex);
   return own.inbound(realm, parsed, packet, now);
 }

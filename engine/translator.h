@@ -24,15 +24,10 @@ namespace swnat {
 using Places = std::uint32_t;
 static_assert(batch_max <= std::numeric_limits<Places>::digits);
 
-inline std::size_t take_first(Places& places) {
-  const auto first = static_cast<std::size_t>(std::countr_zero(places));
-  places &= places - 1;
-  return first;
-}
-
 template <class Each>
 void for_each(Places places, Each each) {
-  while (places != 0) each(take_first(places));
+  for (; places != 0; places &= places - 1)
+    each(static_cast<std::size_t>(std::countr_zero(places)));
 }
 
 template <class Family>
@@ -50,9 +45,9 @@ class Translator {
   // Takes over the sessions that the memory holds.
   void adopt();
 
-  // Translates those of the packets at these places that are common (common_packet.h), of this
-  // family, and of an established session. Returns the places of all others, which are as they
-  // were.
+  // Translates those of the packets at these places that are common (common_packet.h) and of this
+  // family, as far as one shard after the other can do so and packets that make sessions keep their
+  // order. Returns the places of all others, which are as they were.
   Places translate_common(std::span<Packet> packets, Places places, Tick now);
   // Any packet of this family.
   void translate_alone(Packet& packet, Tick now);
@@ -71,7 +66,7 @@ class Translator {
 
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
   std::uint32_t shard_count() const { return shard_count_; }
-  std::uint32_t shard_of(const Parsed<Family>& parsed, Direction direction) const;
+  std::uint32_t shard_of(const Leg<Family>& leg, std::uint8_t protocol, bool is_inbound) const;
   Shard<Family>* begin_lookup(const Packet& packet, Lookup& lookup) const;
   Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
   std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now);
