@@ -12,6 +12,9 @@ constexpr std::uint8_t tcp_protocol = 6;
 constexpr std::uint8_t udp_protocol = 17;
 constexpr std::uint8_t type_echo_reply = 0;
 constexpr std::uint8_t type_echo_request = 8;
+constexpr std::uint8_t icmpv6_protocol = 58;
+constexpr std::uint8_t icmpv6_echo_request = 128;
+constexpr std::uint8_t icmpv6_echo_reply = 129;
 
 std::uint32_t added(std::uint32_t a, std::uint32_t b) {
   const std::uint32_t sum = a + b;
@@ -191,20 +194,29 @@ std::size_t total_length(View packet) {
   return is_v6(packet) ? std::size_t{40} + word_at(packet, 4) : word_at(packet, 2);
 }
 
-Peer source_of(View packet) {
+std::uint16_t source_port_of(View packet) {
   const std::size_t at = transport_offset(packet);
-  const Host address = address_at(packet, 12);
-  if (protocol_of(packet) != icmp_protocol) return {address, word_at(packet, at)};
-  if (packet[at] == type_echo_request) return {address, word_at(packet, at + 4)};
-  return {address, 0};
+  if (protocol_of(packet) != (is_v6(packet) ? icmpv6_protocol : icmp_protocol)) {
+    return word_at(packet, at);
+  }
+  const bool has_one = packet[at] == (is_v6(packet) ? icmpv6_echo_request : type_echo_request);
+  return has_one ? word_at(packet, at + 4) : std::uint16_t{0};
 }
 
-Peer destination_of(View packet) {
+std::uint16_t destination_port_of(View packet) {
   const std::size_t at = transport_offset(packet);
-  const Host address = address_at(packet, 16);
-  if (protocol_of(packet) != icmp_protocol) return {address, word_at(packet, at + 2)};
-  if (packet[at] == type_echo_reply) return {address, word_at(packet, at + 4)};
-  return {address, 0};
+  if (protocol_of(packet) != (is_v6(packet) ? icmpv6_protocol : icmp_protocol)) {
+    return word_at(packet, at + 2);
+  }
+  const bool has_one = packet[at] == (is_v6(packet) ? icmpv6_echo_reply : type_echo_reply);
+  return has_one ? word_at(packet, at + 4) : std::uint16_t{0};
+}
+
+Peer source_of(View packet) {
+  return {address_at(packet, 12), source_port_of(packet)};
+}
+Peer destination_of(View packet) {
+  return {address_at(packet, 16), destination_port_of(packet)};
 }
 
 std::size_t transport_checksum_offset(View packet) {

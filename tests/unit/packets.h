@@ -71,6 +71,8 @@ void set_word(Bytes& packet, std::size_t offset, std::uint16_t word);
 std::uint8_t protocol_of(View packet);
 std::size_t transport_offset(View packet);
 std::size_t total_length(View packet);
+std::uint16_t source_port_of(View packet);
+std::uint16_t destination_port_of(View packet);
 Peer source_of(View packet);  // IPv4; IPv6 in packets6.h
 Peer destination_of(View packet);
 

@@ -141,19 +141,10 @@ Bytes answer(std::uint8_t protocol, Peer6 from, Peer6 to) {
 }
 
 Peer6 source6_of(View packet) {
-  const std::size_t at = transport_offset(packet);
-  const Host6 address = address_at(packet, 8);
-  if (protocol_of(packet) != icmpv6_protocol) return {address, word_at(packet, at)};
-  if (packet[at] == type_echo_request) return {address, word_at(packet, at + 4)};
-  return {address, 0};
+  return {address_at(packet, 8), source_port_of(packet)};
 }
-
 Peer6 destination6_of(View packet) {
-  const std::size_t at = transport_offset(packet);
-  const Host6 address = address_at(packet, 24);
-  if (protocol_of(packet) != icmpv6_protocol) return {address, word_at(packet, at + 2)};
-  if (packet[at] == type_echo_reply) return {address, word_at(packet, at + 4)};
-  return {address, 0};
+  return {address_at(packet, 24), destination_port_of(packet)};
 }
 
 }  // namespace swnat::test
