@@ -52,7 +52,6 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
-  void translate_alone(Packet& packet, Tick now);
   std::span<std::byte> memory_of(const EngineOptions& options);
   bool evict(std::uint32_t slot);
   void enforce_limits();
@@ -113,23 +112,14 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
 }
 
 void Engine::State::translate(std::span<Packet> packets, Tick now) {
-  const Places all = ~Places{0} >> (batch_max - packets.size());
-  Places rest = v4_.translate_common(packets, all, now);
-  if (rest != 0) rest = v6_.translate_common(packets, rest, now);
-  for_each(rest, [&](std::size_t i) { translate_alone(packets[i], now); });
-}
-
-void Engine::State::translate_alone(Packet& packet, Tick now) {
-  switch (ip_version(packet.bytes)) {
-    case Ipv4::version:
-      return v4_.translate_alone(packet, now);
-    case Ipv6::version:
-      return v6_.translate_alone(packet, now);
-    default:
-      packet.datagram = 0;
-      packet.reason = Reason::not_ip;
-      not_ip_.fetch_add(1, std::memory_order_relaxed);
-  }
+  Places left = ~Places{0} >> (batch_max - packets.size());
+  left = v4_.translate(packets, left, now);
+  if (left != 0) left = v6_.translate(packets, left, now);
+  for_each(left, [&](std::size_t i) {
+    packets[i].datagram = 0;
+    packets[i].reason = Reason::not_ip;
+    not_ip_.fetch_add(1, std::memory_order_relaxed);
+  });
 }
 
 template <class Do>

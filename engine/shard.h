@@ -41,6 +41,7 @@ struct Lookup {
   Packet* packet;
   std::uint64_t hash;  // of its flow
   SessionRef candidate;
+  std::uint32_t shard;
   int place;  // in the batch
 };
 

@@ -2,8 +2,9 @@
 //
 // A packet's life: parse → classify → find its session, or establish one → update its state →
 // rewrite → verdict. For a batch the first steps are done for all packets before the next, so that
-// the cache lines of the index and then of the sessions arrive side by side; whatever does not find
-// a live session that way takes the slow way, alone. No thread ever holds two shards' locks: a
+// the cache lines of the index and then of the sessions arrive side by side; so do those that new
+// sessions need. Packets that are not common (common_packet.h), and those that need room made for
+// them, take the slow way, alone. No thread ever holds two shards' locks: a
 // hairpin is two steps, and so is making room in a namespace whose oldest session another shard
 // has.
 //
@@ -150,62 +151,90 @@ Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& pa
   return fate.reason;
 }
 
+// A packet that is not common may belong to the session of one before or behind it, so those before
+// it are done with first.
 template <class Family>
-Places Translator<Family>::translate_common(std::span<Packet> packets, Places places, Tick now) {
-  if (shards_.empty()) return places;
-  Lookup lookups[batch_max];
-  Places rest = 0;
+Places Translator<Family>::translate(std::span<Packet> packets, Places places, Tick now) {
+  Places of_others = 0;
   while (places != 0) {
-    // The first one says whose turn it is.
-    Shard<Family>* own = nullptr;
-    std::unique_lock<std::mutex> lock;
-    std::size_t count = 0;
-    Places others = 0;
-    for_each(places, [&](std::size_t i) {
-      Packet& packet = packets[i];
-      if (packet.direction == Direction::hairpin || !is_common<Family>(packet)) {
-        rest |= Places{1} << i;
-        return;
-      }
-      Lookup& lookup = lookups[count];
-      Shard<Family>* const shard = begin_lookup(packet, lookup);
-      if (shard != own) {
-        if (own != nullptr) {
-          others |= Places{1} << i;
-          return;
+    Lookup group[batch_max];    // of the first one's shard
+    Lookup waiting[batch_max];  // of shards whose turn comes later
+    std::size_t group_size = 0;
+    std::size_t waiting_count = 0;
+    Packet* uncommon = nullptr;
+    for (; places != 0 && uncommon == nullptr; places &= places - 1) {
+      const int place = std::countr_zero(places);
+      Packet& packet = packets[static_cast<std::size_t>(place)];
+      if (packet.direction != Direction::hairpin && is_common<Family>(packet) && !shards_.empty()) {
+        Lookup& lookup = group[group_size];
+        begin_lookup(packet, place, lookup);
+        shard(lookup.shard).flows().prefetch(lookup.hash);
+        if (lookup.shard == group[0].shard) {
+          ++group_size;
+        } else {
+          waiting[waiting_count++] = lookup;
         }
-        own = shard;
-        lock = lock_soon(own->mutex);
-      }
-      lookup.packet = &packet;
-      lookup.place = static_cast<int>(i);
-      own->flows().prefetch(lookup.hash);
-      ++count;
-    });
-    if (own != nullptr) {
-      const std::span<Lookup> missed = translate_established(*own, {lookups, count}, now);
-      // What makes sessions keeps its order in the batch: the others are first looked at later.
-      const int end = std::countr_zero(rest | others);
-      for (const Lookup& left :
-           missed.empty() ? missed : translate_missed(*own, missed, end, now)) {
-        rest |= Places{1} << left.place;
+      } else if (ip_version(packet.bytes) == Family::version) {
+        uncommon = &packet;
+      } else {
+        of_others |= Places{1} << place;
       }
     }
-    places = others;
+    Places rest = 0;
+    while (group_size != 0) {
+      // What makes sessions keeps its order in the batch: the others are first looked at later.
+      const int first_waiting = waiting_count == 0 ? int{batch_max} : waiting[0].place;
+      const int end = std::min(first_waiting, std::countr_zero(rest));
+      rest |= translate_group({group, group_size}, end, now);
+      group_size = take_group({waiting, waiting_count}, group);
+      waiting_count -= group_size;
+    }
+    for_each(rest, [&](std::size_t i) { translate_alone(packets[i], now); });
+    if (uncommon != nullptr) translate_alone(*uncommon, now);
   }
-  return rest;
+  return of_others;
 }
 
-// Sets the lookup's hash, and returns the shard that has the packet's session.
 template <class Family>
-inline Shard<Family>* Translator<Family>::begin_lookup(const Packet& packet, Lookup& lookup) const {
+inline void Translator<Family>::begin_lookup(Packet& packet, int place, Lookup& lookup) const {
   const bool is_inbound = packet.direction == Direction::inbound;
   const Leg<Family> leg = LegWords<Family>::read(packet, is_inbound).leg();
   const std::uint8_t protocol = common_protocol<Family>(packet);
   const FlowKey<Family> key{leg, is_inbound ? 0 : packet.namespace_id,
                             is_inbound ? KeyKind::outside_flow : KeyKind::inside_flow, protocol};
+  lookup.packet = &packet;
   lookup.hash = key.hash(secret_);
-  return shards_[shard_of(leg, protocol, is_inbound)].get();
+  lookup.shard = shard_of(leg, protocol, is_inbound);
+  lookup.place = place;
+}
+
+// Copies those of the first one's shard to `group`, and closes up the others. Returns how many.
+template <class Family>
+std::size_t Translator<Family>::take_group(std::span<Lookup> waiting, Lookup* group) {
+  std::size_t taken = 0;
+  std::size_t kept = 0;
+  for (const Lookup& lookup : waiting) {
+    if (taken == 0 || lookup.shard == group[0].shard) {
+      group[taken++] = lookup;
+    } else {
+      waiting[kept++] = lookup;
+    }
+  }
+  return taken;
+}
+
+// All of one shard. Returns the places of those that are left, as they were.
+template <class Family>
+Places Translator<Family>::translate_group(std::span<Lookup> group, int end, Tick now) {
+  Shard<Family>& own = shard(group[0].shard);
+  const auto lock = lock_soon(own.mutex);
+  const std::span<Lookup> missed = translate_established(own, group, now);
+  if (missed.empty()) return 0;
+  Places left = 0;
+  for (const Lookup& lookup : translate_missed(own, missed, end, now)) {
+    left |= Places{1} << lookup.place;
+  }
+  return left;
 }
 
 // All of one shard. Those that have no established session come to the front, and are returned.

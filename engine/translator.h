@@ -45,12 +45,9 @@ class Translator {
   // Takes over the sessions that the memory holds.
   void adopt();
 
-  // Translates those of the packets at these places that are common (common_packet.h) and of this
-  // family, as far as one shard after the other can do so and packets that make sessions keep their
-  // order. Returns the places of all others, which are as they were.
-  Places translate_common(std::span<Packet> packets, Places places, Tick now);
-  // Any packet of this family.
-  void translate_alone(Packet& packet, Tick now);
+  // Gives the packets at these places their reason, but those of another IP version, whose places
+  // are returned.
+  Places translate(std::span<Packet> packets, Places places, Tick now);
 
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
 
@@ -67,7 +64,10 @@ class Translator {
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
   std::uint32_t shard_count() const { return shard_count_; }
   std::uint32_t shard_of(const Leg<Family>& leg, std::uint8_t protocol, bool is_inbound) const;
-  Shard<Family>* begin_lookup(const Packet& packet, Lookup& lookup) const;
+  void begin_lookup(Packet& packet, int place, Lookup& lookup) const;
+  static std::size_t take_group(std::span<Lookup> waiting, Lookup* group);
+  Places translate_group(std::span<Lookup> group, int end, Tick now);
+  void translate_alone(Packet& packet, Tick now);
   Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
   std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now);
   std::span<Lookup> translate_missed(Shard<Family>& own, std::span<Lookup> lookups, int end,

@@ -3,6 +3,7 @@
 #include <map>
 #include <vector>
 
+#include "tests/unit/connection.h"
 #include "tests/unit/dice.h"
 #include "tests/unit/gateway.h"
 
@@ -180,4 +181,25 @@ TEST_CASE("batch: every packet is counted once, by its reason") {
   Counters wanted{};
   for (const Sent& sent : all) ++wanted[static_cast<std::size_t>(sent.reason)];
   CHECK((gateway.engine.counters() == wanted));
+}
+
+TEST_CASE("batch: a packet with options is not overtaken by what its session sends behind it") {
+  for (const auto transitory : {240'000ms, 0ms}) {
+    CAPTURE(transitory.count());
+    Policy policy = roomy_policy();
+    policy.timeouts.tcp_transitory = transitory;
+    Gateway gateway(policy);
+    Connection connection{gateway};
+    connection.handshake();
+    const TcpFields data{.flags = ack, .sequence = 1001, .acknowledgment = 5001};
+    const TcpFields reset{.flags = rst | ack, .sequence = 1010, .acknowledgment = 5001};
+    Bytes bytes[] = {tcp(client, server, data, payload_of(9), {.options = {1, 1, 1, 0}}),
+                     tcp(client, server, reset)};
+    Packet packets[] = {{.bytes = bytes[0], .namespace_id = blue},
+                        {.bytes = bytes[1], .namespace_id = blue}};
+    gateway.engine.translate(packets, gateway.now);
+    CHECK_EQ(packets[0].reason, Reason::translated_outbound);
+    CHECK_EQ(packets[1].reason, Reason::translated_outbound);
+    CHECK_EQ(connection.state(), transitory.count() == 0 ? "none" : "reset");
+  }
 }
