@@ -24,10 +24,9 @@ inline void keep_prefetches() {
 // Makes the system provide the memory now, and not when it is first written. Changes nothing in it.
 inline void populate(std::span<std::byte> memory) {
   constexpr std::size_t page = 4096;
-  for (std::size_t at = 0; at < memory.size(); at += page) {
-    volatile std::byte& byte = memory[at];
-    byte = byte;
-  }
+  const auto touch = [](volatile std::byte& byte) { byte = byte; };
+  for (std::size_t at = 0; at < memory.size(); at += page) touch(memory[at]);
+  if (!memory.empty()) touch(memory.back());  // which may lie in a page of its own
 }
 
 // An array of trivial elements, all zero, aligned to cache lines. A large one costs no memory until

@@ -597,7 +597,7 @@ void Shard<Family>::adopt() {
     }
   }
   if (kept.empty()) return;
-  // Each is then the most recently active one so far, which Activity adds without a comparison.
+  // Each is then the most recently active one so far, which Activity puts at the end of its list.
   const Tick any = table_[kept.front()].last_active;
   std::ranges::stable_sort(kept, {},
                            [&](SessionRef ref) { return elapsed(any, table_[ref].last_active); });
