@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <variant>
 
+#include "engine/hash.h"
 #include "engine/session_memory.h"
 #include "engine/translator.h"
 
@@ -27,6 +28,11 @@ void check(const EngineOptions& options) {
   if (options.max_sessions == 0 || options.max_sessions > max_sessions_allowed) {
     throw std::invalid_argument("max_sessions must be 1 to 268435456");
   }
+}
+
+EngineOptions with_keys(EngineOptions options) {
+  options.secret = keys_from(options.secret);
+  return options;
 }
 
 // Records of each shard.
@@ -218,7 +224,7 @@ std::size_t Engine::State::sessions(Cursor& cursor, std::span<SessionView> out, 
 }
 
 Engine::Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy)
-    : state_(std::make_unique<State>(options, std::move(policy))) {}
+    : state_(std::make_unique<State>(with_keys(options), std::move(policy))) {}
 
 Engine::~Engine() = default;
 

@@ -15,6 +15,20 @@ inline std::uint64_t fold_multiply(std::uint64_t a, std::uint64_t b) {
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
+// Words whose bits are as good as random ones, whatever the secret is: fold_multiply() mixes badly
+// by numbers with few bits. Different secrets give different keys.
+inline Secret keys_from(Secret secret) {
+  std::uint64_t step = 0;
+  for (std::uint64_t& word : secret) {
+    step += 0x9e37'79b9'7f4a'7c15;
+    word += step;
+    word = (word ^ word >> 30) * 0xbf58'476d'1ce4'e5b9;  // SplitMix64
+    word = (word ^ word >> 27) * 0x94d0'49bb'1331'11eb;
+    word ^= word >> 31;
+  }
+  return secret;
+}
+
 // Numbers that cannot be foreseen from those drawn before without the secret (RFC 6056).
 class Random {
  public:
