@@ -5,19 +5,20 @@
 // unless it says so.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace swnat {
 
-// Folds to 16 bits. A sum of non-zero words never folds to 0.
+// Folds to 16 bits. A sum of non-zero words never folds to 0. Each half is added to the other: the
+// carry of the lower addition is the end-around carry of the upper one.
 constexpr std::uint16_t fold(std::uint64_t sum) {
-  sum = (sum & 0xffff'ffff) + (sum >> 32);
-  sum = (sum & 0xffff'ffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
+  sum += std::rotl(sum, 32);
+  auto half = static_cast<std::uint32_t>(sum >> 32);
+  half += std::rotl(half, 16);
+  return static_cast<std::uint16_t>(half >> 16);
 }
 
 // The sum of up to 64 KiB at any alignment; an odd last byte is padded with zero. Not folded, so
@@ -35,8 +36,10 @@ std::vector<SumVersion> sum_versions();
 // What a sum grows by when words are replaced. Negate with ~ for the way back.
 using ChecksumDelta = std::uint16_t;
 
+// Both are sums of less than 48 bits.
 constexpr ChecksumDelta delta_of(std::uint64_t before, std::uint64_t after) {
-  return fold(std::uint64_t{fold(after)} + static_cast<std::uint16_t>(~fold(before)));
+  constexpr std::uint64_t zero = 0xffff'ffff'ffff;  // as a one's-complement sum
+  return fold(zero - before + after);
 }
 
 // The sum of two words that are sums already.

@@ -3,7 +3,6 @@
 // Thread-safe; the addresses and the range of ports are fixed.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "engine/family.h"
+#include "engine/hash.h"
 #include "engine/policy.h"
 #include "engine/port_space.h"
 
@@ -23,7 +23,11 @@ class Externals {
 
   Externals(const Policy& policy, std::uint32_t shards)
       : addresses_(Family::of(policy.external)), shards_(shards) {
+    numbers_.fill(nowhere);
     for (std::size_t i = 0; i < addresses_.size(); ++i) {
+      std::size_t slot = first_slot_of(addresses_[i]);
+      while (numbers_[slot] != nowhere) slot = (slot + 1) % slots;
+      numbers_[slot] = static_cast<std::uint8_t>(i);
       for (const bool has_classes : {true, true, false}) {  // TCP, UDP, ICMP
         spaces_.emplace_back(policy.ports, shards, has_classes, &displaced_);
       }
@@ -31,9 +35,7 @@ class Externals {
   }
 
   const std::vector<Address>& addresses() const { return addresses_; }
-  bool contains(const Address& address) const {
-    return std::ranges::find(addresses_, address) != addresses_.end();
-  }
+  bool contains(const Address& address) const { return number_of(address) != nowhere; }
 
   void populate() {
     for (PortSpace& space : spaces_) space.populate();
@@ -41,9 +43,7 @@ class Externals {
 
   // The address must be one of these, and the protocol one that has ports or identifiers.
   PortSpace& ports(const Address& address, std::uint8_t protocol) {
-    const auto number =
-        static_cast<std::size_t>(std::ranges::find(addresses_, address) - addresses_.begin());
-    return spaces_[number * 3 + place_of(protocol)];
+    return spaces_[number_of(address) * 3 + place_of(protocol)];
   }
 
   // The shard that has the sessions of an external endpoint, whatever the address. Mostly the port
@@ -56,10 +56,27 @@ class Externals {
  private:
   std::uint32_t owner_of(const Address& address, std::uint8_t protocol, std::uint16_t port) const {
     if (protocol::is_portless(protocol)) return shard_of_port(port, shards_);
-    const auto found = std::ranges::find(addresses_, address);
-    if (found == addresses_.end()) return shard_of_port(port, shards_);
-    const auto number = static_cast<std::size_t>(found - addresses_.begin());
+    const std::size_t number = number_of(address);
+    if (number == nowhere) return shard_of_port(port, shards_);
     return spaces_[number * 3 + place_of(protocol)].shard_of(port);
+  }
+
+  // Open addressing, a quarter full at most.
+  static constexpr std::size_t slots = 4 * external_addresses_max;
+  static constexpr std::uint8_t nowhere = 0xff;
+  static_assert(external_addresses_max < nowhere);
+
+  static std::size_t first_slot_of(const Address& address) {
+    constexpr Secret keys = keys_from({});
+    return Family::hash(address, {}, 0, keys) % slots;
+  }
+  // Of the first one that is the address, or `nowhere`.
+  std::size_t number_of(const Address& address) const {
+    std::size_t slot = first_slot_of(address);
+    while (numbers_[slot] != nowhere && addresses_[numbers_[slot]] != address) {
+      slot = (slot + 1) % slots;
+    }
+    return numbers_[slot];
   }
 
   static std::size_t place_of(std::uint8_t protocol) {
@@ -67,6 +84,7 @@ class Externals {
   }
 
   std::vector<Address> addresses_;
+  std::array<std::uint8_t, slots> numbers_;  // places in `addresses_`, by hash
   std::uint32_t shards_;
   std::atomic<std::uint32_t> displaced_{0};  // ports that are not with the shard of their bits
   std::deque<PortSpace> spaces_;             // for each address: TCP, UDP, ICMP

@@ -17,7 +17,7 @@ inline std::uint64_t fold_multiply(std::uint64_t a, std::uint64_t b) {
 
 // Words whose bits are as good as random ones, whatever the secret is: fold_multiply() mixes badly
 // by numbers with few bits. Different secrets give different keys.
-inline Secret keys_from(Secret secret) {
+constexpr Secret keys_from(Secret secret) {
   std::uint64_t step = 0;
   for (std::uint64_t& word : secret) {
     step += 0x9e37'79b9'7f4a'7c15;

@@ -7,7 +7,6 @@
 namespace swnat {
 namespace {
 
-constexpr std::size_t external_addresses_max = 64;
 constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
 
 void require(bool holds, const char* what) {

@@ -113,9 +113,11 @@ struct ForwardRule {
   IpEndpoint to;  // of the same family
 };
 
+inline constexpr std::size_t external_addresses_max = 64;  // of a family
+
 struct Policy {
-  // At least one address; at most 64 of a family. This and the next two are fixed for an engine's
-  // life. Packets of a family without one are dropped.
+  // At least one address; at most external_addresses_max of a family. This and the next two are
+  // fixed for an engine's life. Packets of a family without one are dropped.
   AddressLists external;
   PortRange ports;  // what may be handed out
   Mapping mapping = Mapping::endpoint_independent;

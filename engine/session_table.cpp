@@ -1,17 +1,14 @@
 #include "engine/session_table.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <span>
 
 namespace swnat {
 namespace {
 
-constexpr KeyKind own_keys[] = {KeyKind::inside_flow, KeyKind::outside_flow};
-constexpr KeyKind mapping_keys[] = {KeyKind::internal, KeyKind::external};
-constexpr KeyKind permission_keys[] = {KeyKind::permission};
-constexpr std::size_t keys_per_mapping = std::size(mapping_keys) + std::size(permission_keys);
+constexpr std::size_t flow_keys = 2;     // of each session
+constexpr std::size_t mapping_keys = 3;  // of one that shares its mapping with no other
 
 }  // namespace
 
@@ -22,42 +19,46 @@ SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& use
       shares_mappings_(shares_mappings),
       slab_(records, used),
       links_(records.size()),
-      flows_(records.size() * std::size(own_keys)),
-      mappings_(records.size() * keys_per_mapping) {}
+      flows_(records.size() * flow_keys),
+      mappings_(records.size() * mapping_keys) {}
 
 template <class Family>
 void SessionTable<Family>::add(SessionRef ref, const Record& session, SessionRef mapping,
-                               std::uint32_t slot) {
+                               std::uint32_t slot, const FlowHashes& flows) {
   slab_.commit(ref, session);
-  link(ref, mapping, slot);
+  link(ref, mapping, slot, flows);
 }
 
 template <class Family>
 void SessionTable<Family>::keep(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
   slab_.keep();
-  link(ref, mapping, slot);
+  link(ref, mapping, slot, hashes_of(ref).flows);
 }
 
 template <class Family>
-void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
+void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_t slot,
+                                const FlowHashes& flows) {
   const Record& session = slab_[ref];
-  const auto insert = [&](KeyKind kind) {
-    index_of(kind).insert(Key::of(session, kind).hash(secret_), ref);
-  };
-  for (const KeyKind kind : own_keys) insert(kind);
+  assert(flows.inside == hash(session, KeyKind::inside_flow));
+  assert(flows.outside == hash(session, KeyKind::outside_flow));
+  flows_.insert(flows.inside, ref);
+  flows_.insert(flows.outside, ref);
   if (shares_mapping(session)) {
+    const Key permission = Key::of(session, KeyKind::permission);
+    const std::uint64_t permission_hash = permission.hash(secret_);
+    SessionRef permitted = no_session;
     if (mapping == no_session) {
       Ring<&SessionLinks::mapping>::start(links_, ref);
-      for (const KeyKind kind : mapping_keys) insert(kind);
+      mappings_.insert(hash(session, KeyKind::internal), ref);
+      mappings_.insert(hash(session, KeyKind::external), ref);
     } else {
       Ring<&SessionLinks::mapping>::join(links_, ref, mapping);
+      // Only a session of the same mapping can permit the same.
+      permitted = find(permission, permission_hash);
     }
-    // Only a session of the same mapping can permit the same.
-    const SessionRef permitted =
-        mapping == no_session ? no_session : find(Key::of(session, KeyKind::permission));
     if (permitted == no_session) {
       Ring<&SessionLinks::permission>::start(links_, ref);
-      insert(KeyKind::permission);
+      mappings_.insert(permission_hash, ref);
     } else {
       Ring<&SessionLinks::permission>::join(links_, ref, permitted);
     }
@@ -77,10 +78,10 @@ void SessionTable<Family>::state_changed(SessionRef ref, Tick now) {
 // place there, or nothing where it was the last. Returns that other member.
 template <class Family>
 template <Link SessionLinks::*ring>
-SessionRef SessionTable<Family>::leave_ring(SessionRef ref, std::span<const KeyKind> kinds) {
+SessionRef SessionTable<Family>::leave_ring(SessionRef ref,
+                                            std::initializer_list<std::uint64_t> hashes) {
   const SessionRef other = Ring<ring>::leave(links_, ref);
-  for (const KeyKind kind : kinds) {
-    const std::uint64_t hash = Key::of(slab_[ref], kind).hash(secret_);
+  for (const std::uint64_t hash : hashes) {
     if (other == no_session) {
       mappings_.erase(hash, ref);
     } else {
@@ -91,34 +92,27 @@ SessionRef SessionTable<Family>::leave_ring(SessionRef ref, std::span<const KeyK
 }
 
 template <class Family>
-void SessionTable<Family>::prefetch_removal(std::span<const SessionRef> refs) const {
-  assert(refs.size() <= removals_max);
-  std::array<std::uint64_t, removals_max * std::size(own_keys)> own;
-  std::array<std::uint64_t, removals_max * keys_per_mapping> shared;
-  std::size_t own_count = 0;
-  std::size_t shared_count = 0;
-  for (const SessionRef ref : refs) {
-    const Record& session = slab_[ref];
-    const auto hash = [&](KeyKind kind) { return Key::of(session, kind).hash(secret_); };
-    for (const KeyKind kind : own_keys) own[own_count++] = hash(kind);
-    if (!shares_mapping(session)) continue;
-    for (const KeyKind kind : mapping_keys) shared[shared_count++] = hash(kind);
-    for (const KeyKind kind : permission_keys) shared[shared_count++] = hash(kind);
+void SessionTable<Family>::prefetch_removal(std::span<const KeyHashes> hashes) const {
+  for (const KeyHashes& one : hashes) {
+    flows_.prefetch(one.flows.inside);
+    flows_.prefetch(one.flows.outside);
+    if (!shares_mappings_) continue;
+    mappings_.prefetch(one.internal);
+    mappings_.prefetch(one.external);
+    mappings_.prefetch(one.permission);
   }
-  const std::span own_hashes = std::span(own).first(own_count);
-  const std::span shared_hashes = std::span(shared).first(shared_count);
-  flows_.prefetch(own_hashes);
-  mappings_.prefetch(shared_hashes);
+  keep_prefetches();
 }
 
 template <class Family>
-bool SessionTable<Family>::remove(SessionRef ref) {
-  const Record& session = slab_[ref];
-  for (const KeyKind kind : own_keys) flows_.erase(Key::of(session, kind).hash(secret_), ref);
+bool SessionTable<Family>::remove(SessionRef ref, const KeyHashes& hashes) {
+  flows_.erase(hashes.flows.inside, ref);
+  flows_.erase(hashes.flows.outside, ref);
   bool is_last = true;
-  if (shares_mapping(session)) {
-    leave_ring<&SessionLinks::permission>(ref, permission_keys);
-    is_last = leave_ring<&SessionLinks::mapping>(ref, mapping_keys) == no_session;
+  if (shares_mapping(slab_[ref])) {
+    leave_ring<&SessionLinks::permission>(ref, {hashes.permission});
+    is_last =
+        leave_ring<&SessionLinks::mapping>(ref, {hashes.internal, hashes.external}) == no_session;
   }
   wheel_.remove(links_, ref);
   activity_.remove(links_, ref);

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 
@@ -84,28 +85,29 @@ class SessionTable {
     __builtin_prefetch(&links_[ref]);
     keep_prefetches();
   }
-  SessionRef find(const Key& key) {
-    return index_of(key.kind).find(key.hash(secret_),
-                                   [&](SessionRef ref) { return key.finds(slab_[ref]); });
+  SessionRef find(const Key& key) { return find(key, key.hash(secret_)); }
+  SessionRef find(const Key& key, std::uint64_t hash) {
+    return index_of(key.kind).find(hash, [&](SessionRef ref) { return key.finds(slab_[ref]); });
   }
 
   // A place for a record, or no_session when all are taken. It is a session once it is added.
   SessionRef allocate() { return slab_.allocate(links_); }
   // `mapping`: a session of its mapping, no_session for the first. `slot`: its namespace's.
-  void add(SessionRef ref, const Record& session, SessionRef mapping, std::uint32_t slot);
+  void add(SessionRef ref, const Record& session, SessionRef mapping, std::uint32_t slot,
+           const FlowHashes& flows);
 
   // Its state has changed, and with it the time to look at it.
   void state_changed(SessionRef ref, Tick now);
 
-  // Asks for the memory that the removal of these will look at. At most
-  // removals_max of them.
-  static constexpr std::size_t removals_max = 16;
-  void prefetch_removal(std::span<const SessionRef> refs) const;
+  // Asks for the memory that the removal of sessions with these will look at.
+  void prefetch_removal(std::span<const KeyHashes> hashes) const;
   // Returns whether it was the last of its mapping, or had one of its own.
-  bool remove(SessionRef ref);
+  bool remove(SessionRef ref, const KeyHashes& hashes);
+  KeyHashes hashes_of(SessionRef ref) const { return KeyHashes::of(slab_[ref], secret_); }
 
   // The next session whose time may be over, or no_session. It is looked at again when its time is
   // over, if it stays.
+  bool may_be_due(Tick now) const { return wheel_.may_be_due(now); }
   SessionRef next_due(Tick now);
 
   // The namespace's least recently active session, or no_session.
@@ -124,9 +126,12 @@ class SessionTable {
     const bool is_flow = kind == KeyKind::inside_flow || kind == KeyKind::outside_flow;
     return is_flow ? flows_ : mappings_;
   }
-  void link(SessionRef ref, SessionRef mapping, std::uint32_t slot);
+  void link(SessionRef ref, SessionRef mapping, std::uint32_t slot, const FlowHashes& flows);
+  std::uint64_t hash(const Record& session, KeyKind kind) const {
+    return Key::of(session, kind).hash(secret_);
+  }
   template <Link SessionLinks::*ring>
-  SessionRef leave_ring(SessionRef ref, std::span<const KeyKind> kinds);
+  SessionRef leave_ring(SessionRef ref, std::initializer_list<std::uint64_t> hashes);
 
   Secret secret_;
   bool shares_mappings_;

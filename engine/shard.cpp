@@ -87,20 +87,19 @@ void Shard<Family>::prefetch_establishment(std::span<const Lookup> lookups) cons
 }
 
 template <class Family>
-Reason Shard<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  const Key key = Key::inside_flow(packet.namespace_id, parsed.protocol, parsed.leg_from_inside());
-  const SessionRef ref = find_live(key, now);
+Reason Shard<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
+                               Tick now) {
+  const SessionRef ref = find_live(inside_flow(parsed, packet), flow, now);
   if (ref != no_session) return translate(ref, parsed, packet, now);
-  return establish_outbound(parsed, packet, now);
+  return establish_outbound(parsed, packet, flow, now);
 }
 
 template <class Family>
 Reason Shard<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
-                              Tick now) {
-  const Key key = Key::outside_flow(realm, parsed.protocol, parsed.leg_from_outside());
-  const SessionRef ref = find_live(key, now);
+                              std::uint64_t flow, Tick now) {
+  const SessionRef ref = find_live(outside_flow(realm, parsed), flow, now);
   if (ref != no_session) return translate(ref, parsed, packet, now);
-  return realm == 0 ? establish_inbound(parsed, packet, now) : Reason::no_mapping;
+  return realm == 0 ? establish_inbound(parsed, packet, flow, now) : Reason::no_mapping;
 }
 
 template <class Family>
@@ -145,9 +144,9 @@ std::optional<Reason> Shard<Family>::rule_for(NamespaceId id, const Parsed<Famil
 // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
 // all calls together are no more than the sessions that were made.
 template <class Family>
-SessionRef Shard<Family>::find_live(const Key& key, Tick now) {
+SessionRef Shard<Family>::find_live(const Key& key, std::uint64_t hash, Tick now) {
   for (;;) {
-    const SessionRef ref = table_.find(key);
+    const SessionRef ref = table_.find(key, hash);
     if (ref == no_session || !table_.expired(table_[ref], now)) return ref;
     release(ref, now);
   }
@@ -160,20 +159,21 @@ template <class Family>
 SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
-    if (ref == no_session || fits(table_[ref])) return ref;
+    if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
     release(ref, now);
   }
 }
 
 template <class Family>
-void Shard<Family>::release(SessionRef ref, Tick now, PortSpace::Rest rest) {
+void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
+                            PortSpace::Rest rest) {
   const Record& session = table_[ref];
   const bool has_free_port = table_.shares_mapping(session) && !session.is_forward;
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
   if (is_over(session.state)) rest = PortSpace::Rest::none;
   uses_.give_back(table_.namespace_slot(ref));
-  const bool is_last = table_.remove(ref);
+  const bool is_last = table_.remove(ref, hashes);
   if (!is_last || !has_free_port) return;
   externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
 }
@@ -208,7 +208,8 @@ std::optional<Reason> Shard<Family>::refuses(const Parsed<Family>& parsed) const
 }
 
 template <class Family>
-Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& packet,
+                                         std::uint64_t flow, Tick now) {
   const Tenant* tenant = snapshot_->find(packet.namespace_id);
   if (tenant == nullptr) return Reason::unknown_namespace;
   const Leg<Family> inside = parsed.leg_from_inside();
@@ -222,7 +223,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   }
   if (const auto reason = refuses(parsed)) return *reason;
   if (addresses_for(*tenant).empty()) return Reason::no_external_address;
-  expire(now, expire_per_establishment);
+  if (table_.may_be_due(now)) expire(now, expire_per_establishment);
   std::optional<Reason> full = take_use(*tenant);
   if (full == Reason::session_limit && snapshot_->policy().at_limit == AtLimit::evict_oldest &&
       evict_if_all_are_here(tenant->slot)) {
@@ -232,6 +233,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
   Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
+  plan.flows.inside = flow;
   if (const auto fault = choose_external(plan, parsed.protocol, now)) {
     uses_.give_back(tenant->slot);
     return *fault;
@@ -240,7 +242,8 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
 }
 
 template <class Family>
-Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& packet,
+                                        std::uint64_t flow, Tick now) {
   const Leg<Family> outside = parsed.leg_from_outside();
   const End end{outside.local, outside.local_port};
   External external{outside.local, outside.local_port};
@@ -271,12 +274,12 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Leg<Family> inside{internal.address, parsed.source, internal.port, parsed.source_port};
   // What the host would answer is another session's: it goes to where a redirect leads, or leaves
   // as another endpoint that is forwarded to the host.
-  if (find_live(Key::inside_flow(id, parsed.protocol, inside), now) != no_session) {
-    return Reason::remote_in_use;
-  }
+  const Key answer = Key::inside_flow(id, parsed.protocol, inside);
+  const std::uint64_t answer_hash = answer.hash(secret_);
+  if (find_live(answer, answer_hash, now) != no_session) return Reason::remote_in_use;
   // The outside must not be able to end a tenant's sessions: it never evicts.
   if (const auto full = take_use(*tenant)) return *full;
-  const Plan plan{*tenant, external, inside, outside};
+  const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};
   return establish(plan, parsed, packet, now);
 }
 
@@ -307,11 +310,6 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
     external.address = plan.outside.local = address;
     external.port = plan.outside.local_port = port;
   };
-  const auto is_taken = [&] {
-    const NamespaceId realm = plan.remote_is_inside ? plan.tenant.id : 0;
-    return find_live(Key::outside_flow(realm, protocol, plan.outside), now) != no_session;
-  };
-
   if (protocol::is_portless(protocol)) {
     use(external.address, 0);
   } else if (const auto own = rules().forwarded_as(plan.tenant.id, protocol,
@@ -327,13 +325,14 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
       const auto port = take_port(plan, protocol, now);
       if (!port) return Reason::no_free_port;
       use(external.address, *port);
+      plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
       return {};
     }
     const Leg<Family>& known = table_[external.mapping].outside;
     use(known.local, known.local_port);
   }
   // Two hosts may use one protocol without ports, or two destinations be redirected to one.
-  if (is_taken()) return Reason::remote_in_use;
+  if (!is_free_outside(plan, protocol, now)) return Reason::remote_in_use;
   return {};
 }
 
@@ -383,12 +382,19 @@ std::optional<Reason> Shard<Family>::choose_port_for_remote(Plan& plan, std::uin
 }
 
 template <class Family>
-bool Shard<Family>::is_free_for_remote(const Plan& plan, std::uint8_t protocol, Tick now) {
+bool Shard<Family>::is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
   const Leg<Family>& outside = plan.outside;
-  const NamespaceId realm = plan.remote_is_inside ? plan.tenant.id : 0;
   return rules().forward(protocol, {outside.local, outside.local_port}) == nullptr &&
          externals_.shard_of(outside.local, protocol, outside.local_port) == number_ &&
-         find_live(Key::outside_flow(realm, protocol, outside), now) == no_session;
+         is_free_outside(plan, protocol, now);
+}
+
+// Whether no session has the plan's outside, which it hashes.
+template <class Family>
+bool Shard<Family>::is_free_outside(Plan& plan, std::uint8_t protocol, Tick now) {
+  const Key key = outside_flow(plan, protocol);
+  plan.flows.outside = key.hash(secret_);
+  return find_live(key, plan.flows.outside, now) == no_session;
 }
 
 template <class Family>
@@ -445,7 +451,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   } else {
     session.state = first_state<Family>(parsed.protocol);
   }
-  table_.add(ref, session, plan.external.mapping, plan.tenant.slot);
+  table_.add(ref, session, plan.external.mapping, plan.tenant.slot, plan.flows);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = plan.tenant.id;
@@ -458,7 +464,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
 // Several are freed together, so that what they are in comes from memory side by side.
 template <class Family>
 std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
-  constexpr std::size_t together = SessionTable<Family>::removals_max;
+  constexpr std::size_t together = 16;
   std::uint32_t looked = 0;
   bool is_any_due = true;
   while (is_any_due && looked < budget) {
@@ -472,8 +478,12 @@ std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
       ++looked;
       if (table_.expired(table_[ref], now)) over[count++] = ref;
     }
-    table_.prefetch_removal({over, count});
-    for (const SessionRef ref : std::span(over, count)) release(ref, now);
+    KeyHashes hashes[together];
+    for (std::size_t i = 0; i < count; ++i) hashes[i] = table_.hashes_of(over[i]);
+    table_.prefetch_removal({hashes, count});
+    for (std::size_t i = 0; i < count; ++i) {
+      release(over[i], hashes[i], now, PortSpace::Rest::full);
+    }
   }
   return looked;
 }
@@ -519,6 +529,7 @@ void Shard<Family>::evict(SessionRef ref) {
 template <class Family>
 void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
+  may_have_unfit_ = true;
   read_policy();
 }
 
@@ -530,7 +541,8 @@ bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
     const Record& session = table_[position];
     if (session.state != SessionState::free && !fits(session)) release(position, now);
   }
-  return !is_end(position);
+  may_have_unfit_ = !is_end(position);
+  return may_have_unfit_;
 }
 
 // Whether the policy would still have the session made as it is.

@@ -72,13 +72,20 @@ class alignas(64) Shard {
   // Asks for the memory that the establishment of sessions for these packets will look at.
   void prefetch_establishment(std::span<const Lookup> lookups) const;
 
-  // One packet: finds its session or establishes one. For outbound packets of a namespace that is
-  // at its limit, session_limit is returned with nothing changed, if sessions of other shards may
-  // have to go.
-  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  // One packet: finds its session or establishes one. `flow`: the hash of its key. For outbound
+  // packets of a namespace that is at its limit, session_limit is returned with nothing changed, if
+  // sessions of other shards may have to go.
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+    return outbound(parsed, packet, inside_flow(parsed, packet).hash(secret_), now);
+  }
   // `realm`: the namespace that the sender is in, 0 for the outside. From within a namespace only
   // packets of sessions that are there already come in.
-  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
+                 std::uint64_t flow, Tick now);
+  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now) {
+    return inbound(realm, parsed, packet, outside_flow(realm, parsed).hash(secret_), now);
+  }
 
   // An ICMP error about a packet of one of its sessions: that it sent into the realm, or delivered.
   Reason error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
@@ -135,24 +142,44 @@ class alignas(64) Shard {
     Leg<Family> inside;
     Leg<Family> outside;
     bool remote_is_inside = false;
+    FlowHashes flows{};
+
+    NamespaceId realm() const { return remote_is_inside ? tenant.id : 0; }
   };
 
-  SessionRef find_live(const Key& key, Tick now);
+  static Key inside_flow(const Parsed<Family>& parsed, const Packet& packet) {
+    return Key::inside_flow(packet.namespace_id, parsed.protocol, parsed.leg_from_inside());
+  }
+  static Key outside_flow(NamespaceId realm, const Parsed<Family>& parsed) {
+    return Key::outside_flow(realm, parsed.protocol, parsed.leg_from_outside());
+  }
+  static Key outside_flow(const Plan& plan, std::uint8_t protocol) {
+    return Key::outside_flow(plan.realm(), protocol, plan.outside);
+  }
+
+  SessionRef find_live(const Key& key, Tick now) { return find_live(key, key.hash(secret_), now); }
+  SessionRef find_live(const Key& key, std::uint64_t hash, Tick now);
   SessionRef find_mapping(const Key& key, Tick now);
   Reason translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet, Tick now);
   void refresh(Record& session, Direction direction, Tick now);
-  void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full);
+  void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full) {
+    release(ref, table_.hashes_of(ref), now, rest);
+  }
+  void release(SessionRef ref, const KeyHashes& hashes, Tick now, PortSpace::Rest rest);
 
   std::optional<Reason> take_use(const Tenant& tenant);
   bool evict_if_all_are_here(std::uint32_t slot);
   void evict(SessionRef ref);
-  Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
+                            Tick now);
+  Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
+                           Tick now);
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;
   SessionRef permitting(SessionRef mapping, const Parsed<Family>& parsed, Tick now);
   std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<Reason> choose_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
-  bool is_free_for_remote(const Plan& plan, std::uint8_t protocol, Tick now);
+  bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
+  bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<std::uint16_t> take_port(const Plan& plan, std::uint8_t protocol, Tick now);
   Reason establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet, Tick now);
 
@@ -172,6 +199,8 @@ class alignas(64) Shard {
   // From the policy, as every packet needs them.
   bool frees_closed_at_once_ = false;
   bool anybody_may_send_ = false;
+  // From the moment that the policy changes until end_unfit() has seen all.
+  bool may_have_unfit_ = false;
   Externals<Family>& externals_;
   NamespaceUses& uses_;
   SessionTable<Family> table_;

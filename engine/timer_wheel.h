@@ -38,6 +38,12 @@ class TimerWheel {
     --waiting_count_;
   }
 
+  // Whether next_due() may have one, in a few instructions.
+  bool may_be_due(Tick now) const {
+    return waiting_count_ != 0 &&
+           (position_ != now >> slot_shift || waiting_[position_ % slots].first() != no_session);
+  }
+
   // The next session to look at, taken off the wheel; no_session when nothing is due at `now`.
   SessionRef next_due(LinkTable& links, Tick now) {
     const std::uint32_t target = now >> slot_shift;

@@ -278,8 +278,9 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
     Packet& packet = *lookups[i].packet;
     const Parsed<Family>& parsed = all.of[i];
     const bool is_inbound = packet.direction == Direction::inbound;
-    const Reason reason =
-        is_inbound ? own.inbound(0, parsed, packet, now) : own.outbound(parsed, packet, now);
+    const std::uint64_t flow = lookups[i].hash;
+    const Reason reason = is_inbound ? own.inbound(0, parsed, packet, flow, now)
+                                     : own.outbound(parsed, packet, flow, now);
     const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
                                own.evicting_slot(packet.namespace_id).has_value();
     if (may_make_room) break;

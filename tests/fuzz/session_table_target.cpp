@@ -88,7 +88,7 @@ class Trial {
     require((ref == no_session) == (live_.size() == capacity), "there is room up to the capacity");
     if (ref == no_session) return;
     require(std::ranges::count(live_, ref) == 0, "a place is handed out once");
-    table_.add(ref, record, mapping, record.namespace_id);
+    table_.add(ref, record, mapping, record.namespace_id, KeyHashes::of(record, secret).flows);
     live_.push_back(ref);
     ever_.push_back(record);
   }
@@ -105,7 +105,7 @@ class Trial {
     const bool has_others = std::ranges::any_of(live_, [&](SessionRef other) {
       return Key::of(record, KeyKind::internal).finds(table_[other]);
     });
-    require(table_.remove(ref) == (!shares_mappings_ || !has_others),
+    require(table_.remove(ref, table_.hashes_of(ref)) == (!shares_mappings_ || !has_others),
             "the last of a mapping is known as the last");
   }
 
