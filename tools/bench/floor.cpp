@@ -48,33 +48,4 @@ double Floor::measure(std::uint32_t pairs) {
   return nanoseconds_since(start) / pairs;
 }
 
-template <std::size_t size>
-double Floor::measure_chained(std::uint32_t pairs) {
-  const auto touch_pairs = [&](std::uint32_t count) {
-    for (std::uint32_t done = 0; done < count; done += size) {
-      const Line* first[size];
-      const Line* second[size];
-      for (const Line*& line : first) {
-        line = &index_[(random_.next() >> 32) * index_.size() >> 32];
-        __builtin_prefetch(line);
-      }
-      for (std::size_t i = 0; i < size; ++i) {
-        second[i] = &records_[first[i]->words[0] * records_.size() >> 32];
-        __builtin_prefetch(second[i]);
-      }
-      std::uint64_t sum = 0;
-      for (const Line* line : second) sum += line->words[0];
-      keep(sum);
-    }
-  };
-  touch_pairs(pairs / 8);
-  const auto start = Clock::now();
-  touch_pairs(pairs);
-  return nanoseconds_since(start) / pairs;
-}
-
-double Floor::measure_chained(std::uint32_t pairs, int size) {
-  return size == 1 ? measure_chained<1>(pairs) : measure_chained<batch>(pairs);
-}
-
 }  // namespace swnat::bench

@@ -9,6 +9,11 @@
 
 namespace swnat::bench {
 
+// A cache line.
+struct alignas(64) Line {
+  std::uint64_t words[8];
+};
+
 // Two tables of cache lines, as large as the engine's index of flows and its records. Every step
 // takes a batch of random pairs, one line of each table: all of them are prefetched, and then read.
 class Floor {
@@ -17,20 +22,11 @@ class Floor {
 
   // Nanoseconds for each pair.
   double measure(std::uint32_t pairs);
-  // The same where the first line of a pair says which is the second, as an index does: what any
-  // lookup waits for before it does anything. `batch` is 1 or 32.
-  double measure_chained(std::uint32_t pairs, int batch);
-
   // Touches that many pairs, untimed; several threads may, each with random numbers of its own.
   void touch(SplitMix& random, std::uint32_t pairs) const;
 
  private:
-  struct alignas(64) Line {
-    std::uint64_t words[8];
-  };
   std::uint64_t touch_batch(SplitMix& random) const;
-  template <std::size_t size>
-  double measure_chained(std::uint32_t pairs);
 
   ReservedArray<Line> index_;
   ReservedArray<Line> records_;
