@@ -13,23 +13,38 @@
 namespace swnat {
 namespace {
 
+template <class Family>
+typename Family::Address address(std::uint8_t network, std::uint32_t host) {
+  if constexpr (Family::version == 4) {
+    return Ipv4Address::from_host(std::uint32_t{network} << 24 | host);
+  } else {
+    return {{0xb80d'0120 + (std::uint64_t{network} << 56), __builtin_bswap64(std::uint64_t{host})}};
+  }
+}
+
 // The hashes of flows that differ in few bits, as those of one network do.
+template <class Family>
 std::vector<std::uint64_t> hashes_of_flows(const Secret& keys) {
-  constexpr std::uint32_t flows = 16'384;
+  constexpr std::uint32_t hosts = 128;
+  constexpr std::uint16_t ports = 64;
   std::vector<std::uint64_t> hashes;
-  for (std::uint32_t i = 0; i < flows; ++i) {
-    const Leg<Ipv4> leg{Ipv4Address::from_host(0x0a00'0000 + i / 64), Ipv4Address::of(192, 0, 2, 1),
-                        static_cast<std::uint16_t>(40'000 + i % 64), 443};
-    hashes.push_back(FlowKey<Ipv4>::inside_flow(1, protocol::udp, leg).hash(keys));
+  for (std::uint32_t host = 0; host < hosts; ++host) {
+    for (std::uint16_t port = 40'000; port < 40'000 + ports; ++port) {
+      const Leg<Family> leg{address<Family>(1, host), address<Family>(2, 1), port, 443};
+      for (const std::uint8_t protocol : {protocol::udp, protocol::tcp}) {
+        hashes.push_back(FlowKey<Family>::inside_flow(1, protocol, leg).hash(keys));
+      }
+    }
   }
   return hashes;
 }
 
-// The most of them that share a bucket, of half as many buckets.
-std::uint32_t fullest_bucket(const std::vector<std::uint64_t>& hashes) {
-  std::vector<std::uint32_t> buckets(hashes.size() / 2);
-  for (const std::uint64_t hash : hashes) ++buckets[(hash >> 32) * buckets.size() >> 32];
-  return std::ranges::max(buckets);
+// The share of buckets that none of them meets, of half as many buckets.
+double empty_share(const std::vector<std::uint64_t>& hashes) {
+  std::vector<bool> is_met(hashes.size() / 2);
+  for (const std::uint64_t hash : hashes) is_met[(hash >> 32) * is_met.size() >> 32] = true;
+  return static_cast<double>(std::ranges::count(is_met, false)) /
+         static_cast<double>(is_met.size());
 }
 
 constexpr Secret poor_secrets[] = {{},           {1, 2, 3, 4},     {0, 0, 0, 1},
@@ -37,17 +52,19 @@ constexpr Secret poor_secrets[] = {{},           {1, 2, 3, 4},     {0, 0, 0, 1},
 
 }  // namespace
 
-TEST_CASE("hash: keys spread flows, whatever the secret is") {
-  // Of two in a bucket on average, no bucket has more than twelve by chance.
-  constexpr std::uint32_t by_chance = 12;
+TEST_CASE_TEMPLATE("hash: keys spread flows, whatever the secret is", Family, Ipv4, Ipv6) {
+  constexpr double most = 0.16;  // by chance e^-2, 0.135
   for (const Secret& secret : poor_secrets) {
     CAPTURE(secret[0]);
     CAPTURE(secret[3]);
-    const std::vector<std::uint64_t> hashes = hashes_of_flows(keys_from(secret));
-    CHECK_LE(fullest_bucket(hashes), by_chance);
+    const std::vector<std::uint64_t> hashes = hashes_of_flows<Family>(keys_from(secret));
+    CHECK_LT(empty_share(hashes), most);
     CHECK_EQ(std::set(hashes.begin(), hashes.end()).size(), hashes.size());
   }
-  CHECK_GT(fullest_bucket(hashes_of_flows({})), by_chance);
+}
+
+TEST_CASE("hash: a secret of few bits would not do as keys") {
+  CHECK_GT(empty_share(hashes_of_flows<Ipv4>({})), 0.5);
 }
 
 TEST_CASE("hash: every word of the secret changes the keys") {
