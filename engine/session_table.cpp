@@ -23,9 +23,9 @@ SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& use
       mappings_(records.size() * mapping_keys) {}
 
 template <class Family>
-void SessionTable<Family>::add(SessionRef ref, const Record& session, SessionRef mapping,
+void SessionTable<Family>::add(SessionRef ref, SessionState state, SessionRef mapping,
                                std::uint32_t slot, const FlowHashes& flows) {
-  slab_.commit(ref, session);
+  slab_.commit(ref, state);
   link(ref, mapping, slot, flows);
 }
 

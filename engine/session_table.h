@@ -90,10 +90,12 @@ class SessionTable {
     return index_of(key.kind).find(hash, [&](SessionRef ref) { return key.finds(slab_[ref]); });
   }
 
-  // A place for a record, or no_session when all are taken. It is a session once it is added.
+  // A place for a record, or no_session when all are taken. It is filled where it lies, all but its
+  // state, and is a session once it is added.
   SessionRef allocate() { return slab_.allocate(links_); }
+  Record& blank(SessionRef ref) { return slab_.blank(ref); }
   // `mapping`: a session of its mapping, no_session for the first. `slot`: its namespace's.
-  void add(SessionRef ref, const Record& session, SessionRef mapping, std::uint32_t slot,
+  void add(SessionRef ref, SessionState state, SessionRef mapping, std::uint32_t slot,
            const FlowHashes& flows);
 
   // Its state has changed, and with it the time to look at it.

@@ -431,7 +431,8 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
     return Reason::table_full;
   }
   const bool is_outbound = packet.direction != Direction::inbound;
-  Record session;
+  Record& session = table_.blank(ref);
+  SessionState state = first_state<Family>(parsed.protocol);
   session.inside = plan.inside;
   session.outside = plan.outside;
   session.namespace_id = plan.tenant.id;
@@ -447,11 +448,10 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    open(connection_of(session), syn, is_outbound ? TcpSender::internal : TcpSender::remote);
-  } else {
-    session.state = first_state<Family>(parsed.protocol);
+    open({state, session.internal_receiver, session.remote_receiver}, syn,
+         is_outbound ? TcpSender::internal : TcpSender::remote);
   }
-  table_.add(ref, session, plan.external.mapping, plan.tenant.slot, plan.flows);
+  table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = plan.tenant.id;

@@ -64,12 +64,11 @@ class Slab {
     free(ref, links);
   }
 
-  // Writes the record, its state last: whoever reads the memory finds a whole session or none.
-  void commit(SessionRef ref, const Session<Family>& session) {
-    Session<Family> uncommitted = session;
-    uncommitted.state = SessionState::free;
-    records_[ref] = uncommitted;
-    std::atomic_ref(records_[ref].state).store(session.state, std::memory_order_release);
+  // A record is filled where it lies, all but its state, which commit() then writes: whoever reads
+  // the memory finds a whole session or none.
+  Session<Family>& blank(SessionRef ref) { return records_[ref] = {}; }
+  void commit(SessionRef ref, SessionState state) {
+    std::atomic_ref(records_[ref].state).store(state, std::memory_order_release);
   }
 
   void free(SessionRef ref, LinkTable& links) {

@@ -72,7 +72,6 @@ class Trial {
     const std::uint8_t who = input_.byte();
     Record record;
     record.protocol = (who & 1) == 0 ? protocol::udp : protocol::tcp;
-    record.state = (who & 1) == 0 ? SessionState::udp : SessionState::tcp_established;
     record.namespace_id = 1 + (who >> 1 & 1);
     record.inside = {{who & 4U}, {who & 24U}, static_cast<std::uint16_t>(who >> 5 & 1), 80};
     record.outside = {{77}, record.inside.remote, external_port(who), 80};
@@ -88,7 +87,9 @@ class Trial {
     require((ref == no_session) == (live_.size() == capacity), "there is room up to the capacity");
     if (ref == no_session) return;
     require(std::ranges::count(live_, ref) == 0, "a place is handed out once");
-    table_.add(ref, record, mapping, record.namespace_id, KeyHashes::of(record, secret).flows);
+    table_.blank(ref) = record;
+    table_.add(ref, (who & 1) == 0 ? SessionState::udp : SessionState::tcp_established, mapping,
+               record.namespace_id, KeyHashes::of(record, secret).flows);
     live_.push_back(ref);
     ever_.push_back(record);
   }

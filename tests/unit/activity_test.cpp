@@ -22,10 +22,8 @@ class Sessions {
   SessionRef add(std::uint32_t slot, Tick now) {
     const SessionRef ref = slab_.allocate(links_);
     REQUIRE_NE(ref, no_session);
-    Session<Ipv4> session{};
-    session.state = SessionState::udp;
-    session.last_active = now;
-    slab_.commit(ref, session);
+    slab_.blank(ref).last_active = now;
+    slab_.commit(ref, SessionState::udp);
     activity_.add(links_, ref, slot, now);
     model_[slot][ref] = now;
     return ref;

@@ -61,15 +61,16 @@ TEST_CASE("slab: a place is a session from its commit until it is freed") {
   LinkTable& links = records.links;
   const SessionRef ref = slab.allocate(links);
   CHECK_EQ(slab[ref].state, SessionState::free);
-  Session<Ipv4> session{};
-  session.state = SessionState::udp;
-  session.namespace_id = 7;
-  slab.commit(ref, session);
+  slab.blank(ref).namespace_id = 7;
+  CHECK_EQ(slab[ref].state, SessionState::free);
+  slab.commit(ref, SessionState::udp);
   CHECK_EQ(slab[ref].state, SessionState::udp);
   CHECK_EQ(slab[ref].namespace_id, 7);
   slab.free(ref, links);
   CHECK_EQ(slab[ref].state, SessionState::free);
   CHECK_EQ(slab.count(), 0);
+  REQUIRE_EQ(slab.allocate(links), ref);
+  CHECK_EQ(slab.blank(ref).namespace_id, 0);
 }
 
 TEST_CASE("slab: records found in the memory are kept or dropped, and then as any others") {
