@@ -80,25 +80,17 @@ struct FlowKey {
   friend bool operator==(const FlowKey&, const FlowKey&) = default;
 };
 
-// The hashes of a session's keys.
+// The hashes of a session's flows.
 struct FlowHashes {
   std::uint64_t inside = 0;
   std::uint64_t outside = 0;
 };
+// Of all its keys; those of the mapping are zero where it shares none.
 struct KeyHashes {
   FlowHashes flows;
-  std::uint64_t internal;
-  std::uint64_t external;
-  std::uint64_t permission;
-
-  template <class Family>
-  static KeyHashes of(const Session<Family>& session, const Secret& secret) {
-    const auto hash = [&](KeyKind kind) { return FlowKey<Family>::of(session, kind).hash(secret); };
-    return {{hash(KeyKind::inside_flow), hash(KeyKind::outside_flow)},
-            hash(KeyKind::internal),
-            hash(KeyKind::external),
-            hash(KeyKind::permission)};
-  }
+  std::uint64_t internal = 0;
+  std::uint64_t external = 0;
+  std::uint64_t permission = 0;
 };
 
 }  // namespace swnat

@@ -125,15 +125,8 @@ Index::Place Index::place_of(std::uint64_t hash, Wanted&& wanted) const {
   return {0, slots};
 }
 
-// Nearly always the home bucket tells.
 template <class Wanted>
-inline SessionRef Index::find(std::uint64_t hash, Wanted&& wanted) const {
-  const Bucket& bucket = buckets_[home(hash)];
-  for (unsigned fits = matches(bucket, tag(hash)); fits != 0; fits &= fits - 1) {
-    const SessionRef ref = bucket.refs[__builtin_ctz(fits)];
-    if (wanted(ref)) return ref;
-  }
-  if (bucket.passed == 0) return no_session;
+SessionRef Index::find(std::uint64_t hash, Wanted&& wanted) const {
   const Place place = place_of(hash, std::forward<Wanted>(wanted));
   return place.slot == slots ? no_session : buckets_[place.bucket].refs[place.slot];
 }

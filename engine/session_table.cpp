@@ -32,7 +32,7 @@ void SessionTable<Family>::add(SessionRef ref, SessionState state, SessionRef ma
 template <class Family>
 void SessionTable<Family>::keep(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
   slab_.keep();
-  link(ref, mapping, slot, hashes_of(ref).flows);
+  link(ref, mapping, slot, flow_hashes(slab_[ref]));
 }
 
 template <class Family>
@@ -89,6 +89,18 @@ SessionRef SessionTable<Family>::leave_ring(SessionRef ref,
     }
   }
   return other;
+}
+
+template <class Family>
+KeyHashes SessionTable<Family>::hashes_of(SessionRef ref) const {
+  const Record& session = slab_[ref];
+  KeyHashes hashes{.flows = flow_hashes(session)};
+  if (shares_mapping(session)) {
+    hashes.internal = hash(session, KeyKind::internal);
+    hashes.external = hash(session, KeyKind::external);
+    hashes.permission = hash(session, KeyKind::permission);
+  }
+  return hashes;
 }
 
 template <class Family>

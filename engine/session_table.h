@@ -105,12 +105,13 @@ class SessionTable {
   void prefetch_removal(std::span<const KeyHashes> hashes) const;
   // Returns whether it was the last of its mapping, or had one of its own.
   bool remove(SessionRef ref, const KeyHashes& hashes);
-  KeyHashes hashes_of(SessionRef ref) const { return KeyHashes::of(slab_[ref], secret_); }
+  KeyHashes hashes_of(SessionRef ref) const;
 
   // The next session whose time may be over, or no_session. It is looked at again when its time is
   // over, if it stays.
-  bool may_be_due(Tick now) const { return wheel_.may_be_due(now); }
   SessionRef next_due(Tick now);
+  // Whether there may be one, in a few instructions.
+  bool may_be_due(Tick now) const { return wheel_.may_be_due(now); }
 
   // The namespace's least recently active session, or no_session.
   SessionRef oldest(std::uint32_t slot) { return activity_.oldest(links_, slab_, slot); }
@@ -131,6 +132,9 @@ class SessionTable {
   void link(SessionRef ref, SessionRef mapping, std::uint32_t slot, const FlowHashes& flows);
   std::uint64_t hash(const Record& session, KeyKind kind) const {
     return Key::of(session, kind).hash(secret_);
+  }
+  FlowHashes flow_hashes(const Record& session) const {
+    return {hash(session, KeyKind::inside_flow), hash(session, KeyKind::outside_flow)};
   }
   template <Link SessionLinks::*ring>
   SessionRef leave_ring(SessionRef ref, std::initializer_list<std::uint64_t> hashes);

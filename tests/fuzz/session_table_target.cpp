@@ -89,7 +89,7 @@ class Trial {
     require(std::ranges::count(live_, ref) == 0, "a place is handed out once");
     table_.blank(ref) = record;
     table_.add(ref, (who & 1) == 0 ? SessionState::udp : SessionState::tcp_established, mapping,
-               record.namespace_id, KeyHashes::of(record, secret).flows);
+               record.namespace_id, table_.hashes_of(ref).flows);
     live_.push_back(ref);
     ever_.push_back(record);
   }
