@@ -36,11 +36,6 @@ struct Ipv4 {
   static std::uint64_t hash(Address a, Address b, std::uint64_t rest, const Secret& secret) {
     return fold_multiply((std::uint64_t{b.wire} << 32 | a.wire) ^ secret[0], rest ^ secret[1]);
   }
-  // Of one thing more.
-  static std::uint64_t hash(Address a, Address b, std::uint64_t rest, std::uint64_t what,
-                            const Secret& secret) {
-    return fold_multiply(hash(a, b, rest, secret) ^ what ^ secret[2], secret[3] | 1);
-  }
 
   // Whether a host may have it: not "this network", loopback, multicast, reserved or broadcast.
   static bool is_host(Address address) {
@@ -76,13 +71,9 @@ struct Ipv6 {
   }
   static std::uint64_t hash(const Address& a, const Address& b, std::uint64_t rest,
                             const Secret& secret) {
-    return hash(a, b, rest, 0, secret);
-  }
-  static std::uint64_t hash(const Address& a, const Address& b, std::uint64_t rest,
-                            std::uint64_t what, const Secret& secret) {
     const std::uint64_t networks = fold_multiply(a.wire[0] ^ secret[0], b.wire[0] ^ secret[1]);
     const std::uint64_t hosts = fold_multiply(a.wire[1] ^ secret[2], b.wire[1] ^ secret[3]);
-    return fold_multiply(networks ^ what ^ secret[1], hosts ^ rest ^ secret[0]);
+    return fold_multiply(networks ^ secret[1], hosts ^ rest ^ secret[0]);
   }
 
   // Whether a host may have it beyond its own link: not unspecified, loopback, multicast,

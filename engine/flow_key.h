@@ -61,7 +61,9 @@ struct FlowKey {
     const std::uint64_t ports = std::uint64_t{leg.remote_port} << 16 | leg.local_port;
     const std::uint64_t rest = std::uint64_t{namespace_id} << 32 | ports;
     const std::uint64_t what = std::uint64_t{protocol} << 8 | static_cast<std::uint64_t>(kind);
-    return Family::hash(leg.local, leg.remote, rest, what, secret);
+    // This last multiplication also spreads runs of ports between the same two addresses.
+    const std::uint64_t addresses = Family::hash(leg.local, leg.remote, rest, secret);
+    return fold_multiply(addresses ^ what ^ secret[2], secret[3] | 1);
   }
 
   // Whether the session is one that this key finds.

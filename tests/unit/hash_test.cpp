@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <set>
 #include <vector>
@@ -60,6 +61,25 @@ TEST_CASE_TEMPLATE("hash: keys spread flows, whatever the secret is", Family, Ip
     const std::vector<std::uint64_t> hashes = hashes_of_flows<Family>(keys_from(secret));
     CHECK_LT(empty_share(hashes), most);
     CHECK_EQ(std::set(hashes.begin(), hashes.end()).size(), hashes.size());
+  }
+}
+
+// Whatever the two addresses multiply to under the keys.
+TEST_CASE_TEMPLATE("hash: runs of ports between two addresses are spread", Family, Ipv4, Ipv6) {
+  constexpr std::size_t buckets = 512;
+  constexpr std::uint32_t ports = 4096;  // eight in a bucket on average
+  constexpr std::uint16_t most = 40;     // by chance no bucket of all pairs has as many
+  for (std::uint32_t pair = 0; pair < 2000; ++pair) {
+    const Secret keys = keys_from({pair, pair, pair, pair});
+    std::array<std::uint16_t, buckets> counts{};
+    for (std::uint32_t i = 0; i < ports; ++i) {
+      const Leg<Family> leg{address<Family>(1, pair), address<Family>(2, pair * 7),
+                            static_cast<std::uint16_t>(32'768 + i), 443};
+      const std::uint64_t hash = FlowKey<Family>::inside_flow(1, protocol::udp, leg).hash(keys);
+      ++counts[(hash >> 32) * buckets >> 32];
+    }
+    CAPTURE(pair);
+    REQUIRE_LT(std::ranges::max(counts), most);
   }
 }
 
