@@ -56,7 +56,8 @@ using Counters = std::array<std::uint64_t, reason_count>;  // packets by reason
 struct NamespaceUse {
   NamespaceId id;
   // Those whose time is over count until they are freed: by packets, or by expire(), which comes to
-  // them within half a second if it is called often.
+  // them within half a second if it is called often, or within 65 after a policy with shorter
+  // timeouts.
   std::uint32_t sessions;
   std::uint32_t session_limit;
 };
