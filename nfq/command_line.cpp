@@ -72,7 +72,7 @@ int print_rules(const rules::Config& config, Format format) {
 }
 
 int apply(const rules::Config& config, Format format) {
-  rules::up(config, format);
+  for (const std::string& line : rules::up(config, format)) log("{}", line);
   return 0;
 }
 

@@ -1,10 +1,15 @@
 // Theory of operation
 //
-// The chains `incoming` and `outgoing` of the nft table as iptables rules (nft_text.cpp tells the
-// way of a packet); all others stay in the nft table. They stand in the tables that see a packet
-// where it must be seen: raw PREROUTING, before conntrack, and mangle POSTROUTING. What a queue
-// accepts goes on with the next table, so nothing in these chains meets a translated packet, and
-// the guard in the nft table does.
+// The queue rules of the nft table's chains `incoming`, `departing` and `outgoing` as iptables
+// rules (nft_text.cpp tells the way of a packet); all else stays in the nft table. They stand in
+// the tables that see a packet where it must be seen: raw PREROUTING and OUTPUT, before conntrack,
+// and mangle POSTROUTING. They are the last there, since a queue's verdict ends a table: the
+// operator's own rules come first. What a queue accepts goes on with the next table, and meets the
+// guard in the nft table.
+//
+// What only nft can find out it tells by a fwmark that names no namespace, which is taken away
+// again: in raw, protocols without ports that a tenant spoke with that host; in mangle, what is to
+// be left alone.
 //
 // Steering is by `u32`, which reads four bytes of the packet: "0>>22&0x3C@" skips the IPv4 header,
 // then come the place, a shift and a mask. It cannot skip an unknown number of IPv6 headers, so it
@@ -15,8 +20,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <set>
 
+#include "rules/bit_tree.h"
 #include "rules/endpoint_rules.h"
 #include "rules/iptables_words.h"
 #include "rules/spare_fwmark.h"
@@ -37,21 +44,19 @@ class Rules {
 
  private:
   std::string queue(std::uint32_t number) const;
+  std::string first_queue() const { return queue(config_.first_queue); }
   IptablesChain steering_chain(std::string name, std::string_view field) const;
   std::string source_port() const { return u32_behind_header(family_, 0) + ">>16"; }
   std::string destination_port() const { return u32_behind_header(family_, 0); }
   std::string echo_id() const { return u32_behind_header(family_, 4) + ">>16"; }
-  std::string quoted_port() const {
-    return u32_behind_header(family_, word_.quoted_ports) + ">>16";
-  }
-  std::string quoted_id() const {
-    return u32_behind_header(family_, word_.quoted_ports + 4) + ">>16";
-  }
 
   std::vector<std::string> externals() const;
-  std::string ports() const;
   std::string fwmark_match(std::string_view fwmark) const;
-  std::vector<std::string> namespace_matches(const NamespaceRange& range) const;
+  std::string spare_match() const;
+  void add_namespaces(std::vector<IptablesChain>& chains, const std::string& name,
+                      std::string_view target) const;
+  void add_node(const BitNode& node, std::vector<IptablesChain>& chains, const std::string& name,
+                std::string_view target) const;
 
   void add_ports(IptablesChain& chain, std::string_view verdict) const;
   void add_errors(IptablesChain& chain, std::string_view verdict) const;
@@ -59,16 +64,20 @@ class Rules {
   void add_redirect_chains(std::vector<IptablesChain>& chains) const;
   IptablesChain entry_chain() const;
   IptablesChain outside_chain() const;
-  IptablesChain answer_chain() const;
+  IptablesChain elsewhere_chain() const;
+  IptablesChain tenant_chain() const;
   IptablesChain hairpin_chain() const;
-  IptablesChain error_chain() const;
-  IptablesChain exit_chain() const;
   IptablesChain outbound_chain() const;
+  void add_departing_chains(std::vector<IptablesChain>& chains) const;
 
   const Config& config_;
   Family family_;
   const IptablesWords& word_;
 };
+
+std::vector<PortRange> port_ranges(const Config& config) {
+  return {config.ports};
+}
 
 std::string_view name_of(std::uint8_t protocol) {
   return protocol == 6 ? "tcp" : "udp";
@@ -82,13 +91,6 @@ std::string host(const IpAddress& address) {
 std::string to_endpoint(const ProtocolEndpoint& each) {
   return fmt::format("-d {0} -p {1} -m {1} --dport {2}", host(each.endpoint.address),
                      name_of(each.protocol), each.endpoint.port);
-}
-
-// The same for packets from outside, which conntrack must not see: it would know neither of their
-// ends.
-IptablesChain untracked(IptablesChain chain) {
-  chain.rules.insert(chain.rules.begin(), "-j CT --notrack");
-  return chain;
 }
 
 std::string Rules::queue(std::uint32_t number) const {
@@ -120,33 +122,68 @@ std::vector<std::string> Rules::externals() const {
   return all;
 }
 
-std::string Rules::ports() const {
-  return fmt::format("{}:{}", config_.ports.first, config_.ports.last);
-}
-
 std::string Rules::fwmark_match(std::string_view fwmark) const {
   return fmt::format("-m mark {}/{:#x}", fwmark, config_.fwmark_mask);
 }
 
+std::string Rules::spare_match() const {
+  return fwmark_match(fmt::format("--mark {:#x}", required_spare_fwmark(config_)));
+}
+
 // A range is cut into pieces that one mask each can tell.
-std::vector<std::string> Rules::namespace_matches(const NamespaceRange& range) const {
-  if (range.first <= 1 && range.last >= config_.fwmark_mask) return {fwmark_match("! --mark 0x0")};
-  std::vector<std::string> all;
-  const std::uint64_t end = std::uint64_t{std::min(range.last, config_.fwmark_mask)} + 1;
+std::vector<BitString> pieces_of(const NamespaceRange& range) {
+  std::vector<BitString> all;
+  const std::uint64_t end = std::uint64_t{range.last} + 1;
   for (std::uint64_t first = range.first; first < end;) {
     std::uint64_t size = first & -first;
+    if (size == 0) size = std::uint64_t{1} << 32;
     while (first + size > end) size /= 2;
-    all.push_back(fmt::format("-m mark --mark {:#x}/{:#x}", first,
-                              config_.fwmark_mask & ~static_cast<std::uint32_t>(size - 1)));
+    BitString piece = bits_of(static_cast<std::uint32_t>(first));
+    piece.length = 32 - static_cast<unsigned>(std::countr_zero(size));
+    all.push_back(piece);
     first += size;
   }
   return all;
 }
 
+std::string piece_match(const BitString& piece, std::uint32_t mask) {
+  const std::uint32_t first = piece.length == 0 ? 0 : ~std::uint32_t{0} << (32 - piece.length);
+  return fmt::format("-m mark --mark {:#x}/{:#x}", number_of(piece), mask & first);
+}
+
+// What has the fwmark of a namespace goes to the target; a few rules, however many there are.
+void Rules::add_namespaces(std::vector<IptablesChain>& chains, const std::string& name,
+                           std::string_view target) const {
+  std::vector<BitString> all;
+  for (const NamespaceRange& range : namespace_ranges(config_)) {
+    for (const BitString& piece : pieces_of(range)) all.push_back(piece);
+  }
+  add_node(bit_tree(std::move(all)), chains, name, target);
+}
+
+void Rules::add_node(const BitNode& node, std::vector<IptablesChain>& chains,
+                     const std::string& name, std::string_view target) const {
+  const std::size_t place = chains.size();
+  chains.push_back({name, {}});
+  for (const BitString& leaf : node.leaves) {
+    chains[place].rules.push_back(
+        fmt::format("{} -g {}", piece_match(leaf, config_.fwmark_mask), target));
+  }
+  for (const BitNode& child : node.children) {
+    const std::string below = fmt::format("{}-{:x}", name, number_of(child.prefix));
+    chains[place].rules.push_back(
+        fmt::format("{} -g {}", piece_match(child.prefix, config_.fwmark_mask), below));
+    add_node(child, chains, below, target);
+  }
+}
+
 // To a port that is the NAT's.
 void Rules::add_ports(IptablesChain& chain, std::string_view verdict) const {
-  for (const std::string_view protocol : {"tcp", "udp"}) {
-    chain.rules.push_back(fmt::format("-p {0} -m {0} --dport {1} {2}", protocol, ports(), verdict));
+  for (const PortRange& range : port_ranges(config_)) {
+    for (const std::string_view protocol : {"tcp", "udp"}) {
+      chain.rules.push_back(fmt::format("-p {0} -m {0} --dport {1}:{2} {3}", protocol, range.first,
+                                        range.last, verdict));
+    }
   }
   for (const ProtocolEndpoint& each : forwarded_endpoints(config_, family_)) {
     chain.rules.push_back(fmt::format("{} {}", to_endpoint(each), verdict));
@@ -170,7 +207,16 @@ void Rules::add_redirects(IptablesChain& chain) const {
     for (const ProtocolEndpoint& each : redirected[i].from) {
       addresses.insert(host(each.endpoint.address));
     }
-    for (const std::string& from : namespace_matches(redirected[i].namespaces)) {
+    const NamespaceRange& range = redirected[i].namespaces;
+    std::vector<std::string> senders;
+    if (range.first <= 1 && range.last >= config_.fwmark_mask) {
+      senders = {fwmark_match("! --mark 0x0")};
+    } else {
+      for (const BitString& piece : pieces_of(range)) {
+        senders.push_back(piece_match(piece, config_.fwmark_mask));
+      }
+    }
+    for (const std::string& from : senders) {
       for (const std::string& address : addresses) {
         chain.rules.push_back(fmt::format("-d {} {} -j {}", address, from, redirect_chain_name(i)));
       }
@@ -191,33 +237,20 @@ void Rules::add_redirect_chains(std::vector<IptablesChain>& chains) const {
     for (const ProtocolEndpoint& each : redirected[i].from) {
       chain.rules.push_back(to_endpoint(each) + " -j SWNAT-FROM-PORT");
     }
-    add_errors(chain, queue(config_.first_queue));
+    add_errors(chain, first_queue());
     chains.push_back(std::move(chain));
   }
 }
 
 IptablesChain Rules::entry_chain() const {
-  IptablesChain chain{"SWNAT-IN", {}};
+  IptablesChain chain{"SWNAT-IN", {"-i lo -j RETURN"}};
+  chain.rules.push_back(spare_match() + " -g SWNAT-OTHER");
+  chain.rules.push_back(fwmark_match("! --mark 0x0") + " -g SWNAT-NAMESPACE");
   const std::string outside = fmt::format("-i {}", config_.external_interface);
-  if (const auto spare = spare_fwmark(config_)) {
-    chain.rules.push_back(fmt::format("{} {} -g SWNAT-OWN", outside,
-                                      fwmark_match(fmt::format("--mark {:#x}", *spare))));
-  }
   for (const std::string& address : externals()) {
     chain.rules.push_back(fmt::format("{} -d {} -j SWNAT-OUTSIDE", outside, address));
-  }
-  chain.rules.push_back(outside + " -j RETURN");
-  // What neighbours on a link send stays there.
-  if (family_ == Family::ipv6) chain.rules.push_back("-s fe80::/10 -j RETURN");
-  if (!redirect_targets(config_, family_).empty()) {
-    for (const std::string& address : externals()) {
-      chain.rules.push_back(fmt::format("-d {} -j SWNAT-ANSWER", address));
-    }
-    add_redirects(chain);
-  }
-  for (const std::string& address : externals()) {
-    chain.rules.push_back(
-        fmt::format("-d {} {} -j SWNAT-HAIRPIN", address, fwmark_match("! --mark 0x0")));
+    if (redirect_targets(config_, family_).empty()) continue;
+    chain.rules.push_back(fmt::format("! {} -d {} -j SWNAT-ELSEWHERE", outside, address));
   }
   return chain;
 }
@@ -225,110 +258,94 @@ IptablesChain Rules::entry_chain() const {
 IptablesChain Rules::outside_chain() const {
   IptablesChain chain{"SWNAT-OUTSIDE", {}};
   add_ports(chain, "-j SWNAT-TO-PORT");
-  chain.rules.push_back(
-      fmt::format("{} {} {} -j SWNAT-TO-ID", word_.icmp, word_.echo_reply,
-                  u32(fmt::format("{}{}={}", word_.is_icmp, echo_id(), ports()))));
-  add_errors(chain, "-j SWNAT-ERROR");
-  // A protocol without ports gets as far as this if a tenant spoke it with that host; else the nft
-  // table gave it the fwmark of the gateway's own.
-  if (!spare_fwmark(config_)) return chain;
-  for (const int protocol : {1, 6, 17, 58}) {
-    chain.rules.push_back(fmt::format("-p {} -j RETURN", protocol));
+  for (const PortRange& range : port_ranges(config_)) {
+    const std::string ids =
+        u32(fmt::format("{}{}={}:{}", word_.is_icmp, echo_id(), range.first, range.last));
+    chain.rules.push_back(
+        fmt::format("{} {} {} -j SWNAT-TO-ID", word_.icmp, word_.echo_reply, ids));
   }
-  chain.rules.push_back("-j SWNAT-OTHER");
+  add_errors(chain, first_queue());
   return chain;
 }
 
-// Answers to redirected packets, from a tenant or by whichever interface.
-IptablesChain Rules::answer_chain() const {
-  IptablesChain chain{"SWNAT-ANSWER", {}};
+// Answers to redirected packets, and errors about them, from a network of the gateway's own.
+IptablesChain Rules::elsewhere_chain() const {
+  IptablesChain chain{"SWNAT-ELSEWHERE", {}};
   for (const ProtocolEndpoint& each : redirect_targets(config_, family_)) {
-    chain.rules.push_back(fmt::format(
-        "-s {0} -p {1} -m {1} --sport {2} --dport {3}"
-        " -j SWNAT-TO-PORT",
-        host(each.endpoint.address), name_of(each.protocol), each.endpoint.port, ports()));
+    for (const PortRange& range : port_ranges(config_)) {
+      chain.rules.push_back(
+          fmt::format("-s {0} -p {1} -m {1} --sport {2} --dport {3}:{4}"
+                      " -j SWNAT-TO-PORT",
+                      host(each.endpoint.address), name_of(each.protocol), each.endpoint.port,
+                      range.first, range.last));
+    }
   }
-  add_errors(chain, "-j SWNAT-ERROR");
+  add_errors(chain, first_queue());
   return chain;
 }
 
+IptablesChain Rules::tenant_chain() const {
+  IptablesChain chain{"SWNAT-TENANT", {}};
+  // What neighbours on a link send stays there.
+  if (family_ == Family::ipv6) chain.rules.push_back("-s fe80::/10 -j RETURN");
+  for (const std::string& address : externals()) {
+    chain.rules.push_back(fmt::format("-d {} -j SWNAT-HAIRPIN", address));
+  }
+  add_redirects(chain);
+  return chain;
+}
+
+// To an external address, hence to another tenant, or an answer to what was redirected.
 IptablesChain Rules::hairpin_chain() const {
   IptablesChain chain{"SWNAT-HAIRPIN", {}};
   // All of a packet's fragments go to one queue, and not all of them have a port.
   if (takes_local_fragments(config_, family_)) {
     chain.rules.push_back(u32(word_.fragment) + " -j SWNAT-FRAGMENT");
   }
-  if (!config_.hairpin) {
-    add_ports(chain, "-j DROP");
-    return chain;
-  }
   add_ports(chain, "-j SWNAT-TO-PORT");
-  add_errors(chain, "-j SWNAT-ERROR");
+  add_errors(chain, first_queue());
   return chain;
 }
 
-// What an ICMP error quotes must be a packet that the NAT may have sent. Others the NAT cannot own;
-// the gateway may look at them.
-IptablesChain Rules::error_chain() const {
-  IptablesChain chain{"SWNAT-ERROR", {}};
-  chain.rules.push_back(fmt::format(
-      "{} -j SWNAT-ERROR-PORT",
-      u32(fmt::format("{}{}&&{}={}", word_.is_icmp, word_.quotes_ports, quoted_port(), ports()))));
-  chain.rules.push_back(fmt::format(
-      "{} -j SWNAT-ERROR-ID",
-      u32(fmt::format("{}{}&&{}={}", word_.is_icmp, word_.quotes_request, quoted_id(), ports()))));
-  for (const ProtocolEndpoint& each : forwarded_endpoints(config_, family_)) {
-    std::string tests = fmt::format("{}{}&&{}={}", word_.is_icmp, word_.quotes_ports, quoted_port(),
-                                    each.endpoint.port);
-    unsigned place = word_.quoted_source;
-    for (const std::uint32_t part : u32_words(each.endpoint.address)) {
-      tests += fmt::format("&&{}={:#x}", u32_behind_header(family_, place), part);
-      place += 4;
-    }
-    chain.rules.push_back(fmt::format("{} -j SWNAT-ERROR-PORT", u32(tests)));
+// From the gateway itself to an external address of its own. Not tracked: conntrack would know
+// neither of the ends.
+void Rules::add_departing_chains(std::vector<IptablesChain>& chains) const {
+  IptablesChain entry{"SWNAT-DEPARTING", {}};
+  for (const std::string& address : externals()) {
+    entry.rules.push_back(fmt::format("-d {} -j SWNAT-TO-ITSELF", address));
   }
-  return chain;
+  IptablesChain own{"SWNAT-TO-ITSELF", {}};
+  add_ports(own, "-j SWNAT-ITS-PORT");
+  add_errors(own, "-j SWNAT-ITS-ERROR");
+  IptablesChain ports = steering_chain("SWNAT-ITS-PORT", destination_port());
+  ports.rules.insert(ports.rules.begin(), "-j CT --notrack");
+  chains.push_back(std::move(entry));
+  chains.push_back(std::move(own));
+  chains.push_back(std::move(ports));
+  chains.push_back({"SWNAT-ITS-ERROR", {"-j CT --notrack", first_queue()}});
 }
 
 IptablesTable Rules::raw_table() const {
-  IptablesTable table{family_, "raw", "PREROUTING", {}};
+  IptablesTable table{family_, "raw", {}};
   auto& chains = table.chains;
   chains.push_back(entry_chain());
-  // What the nft table told by this fwmark goes on behind the entry chain.
   chains.push_back(
-      {"SWNAT-OWN", {fmt::format("-j MARK --set-xmark 0x0/{:#x}", config_.fwmark_mask)}});
+      {"SWNAT-OTHER",
+       {fmt::format("-j MARK --set-xmark 0x0/{:#x}", config_.fwmark_mask), first_queue()}});
   chains.push_back(outside_chain());
+  add_namespaces(chains, "SWNAT-NAMESPACE", "SWNAT-TENANT");
+  chains.push_back(tenant_chain());
+  chains.push_back(hairpin_chain());
   if (!redirect_targets(config_, family_).empty()) {
-    chains.push_back(answer_chain());
+    chains.push_back(elsewhere_chain());
     add_redirect_chains(chains);
     chains.push_back(steering_chain("SWNAT-FROM-PORT", source_port()));
   }
-  chains.push_back(hairpin_chain());
-  chains.push_back(error_chain());
-  chains.push_back(untracked(steering_chain("SWNAT-TO-PORT", destination_port())));
-  chains.push_back(untracked(steering_chain("SWNAT-TO-ID", echo_id())));
-  chains.push_back(untracked(steering_chain("SWNAT-ERROR-PORT", quoted_port())));
-  chains.push_back(untracked(steering_chain("SWNAT-ERROR-ID", quoted_id())));
-  chains.push_back(untracked({"SWNAT-OTHER", {queue(config_.first_queue)}}));
+  chains.push_back(steering_chain("SWNAT-TO-PORT", destination_port()));
+  chains.push_back(steering_chain("SWNAT-TO-ID", echo_id()));
   chains.push_back(steering_chain("SWNAT-FRAGMENT", word_.fragment_id));
+  add_departing_chains(chains);
   return table;
-}
-
-IptablesChain Rules::exit_chain() const {
-  // The gateway's own reports of multicast groups come first: their fwmark means nothing.
-  IptablesChain chain{"SWNAT-OUT", word_.own_reports};
-  for (const Tenant& tenant : tenants(config_)) {
-    for (const std::string& from : texts(tenant.sources, family_)) {
-      for (const std::string& to : texts(tenant.untranslated, family_)) {
-        chain.rules.push_back(
-            fmt::format("-o {} {} -s {} -d {} -j RETURN", config_.external_interface,
-                        fwmark_match(fmt::format("--mark {:#x}", tenant.fwmark)), from, to));
-      }
-    }
-  }
-  chain.rules.push_back(fmt::format("-o {} {} -j SWNAT-OUTBOUND", config_.external_interface,
-                                    fwmark_match("! --mark 0x0")));
-  return chain;
 }
 
 // What has no port has nothing to go by. The engine knows what to do with it.
@@ -336,17 +353,22 @@ IptablesChain Rules::outbound_chain() const {
   return {"SWNAT-OUTBOUND",
           {u32(word_.fragment) + " -j SWNAT-FRAGMENT", "-p tcp -j SWNAT-FROM-PORT",
            "-p udp -j SWNAT-FROM-PORT",
-           fmt::format("{} {} -j SWNAT-FROM-ID", word_.icmp, word_.echo_request),
-           queue(config_.first_queue)}};
+           fmt::format("{} {} -j SWNAT-FROM-ID", word_.icmp, word_.echo_request), first_queue()}};
 }
 
 IptablesTable Rules::mangle_table() const {
-  return {family_,
-          "mangle",
-          "POSTROUTING",
-          {exit_chain(), outbound_chain(), steering_chain("SWNAT-FROM-PORT", source_port()),
-           steering_chain("SWNAT-FROM-ID", echo_id()),
-           steering_chain("SWNAT-FRAGMENT", word_.fragment_id)}};
+  IptablesTable table{family_, "mangle", {}};
+  auto& chains = table.chains;
+  chains.push_back({"SWNAT-OUT",
+                    {fmt::format("! -o {} -j RETURN", config_.external_interface),
+                     fwmark_match("--mark 0x0") + " -j RETURN", spare_match() + " -j RETURN",
+                     "-j SWNAT-SENDER"}});
+  add_namespaces(chains, "SWNAT-SENDER", "SWNAT-OUTBOUND");
+  chains.push_back(outbound_chain());
+  chains.push_back(steering_chain("SWNAT-FROM-PORT", source_port()));
+  chains.push_back(steering_chain("SWNAT-FROM-ID", echo_id()));
+  chains.push_back(steering_chain("SWNAT-FRAGMENT", word_.fragment_id));
+  return table;
 }
 
 }  // namespace
@@ -360,10 +382,6 @@ std::vector<IptablesTable> iptables_tables(const Config& config) {
     all.push_back(rules.mangle_table());
   }
   return all;
-}
-
-std::string iptables_jump(const IptablesTable& table) {
-  return "-j " + table.chains.front().name;
 }
 
 std::string iptables_program(Family family, std::string_view suffix) {

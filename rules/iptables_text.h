@@ -1,4 +1,4 @@
-// The same as rules for iptables and ip6tables, in chains of their own.
+// What sends packets to the queues, as rules for iptables and ip6tables, in chains of their own.
 #pragma once
 
 #include <string>
@@ -23,7 +23,6 @@ struct IptablesChain {
 struct IptablesTable {
   Family family = Family::ipv4;
   std::string name;  // "raw"
-  std::string hook;  // the built-in chain that jumps to our first one
   std::vector<IptablesChain> chains;
 
   friend bool operator==(const IptablesTable&, const IptablesTable&) = default;
@@ -32,21 +31,19 @@ struct IptablesTable {
 // Of the families that the NAT translates.
 std::vector<IptablesTable> iptables_tables(const Config& config);
 
-// The built-in chain that our chains in a table are entered from.
+// A built-in chain, and the chain of ours that its last rule jumps to: so the operator's own rules,
+// made before, count.
 struct IptablesHook {
-  Family family;
   std::string_view table;
   std::string_view chain;
+  std::string_view entry;
 };
 inline constexpr IptablesHook iptables_hooks[] = {
-    {Family::ipv4, "raw", "PREROUTING"},
-    {Family::ipv4, "mangle", "POSTROUTING"},
-    {Family::ipv6, "raw", "PREROUTING"},
-    {Family::ipv6, "mangle", "POSTROUTING"},
+    {"raw", "PREROUTING", "SWNAT-IN"},
+    {"raw", "OUTPUT", "SWNAT-DEPARTING"},
+    {"mangle", "POSTROUTING", "SWNAT-OUT"},
 };
-
-// As after "-A HOOK".
-std::string iptables_jump(const IptablesTable& table);
+inline constexpr std::string_view iptables_table_names[] = {"raw", "mangle"};
 
 // "iptables" or "ip6tables", with what follows as in "iptables-save".
 std::string iptables_program(Family family, std::string_view suffix = "");

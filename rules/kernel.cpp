@@ -8,18 +8,17 @@
 #include "rules/kernel.h"
 
 #include <fmt/format.h>
-#include <net/if.h>
+#include <fmt/ranges.h>
 #include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
+#include <set>
 
 #include "rules/format.h"
+#include "rules/interfaces.h"
 #include "rules/iptables_apply.h"
+#include "rules/nft_text.h"
 #include "rules/plan.h"
 #include "rules/process.h"
 #include "rules/record.h"
@@ -37,34 +36,55 @@ void require_privilege() {
   throw KernelError("not permitted: this needs root, or the capability CAP_NET_ADMIN");
 }
 
-enum class Link { missing, down, up };
-
-Link link(const std::string& interface) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
-  const bool found = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-  if (fd >= 0) close(fd);
-  if (!found) return Link::missing;
-  return (request.ifr_flags & IFF_UP) != 0 ? Link::up : Link::down;
-}
-
-void require_interfaces(const Config& config) {
-  require_external_interface(config);
+// Namespaces that stay blocked until their interface is there, a line each.
+std::vector<std::string> waiting(const Config& config, const Interfaces& interfaces) {
+  constexpr std::size_t most = 10;
+  std::vector<std::string> lines;
+  std::size_t others = 0;
   for (const NamespaceConfig& each : config.namespaces) {
     for (const std::string& interface : each.interfaces) {
-      if (link(interface) != Link::missing) continue;
-      throw KernelError(
-          fmt::format("namespace \"{}\": there is no interface {} here", each.name, interface));
-    }
-    // The kernel takes no route through an interface that is down.
-    if (!each.interfaces.empty() && link(each.interfaces.front()) == Link::down) {
-      throw KernelError(
-          fmt::format("namespace \"{0}\": interface {1} is down; bring it up first, as by"
-                      " `ip link set {1} up`",
-                      each.name, each.interfaces.front()));
+      // The kernel takes no route through an interface that is down; all but the first need none.
+      const bool is_first = interface == each.interfaces.front();
+      if (is_first ? interfaces.has_up(interface) : interfaces.has(interface)) continue;
+      if (lines.size() == most) {
+        ++others;
+        continue;
+      }
+      lines.push_back(fmt::format(
+          "namespace \"{}\" waits for interface {}, which is {}: what it sends is dropped; a"
+          " running daemon completes it when the interface is up, and so does `up`",
+          each.name, interface, interfaces.has(interface) ? "down" : "not there"));
     }
   }
+  if (others != 0) lines.push_back(fmt::format("so do {} other interfaces", others));
+  return lines;
+}
+
+std::vector<RemovedTenant> tenants_of(const Config& config) {
+  std::vector<RemovedTenant> all;
+  for (const Tenant& each : tenants(config)) all.push_back({each.interfaces, each.sources});
+  return all;
+}
+
+// Interfaces that some earlier up() knew as a tenant's, that are still there, and that this
+// configuration does not have.
+std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record,
+                                           const Interfaces& interfaces) {
+  const std::vector<std::string> known = tenant_interfaces(config);
+  std::set<std::string> seen(known.begin(), known.end());
+  seen.insert(config.external_interface);
+  std::vector<RemovedTenant> removed;
+  for (const auto* earlier : {&record.removed, &record.tenants}) {
+    for (const RemovedTenant& each : *earlier) {
+      RemovedTenant rest{{}, each.sources};
+      for (const std::string& interface : each.interfaces) {
+        if (!interfaces.has(interface) || !seen.insert(interface).second) continue;
+        rest.interfaces.push_back(interface);
+      }
+      if (!rest.interfaces.empty()) removed.push_back(std::move(rest));
+    }
+  }
+  return removed;
 }
 
 // Ctrl-C and termination wait until the kernel is in a state that has a name.
@@ -84,9 +104,18 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+constexpr std::string_view table_header = "table inet swnat {\n";
+
+// What nft lists of our table, without elements; `what` is "chains", "sets" or "maps".
+std::string listed(const char* what) {
+  const std::string all = run({"nft", "-t", "list", what, "inet"}).output;
+  const std::size_t begin = all.find(table_header);
+  if (begin == std::string::npos) return "";
+  return all.substr(begin, all.find("\n}", begin) - begin);
+}
+
 bool has_nft_table() {
-  return run({"nft", "list", "chains", "inet"}).output.find("table inet swnat ") !=
-         std::string::npos;
+  return !listed("chains").empty();
 }
 
 void remove_nft_table() {
@@ -94,8 +123,27 @@ void remove_nft_table() {
   run_or_throw({"nft", "-f", "-"}, "table inet swnat\ndelete table inet swnat\n");
 }
 
+// In one transaction: what is there and not wanted any more goes, the rest is replaced. Maps lead
+// to chains, and must be empty before these can go.
+void apply_nft(const std::string& text) {
+  const std::vector<std::string> wanted = nft_objects(text);
+  std::string stale;
+  for (const char* what : {"sets", "maps", "chains"}) {
+    for (const std::string& object : nft_objects(listed(what))) {
+      const std::size_t space = object.find(' ');
+      const std::string kind = object.substr(0, space);
+      const std::string name = object.substr(space + 1);
+      const bool stays = std::find(wanted.begin(), wanted.end(), object) != wanted.end();
+      if (kind == "map" && stays) stale += fmt::format("flush map inet swnat {}\n", name);
+      if (!stays) stale += fmt::format("delete {} inet swnat {}\n", kind, name);
+    }
+  }
+  if (!stale.empty()) stale = "flush table inet swnat\n" + stale;
+  run_or_throw({"nft", "-f", "-"}, stale + text);
+}
+
 void bring_to(const Layout& layout) {
-  run_or_throw({"nft", "-f", "-"}, layout.nft);
+  apply_nft(layout.nft);
   apply(layout.iptables);
   apply(layout.routing);
 }
@@ -161,22 +209,25 @@ struct Change {
 }  // namespace
 
 void require_external_interface(const Config& config) {
-  if (link(config.external_interface) != Link::missing) return;
+  if (current_interfaces().has(config.external_interface)) return;
   throw KernelError(fmt::format("there is no interface {} here, which [external] interface names",
                                 config.external_interface));
 }
 
-void up(const Config& config, Format format) {
+std::vector<std::string> up(const Config& config, Format format) {
   require_privilege();
-  require_interfaces(config);
+  require_external_interface(config);
   const Format chosen = choose_format(format);
   require_queue(config, chosen);
-  const Plan plan = make_plan(config, chosen);
 
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
   const Record before = folder.load();
+  const Plan plan =
+      make_plan(config, chosen, removed_tenants(config, before, current_interfaces()));
   Change change{plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
+  change.pending.tenants = tenants_of(config);
+  change.pending.removed = plan.removed;
   change.pending.sysctls = during(before.sysctls, change.work.after);
   for (const std::string& chain : missing_iptables_chains(plan.layout.iptables)) {
     auto& made = change.pending.made_chains;
@@ -193,6 +244,14 @@ void up(const Config& config, Format format) {
     }
     throw;
   }
+  std::vector<std::string> told = waiting(config, current_interfaces());
+  for (const RemovedTenant& each : plan.removed) {
+    told.push_back(
+        fmt::format("{} belonged to a namespace that {} has no more: what comes from"
+                    " there is dropped as long as it is there",
+                    fmt::join(each.interfaces, ", "), config.file));
+  }
+  return told;
 }
 
 void down(const Config& config) {

@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "rules/config.h"
 
@@ -23,8 +24,9 @@ std::string render(const Config& config, Format format);
 
 // Applies the rules in this process's network namespace. Applying again, or with a changed file,
 // leaves what the last call asks for and nothing else. A failure half-way undoes what this call
-// did. Throws KernelError.
-void up(const Config& config, Format format);
+// did. A namespace whose interface is not there, or down, stays blocked. Returns what the operator
+// should know, a line each. Throws KernelError.
+std::vector<std::string> up(const Config& config, Format format);
 
 // Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these
 // it removes what can be recognised, and fails then. Nothing to remove is no error. Throws

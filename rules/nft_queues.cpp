@@ -3,23 +3,11 @@
 #include <algorithm>
 
 #include "rules/endpoint_rules.h"
-#include "rules/nft_gates.h"
+#include "rules/nft_entry.h"
 #include "rules/spare_fwmark.h"
 
 namespace swnat::rules {
 namespace {
-
-constexpr std::string_view port_protocols = "meta l4proto { tcp, udp }";
-
-// Elements of a set of protocol, address and port.
-std::string endpoint_set(const std::vector<ProtocolEndpoint>& endpoints) {
-  std::vector<std::string> elements;
-  for (const ProtocolEndpoint& each : endpoints) {
-    elements.push_back(fmt::format("{} . {} . {}", each.protocol == 6 ? "tcp" : "udp",
-                                   to_text(each.endpoint.address), each.endpoint.port));
-  }
-  return nft_set(elements);
-}
 
 std::string address_set(const std::vector<ProtocolEndpoint>& endpoints) {
   std::vector<std::string> elements;
@@ -32,28 +20,6 @@ std::string address_set(const std::vector<ProtocolEndpoint>& endpoints) {
   return nft_set(elements);
 }
 
-// An address as nft reads it where it knows only that there are so many bits.
-std::string number_text(const IpAddress& address) {
-  return std::visit(
-      [](const auto& one) {
-        std::array<std::uint8_t, sizeof(one)> octets;
-        std::memcpy(octets.data(), &one, octets.size());
-        std::string text = "0x";
-        for (const std::uint8_t octet : octets) text += fmt::format("{:02x}", octet);
-        return text;
-      },
-      address);
-}
-
-std::string quoted_endpoint_set(const std::vector<ProtocolEndpoint>& endpoints) {
-  std::vector<std::string> elements;
-  for (const ProtocolEndpoint& each : endpoints) {
-    elements.push_back(fmt::format("{} . {} . {}", each.protocol,
-                                   number_text(each.endpoint.address), each.endpoint.port));
-  }
-  return nft_set(elements);
-}
-
 std::string from_namespaces(const Config& config, const NftWords& word,
                             const NamespaceRange& range) {
   if (range.first <= 1 && range.last >= config.fwmark_mask) return word.fwmark + " != 0";
@@ -61,189 +27,181 @@ std::string from_namespaces(const Config& config, const NftWords& word,
   return fmt::format("{} {:#x}-{:#x}", word.fwmark, range.first, range.last);
 }
 
-// From a tenant, to be taken before it is routed. What neighbours on a link send stays there.
-std::string from_tenants(const NftWords& word, const NftFamily& family, std::string_view fwmark) {
-  return fmt::format("{} iifname != {}{}", fwmark, word.external_interface,
-                     family.family == Family::ipv6 ? " ip6 saddr != fe80::/10" : "");
-}
-
-// ICMP errors about packets that the NAT sent. Others the NAT cannot own; the gateway may look at
-// them.
-void queue_errors(const Config& config, const NftWords& word, const NftFamily& family,
-                  std::string_view match, NftChain& chain) {
-  chain.rule("{} {} {} {{ 6, 17 }} {} {} notrack {}", match, family.error, family.quoted_protocol,
-             family.quoted_port, word.ports, nft_queue_by(config, family.quoted_port));
-  chain.rule("{} {} {} {} {} notrack {}", match, family.error, family.quoted_request,
-             family.quoted_id, word.ports, nft_queue_by(config, family.quoted_id));
-  const auto forwarded = forwarded_endpoints(config, family.family);
-  if (forwarded.empty()) return;
-  chain.rule("{} {} {} . {} . {} {} notrack {}", match, family.error, family.quoted_protocol,
-             family.quoted_source, family.quoted_port, quoted_endpoint_set(forwarded),
-             nft_queue_by(config, family.quoted_port));
-}
-
 void queue_fragments(const Config& config, const NftFamily& family, std::string_view match,
                      NftChain& chain) {
   chain.rule("{} {} {}", match, family.fragment, nft_queue_by(config, family.fragment_id));
 }
 
-void queue_from_outside(const Config& config, const NftWords& word, const NftFamily& family,
-                        NftChain& chain) {
-  const std::string match = fmt::format("iifname {} {} daddr {}", word.external_interface,
-                                        family.ip, nft_externals(config, family.family));
-  chain.rule("{} {} {} th dport {} notrack {}", match, port_protocols, family.whole, word.ports,
-             nft_queue_by(config, "th dport"));
+// TCP and UDP to the NAT's ports and to those that are forwarded, whoever sends them, and errors:
+// the engine knows which of them are about its packets.
+void queue_to_externals(const Config& config, const NftWords& word, const NftFamily& family,
+                        std::string_view before_queue, NftChain& chain) {
+  const std::string to =
+      fmt::format("{} daddr {}", family.ip, nft_externals(config, family.family));
+  chain.rule("{} {} {} th dport {} {}{}", to, nft_port_protocols, family.whole, word.ports,
+             before_queue, nft_queue_by(config, "th dport"));
   const auto forwarded = forwarded_endpoints(config, family.family);
   if (!forwarded.empty()) {
-    chain.rule("iifname {} meta l4proto . {} daddr . th dport {} {} notrack {}",
-               word.external_interface, family.ip, endpoint_set(forwarded), family.whole,
+    chain.rule("meta l4proto . {} daddr . th dport {} {} {}{}", family.ip,
+               nft_endpoint_set(forwarded), family.whole, before_queue,
                nft_queue_by(config, "th dport"));
   }
-  chain.rule("{0} {1} {2} type echo-reply {2} id {3} notrack {4}", match, family.whole, family.icmp,
-             word.ports, nft_queue_by(config, fmt::format("{} id", family.icmp)));
-  queue_errors(config, word, family, match, chain);
-  chain.comment("Protocols without ports, which a tenant spoke there before, and the gateway not.");
-  chain.rule("iifname {} {} saddr . meta l4proto @own_protocols{} accept", word.external_interface,
-             family.ip, family.set_suffix);
-  chain.rule("{} {} saddr . meta l4proto @tenant_protocols{} notrack {}", match, family.ip,
-             family.set_suffix, nft_first_queue(config));
+  chain.rule("{} {} {}{}", to, family.error, before_queue, nft_first_queue(config));
 }
 
-// To where tenants are redirected from, and what answers, from a tenant or by whichever interface.
-// Fragments do not all have a port, and errors are rare: the engine knows what to do with them.
+void queue_from_outside(const Config& config, const NftWords& word, const NftFamily& family,
+                        NftChain& chain) {
+  const std::string to = fmt::format("{} == 0 {} daddr {}", word.fwmark, family.ip,
+                                     nft_externals(config, family.family));
+  chain.rule("{0} {1} {2} type echo-reply {2} id {3} {4}", to, family.whole, family.icmp,
+             word.ports, nft_queue_by(config, fmt::format("{} id", family.icmp)));
+  chain.comment("Protocols without ports, which a tenant spoke there before.");
+  chain.rule("{} {} saddr . meta l4proto @tenant_protocols{} {}", to, family.ip, family.set_suffix,
+             nft_first_queue(config));
+}
+
+// To where tenants are redirected from. Fragments do not all have a port, and errors are rare: the
+// engine knows what to do with them.
 void queue_redirects(const Config& config, const NftWords& word, const NftFamily& family,
                      NftChain& chain) {
-  const auto redirected = redirected_endpoints(config, family.family);
-  if (redirected.empty()) return;
-  chain.comment("What is redirected, and answers to it that do not come from outside.");
-  for (const RedirectedEndpoints& each : redirected) {
-    const std::string match =
-        from_tenants(word, family, from_namespaces(config, word, each.namespaces));
+  for (const RedirectedEndpoints& each : redirected_endpoints(config, family.family)) {
+    const std::string from = from_namespaces(config, word, each.namespaces);
     const std::string addresses = address_set(each.from);
-    queue_fragments(config, family,
-                    fmt::format("{} {} daddr {} {}", match, family.ip, addresses, port_protocols),
-                    chain);
-    chain.rule("{} meta l4proto . {} daddr . th dport {} {}", match, family.ip,
-               endpoint_set(each.from), nft_queue_by(config, "th sport"));
-    chain.rule("{} {} daddr {} {} {}", match, family.ip, addresses, family.error,
+    queue_fragments(
+        config, family,
+        fmt::format("{} {} daddr {} {}", from, family.ip, addresses, nft_port_protocols), chain);
+    chain.rule("{} meta l4proto . {} daddr . th dport {} {}", from, family.ip,
+               nft_endpoint_set(each.from), nft_queue_by(config, "th sport"));
+    chain.rule("{} {} daddr {} {} {}", from, family.ip, addresses, family.error,
                nft_first_queue(config));
   }
-  const std::string match = fmt::format("iifname != {} {} daddr {}", word.external_interface,
-                                        family.ip, nft_externals(config, family.family));
-  chain.rule("{} {} meta l4proto . {} saddr . th sport {} th dport {} notrack {}", match,
-             family.whole, family.ip, endpoint_set(redirect_targets(config, family.family)),
-             word.ports, nft_queue_by(config, "th dport"));
-  chain.rule("{} {} {} {{ 6, 17 }} {} {} notrack {}", match, family.error, family.quoted_protocol,
-             family.quoted_port, word.ports, nft_queue_by(config, family.quoted_port));
 }
 
-void queue_hairpins(const Config& config, const NftWords& word, const NftFamily& family,
-                    NftChain& chain) {
-  const std::string any = from_tenants(word, family, word.fwmark + " != 0");
-  const std::string match =
-      fmt::format("{} {} daddr {}", any, family.ip, nft_externals(config, family.family));
-  chain.comment(config.hairpin ? "From a tenant to an external address, hence to a tenant."
-                               : "From a tenant to a port that the NAT owns: hairpinning is off.");
-  const std::string verdict = config.hairpin ? nft_queue_by(config, "th dport") : "counter drop";
-  // All of a packet's fragments go to one queue, and not all of them have a port.
-  if (takes_local_fragments(config, family.family)) queue_fragments(config, family, match, chain);
-  chain.rule("{} {} {} th dport {} {}", match, port_protocols, family.whole, word.ports, verdict);
-  const auto forwarded = forwarded_endpoints(config, family.family);
-  if (!forwarded.empty()) {
-    chain.rule("{} meta l4proto . {} daddr . th dport {} {} {}", any, family.ip,
-               endpoint_set(forwarded), family.whole, verdict);
+// Answers to what was redirected, and errors about it, from a network of the gateway's own.
+std::string elsewhere_chain(const Config& config, const NftWords& word) {
+  NftChain chain("from_elsewhere");
+  for (const NftFamily& family : nft_translated_families(config)) {
+    const auto targets = redirect_targets(config, family.family);
+    if (targets.empty()) continue;
+    const std::string to =
+        fmt::format("{} daddr {}", family.ip, nft_externals(config, family.family));
+    chain.rule("{} {} meta l4proto . {} saddr . th sport {} th dport {} {}", to, family.whole,
+               family.ip, nft_endpoint_set(targets), word.ports, nft_queue_by(config, "th dport"));
+    chain.rule("{} {} {}", to, family.error, nft_first_queue(config));
   }
-  if (config.hairpin) queue_errors(config, word, family, match, chain);
+  return chain.end();
 }
 
-// Keeps the queue's rules off the answers to the gateway's own pings. Those of iptables are told by
-// a fwmark, which they take away again.
-void leave_own_pings(const NftWords& word, const NftFamily& family, std::string_view then,
-                     NftChain& chain) {
-  chain.rule("iifname {0} {1} {2} type echo-reply {3} saddr . {2} id @own_pings{4} {5}",
-             word.external_interface, family.whole, family.icmp, family.ip, family.set_suffix,
-             then);
-  chain.rule("iifname {} {} {} {} @own_ping_ids{} {}", word.external_interface, family.error,
-             family.quoted_request, family.quoted_id, family.set_suffix, then);
-}
-
-// The same for protocols without ports, where the iptables rules cannot look at the sets.
-void leave_own_protocols(const Config& config, const NftWords& word, const NftFamily& family,
-                         std::string_view then, NftChain& chain) {
-  const std::string match =
-      fmt::format("iifname {} {} daddr {} {}", word.external_interface, family.ip,
-                  nft_externals(config, family.family), nft_other_protocols);
-  chain.rule("{} {} saddr . meta l4proto != @tenant_protocols{} {}", match, family.ip,
-             family.set_suffix, then);
-  chain.rule("{} {} saddr . meta l4proto @own_protocols{} {}", match, family.ip, family.set_suffix,
-             then);
+// Of what leaves by the external interface with a namespace's fwmark, what is not the NAT's.
+// `leave` is what becomes of it.
+void leave_alone(const NftWords& word, std::string_view leave, NftSets& sets, NftChain& chain) {
+  nft_own_reports(leave, chain);
+  if (word.namespaces.empty()) return;
+  for (const Family each : all_families) {
+    const NftFamily& family = nft_family(each);
+    for (const std::string& match : nft_untranslated(word, family, sets)) {
+      chain.rule("{} {}", match, leave);
+    }
+  }
+  chain.comment("Tunnels of the gateway's own, whose packets keep the fwmark of what they carry.");
+  chain.rule("{} {} meta l4proto != {{ icmp, icmpv6 }} fib saddr type local {}", word.fwmark,
+             word.namespaces, leave);
 }
 
 }  // namespace
 
-std::string nft_own_chain(const Config& config, const NftWords& word) {
-  NftChain chain("own");
+void nft_own_reports(std::string_view then, NftChain& chain) {
+  chain.comment("The gateway's own reports of multicast groups, whose fwmark means nothing.");
+  for (const Family each : all_families) chain.rule("{} {}", nft_family(each).own_report, then);
+}
+
+std::string nft_endpoint_set(const std::vector<ProtocolEndpoint>& endpoints) {
+  std::vector<std::string> elements;
+  for (const ProtocolEndpoint& each : endpoints) {
+    elements.push_back(fmt::format("{} . {} . {}", each.protocol == 6 ? "tcp" : "udp",
+                                   to_text(each.endpoint.address), each.endpoint.port));
+  }
+  return nft_set(elements);
+}
+
+std::string nft_telling_chain(const Config& config, Format format, const NftWords& word) {
+  NftChain chain("telling");
+  if (format == Format::nft) return chain.end();
+  chain.comment("For the rules of iptables: protocols without ports that a tenant spoke there.");
   for (const NftFamily& family : nft_translated_families(config)) {
-    const std::string match =
-        fmt::format("oifname {} {} == 0 {} saddr {}", word.external_interface, word.fwmark,
-                    family.ip, nft_externals(config, family.family));
-    chain.rule(
-        "{0} {1} type echo-request {1} id {2} update @own_pings{3} {{ {4} daddr . {1} id }}"
-        " update @own_ping_ids{3} {{ {1} id }}",
-        match, family.icmp, word.ports, family.set_suffix, family.ip);
-    chain.rule("{} {} update @own_protocols{} {{ {} daddr . meta l4proto }}", match,
-               nft_other_protocols, family.set_suffix, family.ip);
+    chain.rule("iifname {} {} == 0 {} daddr {} {} saddr . meta l4proto @tenant_protocols{} {}",
+               word.external_interface, word.fwmark, family.ip,
+               nft_externals(config, family.family), family.ip, family.set_suffix,
+               nft_set_fwmark(config, required_spare_fwmark(config)));
   }
   return chain.end();
 }
 
 std::string nft_incoming_chain(const Config& config, Format format, const NftWords& word) {
   NftChain chain("incoming");
-  const std::vector<NftFamily> families = nft_translated_families(config);
-  const auto spare = spare_fwmark(config);
-  if (format == Format::nft || spare) {
-    const std::string then = format == Format::nft ? "accept" : nft_set_fwmark(config, *spare);
-    chain.comment("The gateway's own pings.");
-    for (const NftFamily& family : families) leave_own_pings(word, family, then, chain);
-    if (format == Format::iptables) {
-      chain.comment("Protocols without ports, but those that a tenant spoke there before.");
-      for (const NftFamily& family : families) {
-        leave_own_protocols(config, word, family, then, chain);
-      }
+  chain.comment("What the gateway sends to itself was taken when it left.");
+  chain.rule("iifname \"lo\" accept");
+  if (!word.namespaces.empty()) {
+    chain.comment("Somebody else's fwmarks.");
+    chain.rule("{} != 0 {} != {} accept", word.fwmark, word.fwmark, word.namespaces);
+    nft_check_unplaced_sources(config, word, chain);
+  }
+  if (format != Format::nft) return chain.end();
+  const bool redirects = !config.redirects.empty();
+  chain.rule("{} == 0 iifname != {} {}", word.fwmark, word.external_interface,
+             redirects ? "goto from_elsewhere" : "accept");
+  chain.comment("What neighbours on a link send stays there.");
+  chain.rule("ip6 saddr fe80::/10 accept");
+  for (const NftFamily& family : nft_translated_families(config)) {
+    if (takes_local_fragments(config, family.family)) {
+      chain.comment("All of a tenant's fragments go to one queue, and not all have a port.");
+      queue_fragments(config, family,
+                      fmt::format("{} != 0 {} daddr {}", word.fwmark, family.ip,
+                                  nft_externals(config, family.family)),
+                      chain);
     }
+    queue_to_externals(config, word, family, "", chain);
+    queue_from_outside(config, word, family, chain);
+    queue_redirects(config, word, family, chain);
   }
-  if (format == Format::nft) {
-    chain.comment("From outside: what the NAT may have a session for.");
-    for (const NftFamily& family : families) queue_from_outside(config, word, family, chain);
-    for (const NftFamily& family : families) queue_redirects(config, word, family, chain);
-    for (const NftFamily& family : families) queue_hairpins(config, word, family, chain);
-  }
-  chain.comment(
-      "Matches nothing. That it exists makes the kernel put fragments from outside together.");
-  for (const NftFamily& family : families) {
-    chain.rule("meta mark 0xffffffff {} meta l4proto udp tproxy {} to :1", family.nfproto,
-               family.ip);
+  return (redirects ? elsewhere_chain(config, word) : "") + chain.end();
+}
+
+std::string nft_departing_chain(const Config& config, Format format, const NftWords& word) {
+  NftChain chain("departing");
+  if (format != Format::nft) return chain.end();
+  chain.comment("Not tracked: the kernel would know neither of their ends.");
+  for (const NftFamily& family : nft_translated_families(config)) {
+    queue_to_externals(config, word, family, "notrack ", chain);
   }
   return chain.end();
 }
 
-std::string nft_outgoing_chain(const Config& config, Format format, const NftWords& word) {
+std::string nft_leaving_chain(const Config& config, Format format, const NftWords& word,
+                              NftSets& sets) {
+  NftChain chain("leaving");
+  if (format == Format::nft) return chain.end();
+  chain.rule("oifname != {} accept", word.external_interface);
+  leave_alone(word, nft_set_fwmark(config, required_spare_fwmark(config)), sets, chain);
+  return chain.end();
+}
+
+std::string nft_outgoing_chain(const Config& config, Format format, const NftWords& word,
+                               NftSets& sets) {
   NftChain chain("outgoing");
-  if (format != Format::nft) return chain.end();
-  nft_leave_own_reports(word, chain);
+  if (format != Format::nft || word.namespaces.empty()) return chain.end();
+  chain.rule("oifname != {} accept", word.external_interface);
+  leave_alone(word, "accept", sets, chain);
+  chain.rule("{} != {} accept", word.fwmark, word.namespaces);
   for (const NftFamily& family : nft_translated_families(config)) {
-    const std::string match =
-        fmt::format("oifname {} {} != 0 {}", word.external_interface, word.fwmark, family.nfproto);
-    const std::string untranslated = nft_untranslated(config, family);
-    if (!untranslated.empty()) chain.rule("{} {} accept", match, untranslated);
-    chain.rule("{} {} {} {}", match, port_protocols, family.whole,
+    chain.rule("{} {} {} {}", family.nfproto, nft_port_protocols, family.whole,
                nft_queue_by(config, "th sport"));
-    chain.rule("{0} {1} {2} type echo-request {3}", match, family.whole, family.icmp,
+    chain.rule("{0} {1} type echo-request {2}", family.whole, family.icmp,
                nft_queue_by(config, fmt::format("{} id", family.icmp)));
     chain.comment("All of a packet's fragments go to one queue, and not all of them have a port.");
-    queue_fragments(config, family, match, chain);
+    queue_fragments(config, family, family.nfproto, chain);
     chain.comment("The rest has no port to go by. The engine knows what to do with it.");
-    chain.rule("{} {}", match, nft_first_queue(config));
+    chain.rule("{} {}", family.nfproto, nft_first_queue(config));
   }
   return chain.end();
 }

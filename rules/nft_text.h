@@ -2,14 +2,21 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "rules/config.h"
 #include "rules/kernel.h"
+#include "rules/tenant.h"
 
 namespace swnat::rules {
 
-// One transaction for `nft -f -` that leaves exactly these rules in the table, whatever was there
-// before. With Format::iptables only what iptables cannot do.
-std::string nft_text(const Config& config, Format format);
+// One transaction for `nft -f -` that leaves these rules in the table, whatever was there before.
+// With Format::iptables only what iptables cannot do.
+std::string nft_text(const Config& config, Format format,
+                     const std::vector<RemovedTenant>& removed = {});
+
+// The chains, sets and counters that the text makes, as in "chain early".
+std::vector<std::string> nft_objects(std::string_view text);
 
 }  // namespace swnat::rules

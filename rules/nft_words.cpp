@@ -3,10 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstring>
 
+#include "rules/bit_tree.h"
 #include "rules/steering.h"
-#include "rules/tenant.h"
+#include "rules/zones.h"
 
 namespace swnat::rules {
 namespace {
@@ -21,16 +24,10 @@ constexpr NftFamily ipv4 = {
     .whole = "ip frag-off & 0x3fff == 0",
     .fragment_id = "ip id",
     .own_report = "ip daddr 224.0.0.0/4 meta l4proto igmp",
-    // Not about a later fragment, which has no port.
     .error =
         "ip frag-off & 0x3fff == 0"
-        " icmp type { destination-unreachable, time-exceeded, parameter-problem }"
-        " @th,64,8 0x45 @th,112,16 & 0x1fff == 0",
-    .quoted_protocol = "@th,136,8",
-    .quoted_source = "@th,160,32",
-    .quoted_port = "@th,224,16",
-    .quoted_request = "@th,136,8 1 @th,224,8 8",
-    .quoted_id = "@th,256,16",
+        " icmp type { destination-unreachable, time-exceeded, parameter-problem }",
+    .quoted_destination = 192,
 };
 
 constexpr NftFamily ipv6 = {
@@ -46,13 +43,23 @@ constexpr NftFamily ipv6 = {
     .error =
         "exthdr frag missing"
         " icmpv6 type { destination-unreachable, packet-too-big, time-exceeded,"
-        " parameter-problem } @th,64,8 & 0xf0 == 0x60",
-    .quoted_protocol = "@th,112,8",
-    .quoted_source = "@th,128,128",
-    .quoted_port = "@th,384,16",
-    .quoted_request = "@th,112,8 58 @th,384,8 128",
-    .quoted_id = "@th,416,16",
+        " parameter-problem }",
+    .quoted_destination = 256,
 };
+
+// An address of ones up to the length.
+IpAddress mask_of(Family family, unsigned length) {
+  BitString bits;
+  for (unsigned bit = 0; bit < length; ++bit) {
+    bits.octets[bit / 8] |= static_cast<std::uint8_t>(0x80u >> bit % 8);
+  }
+  bits.length = family == Family::ipv4 ? 32 : 128;
+  return address_of(network_of(bits, family));
+}
+
+bool is_whole(Family family, unsigned length) {
+  return length == (family == Family::ipv4 ? 32u : 128u);
+}
 
 std::string queue_to(const Config& config) {
   return config.fail_open ? "queue flags bypass to" : "queue to";
@@ -82,20 +89,68 @@ std::vector<std::string> quoted(const std::vector<std::string>& names) {
   return all;
 }
 
-NftWords::NftWords(const Config& config)
-    : external_interface(fmt::format("\"{}\"", config.external_interface)),
+NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& removed, NftSets& sets)
+    : tenants(rules::tenants(config)),
+      networks(tenant_networks(config, removed)),
+      external_interface(fmt::format("\"{}\"", config.external_interface)),
       fwmark(fmt::format("meta mark & {:#x}", config.fwmark_mask)),
       ports(fmt::format("{}-{}", config.ports.first, config.ports.last)) {
-  std::vector<std::string> names = quoted(tenant_interfaces(config));
-  if (!names.empty()) interfaces = nft_set(names);
-  names.push_back(external_interface);
-  all_sides = nft_set(names);
+  std::vector<std::string> owners;
+  for (const Tenant& tenant : tenants) {
+    for (const std::string& name : quoted(tenant.interfaces)) {
+      owners.push_back(fmt::format("{} . {:#x}", name, tenant.fwmark));
+    }
+  }
+  if (!owners.empty()) {
+    interfaces = sets.set("interfaces", "type ifname", quoted(tenant_interfaces(config)));
+    interface_owners =
+        sets.set("interface_owners", "typeof oifname . meta mark", std::move(owners));
+    zones = sets.map("zones", "typeof iifname : ct zone", interface_zones(config, tenants));
+  }
+  std::vector<std::string> fwmarks;
+  for (const NamespaceRange& each : namespace_ranges(config)) {
+    fwmarks.push_back(each.first == each.last ? fmt::format("{:#x}", each.first)
+                                              : fmt::format("{:#x}-{:#x}", each.first, each.last));
+  }
+  if (!fwmarks.empty()) namespaces = nft_set(fwmarks);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(config.timeouts.udp).count();
   udp_timeout = fmt::format("{}s", std::max<std::int64_t>(seconds, 1));
 }
 
+std::string nft_from(const NftWords& word, const NamespaceConfig& one) {
+  if (!one.is_range()) return fmt::format("{} == {:#x}", word.fwmark, one.fwmark_first);
+  return fmt::format("{} {:#x}-{:#x}", word.fwmark, one.fwmark_first, one.fwmark_last);
+}
+
 std::string nft_externals(const Config& config, Family family) {
   return nft_set(texts(config.external_addresses, family));
+}
+
+std::string nft_first_bits(const NftFamily& family, std::string_view field, unsigned length) {
+  if (is_whole(family.family, length)) return fmt::format("{} {}", family.ip, field);
+  return fmt::format("{} {} & {}", family.ip, field, to_text(mask_of(family.family, length)));
+}
+
+std::string nft_bits_at(unsigned place, Family family) {
+  return fmt::format("@th,{},{}", place, family == Family::ipv4 ? 32 : 128);
+}
+
+std::string nft_first_bits_at(unsigned place, Family family, unsigned length) {
+  const std::string field = nft_bits_at(place, family);
+  if (is_whole(family, length)) return field;
+  return fmt::format("{} & {}", field, nft_number(mask_of(family, length)));
+}
+
+std::string nft_number(const IpAddress& address) {
+  return std::visit(
+      [](const auto& one) {
+        std::array<std::uint8_t, sizeof(one)> octets;
+        std::memcpy(octets.data(), &one, octets.size());
+        std::string text = "0x";
+        for (const std::uint8_t octet : octets) text += fmt::format("{:02x}", octet);
+        return text;
+      },
+      address);
 }
 
 std::string nft_set_fwmark(const Config& config, std::uint32_t fwmark) {

@@ -10,47 +10,52 @@
 
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/nft_sets.h"
+#include "rules/tenant.h"
 
 namespace swnat::rules {
 
-// A family in the words of nft. An ICMP error quotes the packet that it is about; of that, what
-// stands behind an IPv4 header without options, or an IPv6 header without others, has a fixed
-// place.
+// A family in the words of nft.
 struct NftFamily {
   Family family;
   std::string_view ip;           // "ip"
   std::string_view icmp;         // "icmp"
   std::string_view nfproto;      // matches its packets
-  std::string_view set_suffix;   // of the sets that each family has one of
+  std::string_view set_suffix;   // of the sets that each family has one of; "" or "6"
   std::string_view fragment;     // matches fragments, the first one too
   std::string_view whole;        // matches the rest
   std::string_view fragment_id;  // the same in all fragments of a packet
   std::string_view own_report;   // matches the kernel's reports of multicast groups
-  std::string_view error;        // matches ICMP errors that quote a packet with ports or ids
-  std::string_view quoted_protocol;
-  std::string_view quoted_source;
-  std::string_view quoted_port;     // of its sender
-  std::string_view quoted_request;  // matches if an echo request is quoted
-  std::string_view quoted_id;
+  std::string_view error;        // matches whole ICMP errors
+  unsigned quoted_destination;   // of the packet that an ICMP error quotes, in bits
 };
 const NftFamily& nft_family(Family family);
 std::vector<NftFamily> nft_translated_families(const Config& config);
 
+inline constexpr std::string_view nft_port_protocols = "meta l4proto { tcp, udp }";
 // Matches protocols of which the NAT translates addresses only.
 inline constexpr std::string_view nft_other_protocols =
     "meta l4proto != { tcp, udp, icmp, icmpv6 }";
 
 // What the configuration has, for the whole table.
 struct NftWords {
-  explicit NftWords(const Config& config);
+  // Puts what has an element for each namespace into the sets.
+  NftWords(const Config& config, const std::vector<RemovedTenant>& removed, NftSets& sets);
 
+  std::vector<Tenant> tenants;
+  std::vector<IpNetwork> networks;  // that must not leave as they are
   std::string external_interface;
-  std::string interfaces;  // a set of the tenants' interfaces; empty if there are none
-  std::string all_sides;   // the same and the external interface
-  std::string fwmark;      // the bits that name a namespace
-  std::string ports;
+  std::string interfaces;        // a set of the tenants' interfaces; empty if there are none
+  std::string interface_owners;  // a set of each of them with its fwmark
+  std::string zones;             // a map from each of them to its zone (zones.h)
+  std::string fwmark;            // the bits that name a namespace
+  std::string namespaces;        // a set of the fwmarks of all of them
+  std::string ports;             // that the NAT may hand out
   std::string udp_timeout;
 };
+
+// Matches what has the namespace's fwmark, or one of them.
+std::string nft_from(const NftWords& word, const NamespaceConfig& one);
 
 // "{ a, b }".
 std::string nft_set(const std::vector<std::string>& elements);
@@ -58,6 +63,13 @@ std::vector<std::string> quoted(const std::vector<std::string>& names);
 
 // A set of the external addresses of a family, which must have one.
 std::string nft_externals(const Config& config, Family family);
+
+// The first `length` bits of a field of the family's addresses: "ip saddr & 255.255.255.0".
+std::string nft_first_bits(const NftFamily& family, std::string_view field, unsigned length);
+// The same of a field that nft knows only the place of. And an address as such a number.
+std::string nft_bits_at(unsigned place, Family family);
+std::string nft_first_bits_at(unsigned place, Family family, unsigned length);
+std::string nft_number(const IpAddress& address);
 
 // Gives a namespace's fwmark, or another value under the mask, and leaves all other bits.
 std::string nft_set_fwmark(const Config& config, std::uint32_t fwmark);

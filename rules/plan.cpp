@@ -19,12 +19,14 @@ void add_ipv4_sysctls(const Config& config, std::vector<Sysctl>& all) {
     // A tenant's source is looked up by its fwmark. Loose (2) outranks a strict check for all
     // interfaces.
     of_interface(interface, "rp_filter", "2");
-    of_interface(interface, "src_valid_mark", "1");
-    // A hairpinned or redirected packet has the gateway's own address as its source.
-    if (config.hairpin || !config.redirects.empty()) of_interface(interface, "accept_local", "1");
+    // What is hairpinned or redirected has the gateway's own address as its source, and so has what
+    // a tenant answers to the gateway itself, when that has asked a forwarded port.
+    of_interface(interface, "accept_local", "1");
   }
   of_interface(config.external_interface, "rp_filter", "2");
-  of_interface(config.external_interface, "src_valid_mark", "1");
+  // By whichever interface it comes, the way back to a tenant is looked up by its fwmark: without
+  // one there is none.
+  all.push_back({"net/ipv4/conf/all/src_valid_mark", "1"});
 }
 
 // IPv6 looks neither up a source's route nor for the gateway's own address there.
@@ -70,11 +72,12 @@ std::optional<PortRange> local_ports(PortRange reserved) {
 
 }  // namespace
 
-Plan make_plan(const Config& config, Format format) {
+Plan make_plan(const Config& config, Format format, const std::vector<RemovedTenant>& removed) {
   Plan plan;
-  plan.layout.nft = nft_text(config, format);
+  plan.removed = removed;
+  plan.layout.nft = nft_text(config, format, removed);
   if (format == Format::iptables) plan.layout.iptables = iptables_tables(config);
-  plan.layout.routing = policy_routing(config);
+  plan.layout.routing = policy_routing(config, removed);
   plan.sysctls = sysctls(config);
   plan.reserved_ports = reserved_ports(config);
   plan.local_ports = local_ports(config.ports);

@@ -28,6 +28,7 @@ struct Sysctl {
 
 struct Plan {
   Layout layout;
+  std::vector<RemovedTenant> removed;
   std::vector<Sysctl> sysctls;
   // Added to net/ipv4/ip_local_reserved_ports, so that the gateway's own sockets stay off them:
   // what the NAT may hand out comes first, then other ports that are forwarded.
@@ -47,6 +48,6 @@ inline constexpr const char* forwarding_sysctls[] = {"net/ipv4/ip_forward",
                                                      "net/ipv6/conf/all/forwarding"};
 
 // `format` is nft or iptables.
-Plan make_plan(const Config& config, Format format);
+Plan make_plan(const Config& config, Format format, const std::vector<RemovedTenant>& removed = {});
 
 }  // namespace swnat::rules

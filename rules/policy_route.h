@@ -1,4 +1,5 @@
-// Policy routing: each fwmark has a route table, which leads to the tenant's own subnets.
+// Policy routing: each fwmark has a route table, which leads to the tenant's own subnets, and what
+// comes from a tenant's network without a fwmark leads nowhere.
 #pragma once
 
 #include <compare>
@@ -9,51 +10,52 @@
 
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/tenant.h"
 
 namespace swnat::rules {
 
-// The priority of our `ip rule`s, and the protocol number by which our routes are known from
+// Where our `ip rule`s begin, and the protocol number by which they and our routes are known from
 // others.
-inline constexpr std::uint32_t rule_priority = 5300;
+inline constexpr std::uint32_t first_rule_priority = 5300;
 inline constexpr std::uint32_t route_protocol = 83;
 
-struct FwmarkRule {
+struct IpRule {
   Family family = Family::ipv4;
-  std::uint32_t fwmark = 0;
-  std::uint32_t mask = 0;
-  std::uint32_t table = 0;
+  std::uint32_t priority = 0;
+  std::string what;  // selector and action: "fwmark 0x1/0xffff lookup 1392508929"
 
-  friend auto operator<=>(const FwmarkRule&, const FwmarkRule&) = default;
+  friend auto operator<=>(const IpRule&, const IpRule&) = default;
 };
 
 struct FwmarkRoute {
   Family family = Family::ipv4;
   std::uint32_t table = 0;
   std::string to;
-  std::string via;  // empty: on the interface itself
-  std::string interface;
+  std::string via;        // empty: on the interface itself
+  std::string interface;  // empty: unreachable, what is left when the interface's own route is gone
 
   friend auto operator<=>(const FwmarkRoute&, const FwmarkRoute&) = default;
 };
 
 struct PolicyRouting {
-  std::vector<FwmarkRule> rules;
+  std::vector<IpRule> rules;
   std::vector<FwmarkRoute> routes;  // subnets before the routes through them
 };
 
-PolicyRouting policy_routing(const Config& config);
+PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTenant>& removed);
 
 // "-4" or "-6".
 std::string_view ip_option(Family family);
 
 // As after "ip rule add", and after "ip route replace".
-std::string to_text(const FwmarkRule& rule);
+std::string to_text(const IpRule& rule);
 std::string to_text(const FwmarkRoute& route);
 
 // What of ours the kernel has now.
 PolicyRouting current_policy_routing();
 
-// Makes the kernel's the same as `wanted`, touching nothing that stays. Throws KernelError.
+// Makes the kernel's the same as `wanted`, touching nothing that stays. Routes of interfaces that
+// are missing or down are left out: the kernel takes none. Throws KernelError.
 void apply(const PolicyRouting& wanted);
 
 }  // namespace swnat::rules

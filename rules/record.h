@@ -25,6 +25,9 @@ struct Record {
   // Chains of `iptables` tables that were not there before, as in "raw PREROUTING": iptables on top
   // of nft makes them when they are first used, and leaves them empty.
   std::vector<std::string> made_chains;
+  // Tenants with interfaces: those of that up(), and those that it found removed.
+  std::vector<RemovedTenant> tenants;
+  std::vector<RemovedTenant> removed;
   std::vector<std::string> made_folders;  // outer before inner
 };
 

@@ -7,7 +7,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int version = 2;
+constexpr int version = 3;
 
 int to_json(Family family) {
   return family == Family::ipv4 ? 4 : 6;
@@ -27,16 +27,12 @@ Json layout_to_json(const Layout& layout) {
     for (const IptablesChain& chain : table.chains) {
       chains.push_back({{"name", chain.name}, {"rules", chain.rules}});
     }
-    json["iptables"].push_back({{"family", to_json(table.family)},
-                                {"name", table.name},
-                                {"hook", table.hook},
-                                {"chains", chains}});
+    json["iptables"].push_back(
+        {{"family", to_json(table.family)}, {"name", table.name}, {"chains", chains}});
   }
-  for (const FwmarkRule& rule : layout.routing.rules) {
-    json["rules"].push_back({{"family", to_json(rule.family)},
-                             {"fwmark", rule.fwmark},
-                             {"mask", rule.mask},
-                             {"table", rule.table}});
+  for (const IpRule& rule : layout.routing.rules) {
+    json["rules"].push_back(
+        {{"family", to_json(rule.family)}, {"priority", rule.priority}, {"what", rule.what}});
   }
   for (const FwmarkRoute& route : layout.routing.routes) {
     json["routes"].push_back({{"family", to_json(route.family)},
@@ -52,21 +48,43 @@ Layout layout_from_json(const Json& json) {
   Layout layout;
   layout.nft = json.at("nft");
   for (const Json& table : json.at("iptables")) {
-    IptablesTable found{family_in(table), table.at("name"), table.at("hook"), {}};
+    IptablesTable found{family_in(table), table.at("name"), {}};
     for (const Json& chain : table.at("chains")) {
       found.chains.push_back({chain.at("name"), chain.at("rules")});
     }
     layout.iptables.push_back(std::move(found));
   }
   for (const Json& rule : json.at("rules")) {
-    layout.routing.rules.push_back(
-        {family_in(rule), rule.at("fwmark"), rule.at("mask"), rule.at("table")});
+    layout.routing.rules.push_back({family_in(rule), rule.at("priority"), rule.at("what")});
   }
   for (const Json& route : json.at("routes")) {
     layout.routing.routes.push_back({family_in(route), route.at("table"), route.at("to"),
                                      route.at("via"), route.at("interface")});
   }
   return layout;
+}
+
+Json to_json(const std::vector<RemovedTenant>& tenants) {
+  Json json = Json::array();
+  for (const RemovedTenant& each : tenants) {
+    std::vector<std::string> sources;
+    for (const IpNetwork& network : each.sources) sources.push_back(to_text(network));
+    json.push_back({{"interfaces", each.interfaces}, {"sources", sources}});
+  }
+  return json;
+}
+
+std::vector<RemovedTenant> tenants_from_json(const Json& json) {
+  std::vector<RemovedTenant> all;
+  for (const Json& each : json) {
+    RemovedTenant tenant{each.at("interfaces"), {}};
+    for (const Json& text : each.at("sources")) {
+      const auto network = parse_network(text.get<std::string>());
+      if (network) tenant.sources.push_back(*network);
+    }
+    all.push_back(std::move(tenant));
+  }
+  return all;
 }
 
 }  // namespace
@@ -84,6 +102,8 @@ std::string to_json(const Record& record, const RecordOrigin& origin) {
       {"forwarding", record.sysctls.forwarding},
       {"made_chains", record.made_chains},
       {"made_folders", record.made_folders},
+      {"tenants", to_json(record.tenants)},
+      {"removed", to_json(record.removed)},
       {"layout", record.layout ? layout_to_json(*record.layout) : Json(nullptr)},
   };
   return json.dump(2) + "\n";
@@ -104,6 +124,8 @@ std::optional<Record> record_from_json(const std::string& text, const RecordOrig
     record.sysctls.forwarding = json.at("forwarding").get<std::map<std::string, std::string>>();
     record.made_chains = json.at("made_chains").get<std::vector<std::string>>();
     record.made_folders = json.at("made_folders").get<std::vector<std::string>>();
+    record.tenants = tenants_from_json(json.at("tenants"));
+    record.removed = tenants_from_json(json.at("removed"));
     if (!json.at("layout").is_null()) record.layout = layout_from_json(json.at("layout"));
     return record;
   } catch (const Json::exception&) {

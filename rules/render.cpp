@@ -27,11 +27,15 @@ std::string iptables_script(const IptablesTable& table) {
   for (const IptablesChain& chain : table.chains) {
     for (const std::string& rule : chain.rules) text += fmt::format("-A {} {}\n", chain.name, rule);
   }
-  const std::string jump = iptables_jump(table);
-  return here_document(iptables_program(table.family, "-restore --noflush --wait=5"),
-                       text + "COMMIT\n") +
-         fmt::format("{0} -w -t {1} -C {2} {3} 2>/dev/null || {0} -w -t {1} -I {2} 1 {3}\n\n",
-                     iptables_program(table.family), table.name, table.hook, jump);
+  std::string script = here_document(iptables_program(table.family, "-restore --noflush --wait=5"),
+                                     text + "COMMIT\n");
+  for (const IptablesHook& hook : iptables_hooks) {
+    if (hook.table != table.name) continue;
+    script +=
+        fmt::format("{0} -w -t {1} -C {2} -j {3} 2>/dev/null || {0} -w -t {1} -A {2} -j {3}\n",
+                    iptables_program(table.family), hook.table, hook.chain, hook.entry);
+  }
+  return script + "\n";
 }
 
 std::string routing_script(const PolicyRouting& routing) {
@@ -41,9 +45,10 @@ std::string routing_script(const PolicyRouting& routing) {
   for (const FwmarkRoute& route : routing.routes) {
     text += fmt::format("ip {} route replace {}\n", ip_option(route.family), to_text(route));
   }
-  for (const FwmarkRule& rule : routing.rules) {
+  // Jumps lead to rules of higher priority, which are there first.
+  for (auto rule = routing.rules.rbegin(); rule != routing.rules.rend(); ++rule) {
     text += fmt::format("ip {0} rule del {1} 2>/dev/null || true\nip {0} rule add {1}\n",
-                        ip_option(rule.family), to_text(rule));
+                        ip_option(rule->family), to_text(*rule));
   }
   return text;
 }
@@ -107,8 +112,10 @@ std::string render(const Config& config, Format format) {
     script += "# Rules for iptables: fwmarks and what goes to the queues.\n";
     for (const IptablesTable& table : plan.layout.iptables) script += iptables_script(table);
   }
-  script += "# Routes: each fwmark leads to its namespace's own subnets.\n" +
-            routing_script(plan.layout.routing) + "\n# Sysctls.\n" + sysctl_script(plan);
+  script +=
+      "# Routes: each fwmark leads to its namespace's own subnets, and what has none leads "
+      "nowhere.\n" +
+      routing_script(plan.layout.routing) + "\n# Sysctls.\n" + sysctl_script(plan);
   return script;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "rules/kernel.h"
+
 namespace swnat::rules {
 
 std::optional<std::uint32_t> spare_fwmark(const Config& config) {
@@ -16,6 +18,13 @@ std::optional<std::uint32_t> spare_fwmark(const Config& config) {
     if (!is_taken(fwmark)) return fwmark;
   }
   return std::nullopt;
+}
+
+std::uint32_t required_spare_fwmark(const Config& config) {
+  if (const auto spare = spare_fwmark(config)) return *spare;
+  throw KernelError(
+      "--format iptables needs one value under nat.fwmark_mask that names no namespace, and every"
+      " one does");
 }
 
 }  // namespace swnat::rules

@@ -30,6 +30,10 @@ std::string_view family_folder(std::string_view name) {
   return name.substr(0, std::string_view("net/ipv4/").size());
 }
 
+bool is_of_interface(std::string_view name) {
+  return name.substr(family_folder(name).size()).starts_with("conf/");
+}
+
 // What switching forwarding writes to besides, as it is now.
 void read_switched(std::string_view forwarding, std::map<std::string, std::string>& values) {
   const std::string family(family_folder(forwarding));
@@ -149,6 +153,8 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
   }
   for (const Sysctl& each : wanted) {
     const auto current = read_sysctl(each.name);
+    // Of an interface that is not there yet.
+    if (!current && is_of_interface(each.name)) continue;
     if (!current) throw KernelError(fmt::format("{} cannot be read", path_of(each.name)));
     set(each.name, original_of(each.name, *current, record), *current, each.value, work);
     if (!is_forwarding(each.name) || !work.after.changes.contains(each.name)) continue;

@@ -6,6 +6,7 @@
 
 #include "rules/address_text.h"
 #include "rules/config.h"
+#include "rules/family.h"
 
 namespace swnat::rules {
 
@@ -24,5 +25,21 @@ std::vector<Tenant> tenants(const Config& config);
 
 // All interfaces of all of them.
 std::vector<std::string> tenant_interfaces(const Config& config);
+
+// A tenant that the configuration has no more, whose interfaces are still there.
+struct RemovedTenant {
+  std::vector<std::string> interfaces;
+  std::vector<IpNetwork> sources;
+
+  friend bool operator==(const RemovedTenant&, const RemovedTenant&) = default;
+};
+
+// Of all namespaces, those without interfaces too, and of removed tenants: what must never leave as
+// it is. Sorted, joined where that makes fewer.
+std::vector<IpNetwork> tenant_networks(const Config& config,
+                                       const std::vector<RemovedTenant>& removed);
+
+// The fwmarks of all namespaces, neighbours joined, sorted.
+std::vector<NamespaceRange> namespace_ranges(const Config& config);
 
 }  // namespace swnat::rules

@@ -47,6 +47,14 @@ make_interfaces() {
 
 swnat() { "$program" "$@" --config "$config"; }
 
+# A table's sets and chains by their names: in which order they were made is no matter.
+table_by_name() { # family, table
+  nft list table "$1" "$2" | sed 's/packets [0-9]* bytes [0-9]*//' |
+    awk 'BEGIN { RS = ""; ORS = "\n\n" } { print }' | awk '
+      /^\t[a-z]+ [^ ]+ \{$/ { name = $1 " " $2 }
+      { print name "\t" NR "\t" $0 }' | sort -t "$(printf '\t')" -k 1,1 -k 2,2n | cut -f 3-
+}
+
 # Everything that `up` may change, as text.
 snapshot() {
   local save family table
@@ -54,13 +62,13 @@ snapshot() {
   nft list tables | sort
   nft list chains | sort
   nft list tables | sed 's/^table //' | while read -r family table; do
-    [[ $family == ip || $family == ip6 ]] || nft list table "$family" "$table" | sed 's/packets [0-9]* bytes [0-9]*//'
+    [[ $family == ip || $family == ip6 ]] || table_by_name "$family" "$table"
   done
   for save in ip{,6}tables-{nft,legacy}-save; do
     $save 2>/dev/null | sed -e '/^#/d' -e 's/\[[0-9]*:[0-9]*\]//'
   done
   for family in -4 -6; do
-    ip $family rule show
+    ip $family rule show | sort
     ip $family route show table all | sed 's/expires [0-9]*sec //' | sort
   done
   { grep -rs . /proc/sys/net/ipv4 /proc/sys/net/ipv6 || true; } | sort  # some cannot be read

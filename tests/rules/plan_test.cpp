@@ -109,8 +109,9 @@ TEST_CASE("a fwmark of all bits is set without keeping any") {
   config.namespaces[0].interfaces = {"blue0"};
   config.namespaces[0].subnets = {network("10.0.0.0/24")};
   const std::string text = nft_text(config, Format::nft);
-  CHECK(text.find("iifname { \"blue0\" } meta mark set 0x0\n") != std::string::npos);
-  CHECK(text.find("meta mark set meta mark | 0x200\n") != std::string::npos);
+  CHECK(text.find("meta mark set meta mark & 0x0\n") != std::string::npos);
+  CHECK(text.find("meta mark set meta mark | 0x300\n") != std::string::npos);
+  CHECK(text.find("meta mark set meta mark | 0xe8\n") != std::string::npos);
 }
 
 }  // namespace

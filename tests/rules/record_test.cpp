@@ -1,6 +1,7 @@
 // A record survives being written and read.
 #include <doctest/doctest.h>
 
+#include "rules/address_text.h"
 #include "rules/record_json.h"
 
 namespace swnat::rules {
@@ -13,10 +14,12 @@ Record example() {
   record.layout.emplace();
   record.layout->nft = "table inet swnat {\n\t# \"quotes\"\n}\n";
   record.layout->iptables = {
-      {Family::ipv4, "raw", "PREROUTING", {{"SWNAT-IN", {"-i blue0 -j DROP", "-j RETURN"}}}},
-      {Family::ipv6, "raw", "PREROUTING", {}}};
-  record.layout->routing.rules = {{Family::ipv4, 1, 0xffff, 0x5300'0001},
-                                  {Family::ipv6, 1, 0xffff, 0x5300'0001}};
+      {Family::ipv4, "raw", {{"SWNAT-IN", {"-i blue0 -j DROP", "-j RETURN"}}}},
+      {Family::ipv6, "raw", {}}};
+  record.layout->routing.rules = {{Family::ipv4, 5301, "fwmark 0x1/0xffff lookup 1392508929"},
+                                  {Family::ipv6, 5308, "nop"}};
+  record.tenants = {{{"blue0"}, {parse_network("10.0.0.0/24").value()}}};
+  record.removed = {{{"red0", "red1"}, {parse_network("fd00::/64").value()}}};
   record.layout->routing.routes = {{Family::ipv4, 0x5300'0001, "10.0.0.0/24", "", "blue0"},
                                    {Family::ipv6, 0x5300'0001, "fd09::/48", "fd00::254", "blue0"}};
   record.sysctls.changes["net/ipv4/ip_forward"] = {"0", {"1"}};
@@ -37,6 +40,8 @@ TEST_CASE("a record is read as it was written") {
   CHECK(record->layout->iptables == example().layout->iptables);
   CHECK(record->layout->routing.rules == example().layout->routing.rules);
   CHECK(record->layout->routing.routes == example().layout->routing.routes);
+  CHECK(record->tenants == example().tenants);
+  CHECK(record->removed == example().removed);
   CHECK(record->sysctls.changes.at("net/ipv4/ip_local_reserved_ports").written.size() == 2);
 }
 

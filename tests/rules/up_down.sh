@@ -25,6 +25,14 @@ echo 1 >/proc/sys/net/ipv4/conf/green0/forwarding
 echo 1 >/proc/sys/net/ipv4/conf/wan0/rp_filter
 echo 1 >/proc/sys/net/ipv6/conf/green0/forwarding
 
+changed_green='
+[[namespace]]
+name       = "green"
+fwmark     = 3
+interfaces = ["green0"]
+subnets    = ["10.0.8.0/24"]
+'
+
 cycle() { # format
   local format=$1
   write_config "$green$rules"
@@ -38,14 +46,14 @@ cycle() { # format
 
   grep -qx '7,80,7000,40000-50010' /proc/sys/net/ipv4/ip_local_reserved_ports ||
     fail "$format: reserved ports are $(cat /proc/sys/net/ipv4/ip_local_reserved_ports)"
-  ip -4 route show table $((0x53000001)) | grep -q '^10.9.0.0/16 via 10.0.0.254 dev blue0' ||
+  ip -4 route show table $((0x53000001)) | grep '^10.9.0.0/16 via 10.0.0.254 dev blue0' >/dev/null ||
     fail "$format: no route through blue's router"
 
-  ip -6 route show table $((0x53000001)) | grep -q '^fd09::/48 via fe80::254 dev blue0' ||
+  ip -6 route show table $((0x53000001)) | grep '^fd09::/48 via fe80::254 dev blue0' >/dev/null ||
     fail "$format: no route of IPv6 through blue's router"
 
-  # A file that asks for less and for other things.
-  write_config ""
+  # A file that asks for less and for other things. An interface that it did not have any more would stay blocked.
+  write_config "$changed_green"
   sed -i -e 's/"40000-50000"/"45000-55000"/' -e 's/10\.0\.0\.254/10.0.0.253/' "$config"
   swnat up --format "$format"
   snapshot >"$folder/changed"
@@ -121,6 +129,23 @@ if [ "$formats" = "iptables nft" ]; then
   snapshot >"$folder/after"
   expect_same "down after changes of the format left something" "$folder/before" "$folder/after"
 fi
+
+say "a tenant that the file has no more stays blocked while its interface is there"
+make_interfaces red0
+write_config "$green${green//green/red}"
+sed -i '/name *= "red"/,/fwmark/s/fwmark *= 2/fwmark = 7/' "$config"
+swnat up
+write_config "$green"
+swnat up 2>"$folder/told"
+grep -q 'red0 belonged to a namespace' "$folder/told" || fail "nobody said that red0 is blocked"
+nft list chain inet swnat early | grep >/dev/null '"red0" counter name "removed_tenant" drop' || fail "red0 is not blocked"
+swnat up
+nft list chain inet swnat early | grep >/dev/null removed_tenant || fail "red0 is not blocked any more after another up"
+ip link del red0
+swnat up 2>"$folder/told"
+[ ! -s "$folder/told" ] || fail "told without a reason: $(cat "$folder/told")"
+if nft list chain inet swnat early | grep >/dev/null removed_tenant; then fail "what is gone is still blocked"; fi
+swnat down
 
 say "what somebody changed since stays"
 write_config "$green"
