@@ -51,7 +51,7 @@ std::optional<Reason> read_quoted_ports(const std::uint8_t* transport, Parsed<Fa
     } else if (transport[0] == Family::echo_reply) {
       packet.destination_port = identifier;
     } else {
-      return Reason::malformed_icmp_error;
+      return Reason::icmp_unsupported;
     }
   } else if (packet.protocol == protocol::tcp || packet.protocol == protocol::udp) {
     packet.source_port = load_be16(transport);

@@ -13,9 +13,9 @@ using NamespaceId = std::uint32_t;
 
 enum class Direction : std::uint8_t {
   outbound,  // from a namespace to the outside
-  inbound,   // from the outside to an external address
+  inbound,   // from the outside, or from the gateway itself, to an external address
   hairpin,   // from a namespace, before it is routed: outbound, and then also inbound if that leads
-             // to an external address
+             // to an external address; or an answer to what was redirected
 };
 
 // What the packet's transport checksum is, hence how a rewrite keeps it.
@@ -28,11 +28,10 @@ enum class ChecksumState : std::uint8_t {
 };
 
 struct Packet {
-  // From the IP header on. Rewritten in place if accepted, untouched if dropped or held, except a
-  // hairpinned ICMP error that is refused at its inbound half.
+  // From the IP header on. Rewritten in place if accepted, else untouched.
   std::span<std::uint8_t> bytes;
   // In: the sender's, for outbound and hairpin. Out: the receiver's, for accepted inbound and
-  // hairpin; 0 if it is outside.
+  // hairpin; 0 if it is outside, or the gateway itself.
   NamespaceId namespace_id = 0;
   Direction direction = Direction::outbound;
   ChecksumState checksum = ChecksumState::complete;

@@ -16,6 +16,11 @@ constexpr bool is_over(SessionState state) {
   return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
 }
 
+template <class Family>
+bool is_from_host(const Parsed<Family>& parsed) {
+  return Family::is_host(parsed.source) && Family::is_host(parsed.destination);
+}
+
 // Read as what lies there, which need not be a bool.
 bool is_sound_receiver(const TcpReceiver& receiver) {
   std::uint8_t known;
@@ -95,19 +100,64 @@ Reason Shard<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, std
 }
 
 template <class Family>
-Reason Shard<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
-                              std::uint64_t flow, Tick now) {
-  const SessionRef ref = find_live(outside_flow(realm, parsed), flow, now);
+Reason Shard<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
+                              Tick now) {
+  const SessionRef ref = find_live(outside_flow(0, parsed), flow, now);
   if (ref != no_session) return translate(ref, parsed, packet, now);
-  return realm == 0 ? establish_inbound(parsed, packet, flow, now) : Reason::no_mapping;
+  return establish_inbound(parsed, packet, flow, now);
 }
 
 template <class Family>
-Reason Shard<Family>::error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+Reason Shard<Family>::answer(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  const SessionRef ref =
+      find_asked(packet.namespace_id, parsed.protocol, parsed.leg_from_outside(), now);
+  return ref == no_session ? Reason::no_mapping : translate(ref, parsed, packet, now);
+}
+
+// The session that the sender may answer by this outside. A namespace's own may have asked somebody
+// within it, or the gateway, whose answers come with the namespace's fwmark too; those of other
+// namespaces are none of its business.
+template <class Family>
+SessionRef Shard<Family>::find_asked(NamespaceId sender, std::uint8_t protocol,
+                                     const Leg<Family>& outside, Tick now) {
+  const SessionRef ref = find_live(Key::outside_flow(sender, protocol, outside), now);
+  if (ref != no_session || sender == 0) return ref;
+  const SessionRef own = find_live(Key::outside_flow(0, protocol, outside), now);
+  return own != no_session && table_[own].namespace_id == sender ? own : no_session;
+}
+
+template <class Family>
+typename Shard<Family>::Outlook Shard<Family>::outlook(const Parsed<Family>& parsed,
+                                                       const Packet& packet, Tick now) {
+  const SessionRef ref = find_live(inside_flow(parsed, packet), now);
+  if (ref != no_session) {
+    return table_[ref].is_from_outside ? Outlook::answers : Outlook::has_session;
+  }
+  const NamespaceId id = packet.namespace_id;
+  const Tenant* tenant = snapshot_->find(id);
+  const Leg<Family> inside = parsed.leg_from_inside();
+  const bool is_ruled =
+      tenant == nullptr || rules().drops(id, parsed.protocol, inside.remote_port) ||
+      rules().redirect(id, parsed.protocol, {inside.remote, inside.remote_port}) ||
+      any_contains(tenant->policy->untranslated, inside.remote);
+  return is_ruled ? Outlook::ruled : Outlook::asks_for_owner;
+}
+
+template <class Family>
+bool Shard<Family>::has_owner(const Parsed<Family>& parsed, Tick now) {
+  const Leg<Family> outside = parsed.leg_from_outside();
+  return rules().forward(parsed.protocol, {outside.local, outside.local_port}) != nullptr ||
+         find_mapping(Key::external(parsed.protocol, outside), now) != no_session ||
+         find_live(outside_flow(0, parsed), now) != no_session;
+}
+
+template <class Family>
+Reason Shard<Family>::error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                                        const Quoted<Family>& quoted, Packet& error, Tick now) {
-  const Key key = Key::outside_flow(realm, quoted.packet.protocol, quoted.packet.leg_from_inside());
-  const SessionRef ref = find_live(key, now);
+  const SessionRef ref =
+      find_asked(sender, quoted.packet.protocol, quoted.packet.leg_from_inside(), now);
   if (ref == no_session) return Reason::icmp_error_unmatched;
+  if (!is_from_host(parsed)) return Reason::invalid_address;
   const Record& session = table_[ref];
   apply(inbound_error_rewrite(session, parsed), parsed, quoted, error);
   error.namespace_id = session.namespace_id;
@@ -122,10 +172,13 @@ Reason Shard<Family>::error_about_delivered(const Parsed<Family>& parsed,
   const SessionRef ref = find_live(key, now);
   if (ref == no_session) {
     const Tenant* tenant = snapshot_->find(error.namespace_id);
-    const bool passes =
+    const bool needs_none =
         tenant != nullptr && any_contains(tenant->policy->untranslated, parsed.destination);
-    return passes ? Reason::untranslated : Reason::icmp_error_unmatched;
+    if (needs_none) return Reason::untranslated;
+    return error.direction == Direction::outbound ? Reason::icmp_error_unsent
+                                                  : Reason::icmp_error_unmatched;
   }
+  if (!is_from_host(parsed)) return Reason::invalid_address;
   const Record& session = table_[ref];
   apply(outbound_error_rewrite(session), parsed, quoted, error);
   if (error.direction == Direction::hairpin) error.namespace_id = session.realm();
@@ -195,9 +248,7 @@ std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
 // What no session can be made of, whatever the policy says.
 template <class Family>
 std::optional<Reason> Shard<Family>::refuses(const Parsed<Family>& parsed) const {
-  if (!Family::is_host(parsed.source) || !Family::is_host(parsed.destination)) {
-    return Reason::invalid_address;
-  }
+  if (!is_from_host(parsed)) return Reason::invalid_address;
   if (parsed.protocol != protocol::tcp && parsed.protocol != protocol::udp) return {};
   if (parsed.source_port == 0 || parsed.destination_port == 0) return Reason::invalid_port;
   constexpr std::uint8_t all = tcp_flag::syn | tcp_flag::ack | tcp_flag::rst | tcp_flag::fin;
@@ -268,15 +319,15 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
     id = table_[member].namespace_id;
     internal = {table_[member].inside.local, table_[member].inside.local_port};
   }
-  if (const auto reason = refuses(parsed)) return *reason;
+  if (const auto reason = refuses(parsed)) return not_on_the_way_out(*reason);
   const Tenant* tenant = snapshot_->find(id);
-  if (tenant == nullptr) return Reason::unknown_namespace;
+  if (tenant == nullptr) return Reason::no_mapping;
   const Leg<Family> inside{internal.address, parsed.source, internal.port, parsed.source_port};
   // What the host would answer is another session's: it goes to where a redirect leads, or leaves
   // as another endpoint that is forwarded to the host.
   const Key answer = Key::inside_flow(id, parsed.protocol, inside);
   const std::uint64_t answer_hash = answer.hash(secret_);
-  if (find_live(answer, answer_hash, now) != no_session) return Reason::remote_in_use;
+  if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
   // The outside must not be able to end a tenant's sessions: it never evicts.
   if (const auto full = take_use(*tenant)) return *full;
   const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};

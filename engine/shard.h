@@ -79,16 +79,28 @@ class alignas(64) Shard {
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
     return outbound(parsed, packet, inside_flow(parsed, packet).hash(secret_), now);
   }
-  // `realm`: the namespace that the sender is in, 0 for the outside. From within a namespace only
-  // packets of sessions that are there already come in.
-  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
-                 std::uint64_t flow, Tick now);
-  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now) {
-    return inbound(realm, parsed, packet, outside_flow(realm, parsed).hash(secret_), now);
+  Reason inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
+  Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+    return inbound(parsed, packet, outside_flow(0, parsed).hash(secret_), now);
   }
+  // An answer to what a namespace's packet was redirected to, which comes with the namespace's
+  // fwmark: from within the namespace, or from the gateway. No other session is looked for.
+  Reason answer(const Parsed<Family>& parsed, Packet& packet, Tick now);
 
-  // An ICMP error about a packet of one of its sessions: that it sent into the realm, or delivered.
-  Reason error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+  // What can be said of a namespace's packet to an external address before anything is established.
+  enum class Outlook : std::uint8_t {
+    has_session,     // that was opened from inside
+    answers,         // a session that was opened from outside
+    ruled,           // no session, but what becomes of it does not depend on who has the address
+    asks_for_owner,  // of the external endpoint
+  };
+  Outlook outlook(const Parsed<Family>& parsed, const Packet& packet, Tick now);
+  // Whether a packet that comes in may be some namespace's, be it permitted or not.
+  bool has_owner(const Parsed<Family>& parsed, Tick now);
+
+  // An ICMP error about a packet of one of its sessions: that it sent, or delivered. `sender`: the
+  // namespace that the error comes from, 0 for the outside.
+  Reason error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                           const Quoted<Family>& quoted, Packet& error, Tick now);
   Reason error_about_delivered(const Parsed<Family>& parsed, const Quoted<Family>& quoted,
                                Packet& error, Tick now);
@@ -160,6 +172,8 @@ class alignas(64) Shard {
   SessionRef find_live(const Key& key, Tick now) { return find_live(key, key.hash(secret_), now); }
   SessionRef find_live(const Key& key, std::uint64_t hash, Tick now);
   SessionRef find_mapping(const Key& key, Tick now);
+  SessionRef find_asked(NamespaceId sender, std::uint8_t protocol, const Leg<Family>& outside,
+                        Tick now);
   Reason translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet, Tick now);
   void refresh(Record& session, Direction direction, Tick now);
   void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full) {

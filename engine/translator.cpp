@@ -130,19 +130,20 @@ void Translator<Family>::finish(Packet& packet, Reason reason) {
   other_counters_[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
-// What the NAT knows no translation for still passes to where none is wanted.
+// What the NAT knows no translation for still goes to where none is wanted.
 template <class Family>
 Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& parsed,
                                           Packet& packet, Tick now) {
-  const bool is_known = fault != Reason::unsupported_protocol && fault != Reason::icmp_unsupported;
-  if (is_known || packet.direction == Direction::inbound) return fault;
-  DatagramFate<Family> fate{.reason = fault};
-  {
+  if (fault != Reason::unsupported_protocol && fault != Reason::icmp_unsupported) return fault;
+  const bool is_inbound = packet.direction == Direction::inbound;
+  const bool is_outbound = packet.direction == Direction::outbound;
+  DatagramFate<Family> fate{.reason = is_outbound ? fault : not_on_the_way_out(fault)};
+  if (!is_inbound) {
     Shard<Family>& any = shard(0);
     const std::lock_guard lock(any.mutex);
-    fate.reason = any.rule_for(packet.namespace_id, parsed).value_or(fault);
+    fate.reason = any.rule_for(packet.namespace_id, parsed).value_or(fate.reason);
   }
-  if (!parsed.piece.is_first() || packet.namespace_id == 0) return fate.reason;
+  if (!parsed.piece.is_first() || (!is_inbound && packet.namespace_id == 0)) return fate.reason;
   const DatagramKey<Family> key = datagram_of(parsed, packet);
   packet.datagram = key.hash(secret_) | 1;
   Fragments& fragments = fragments_of(parsed);
@@ -258,8 +259,8 @@ std::span<Lookup> Translator<Family>::translate_established(Shard<Family>& own,
 }
 
 // Of the same shard: mostly the first packets of new sessions. They are translated in their order,
-// and returned from the first on that is not before `end`, a place in the batch, or that room has
-// to be made for in another shard, for which this one's lock must not be held.
+// and returned from the first on that is not before `end`, a place in the batch, or that another
+// shard is needed for: for whose lock this one's must not be held.
 template <class Family>
 std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
                                                        std::span<Lookup> lookups, int end,
@@ -278,8 +279,13 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
     Packet& packet = *lookups[i].packet;
     const Parsed<Family>& parsed = all.of[i];
     const bool is_inbound = packet.direction == Direction::inbound;
+    // One before it may have borrowed the port.
+    if (is_inbound &&
+        shard_of(parsed.leg_from_outside(), parsed.protocol, true) != lookups[i].shard) {
+      break;
+    }
     const std::uint64_t flow = lookups[i].hash;
-    const Reason reason = is_inbound ? own.inbound(0, parsed, packet, flow, now)
+    const Reason reason = is_inbound ? own.inbound(parsed, packet, flow, now)
                                      : own.outbound(parsed, packet, flow, now);
     const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
                                own.evicting_slot(packet.namespace_id).has_value();
@@ -307,7 +313,8 @@ template <class Family>
 Reason Translator<Family>::translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.piece.is_fragment() && packet.direction != Direction::inbound &&
       packet.namespace_id == 0) {
-    return Reason::unknown_namespace;
+    return packet.direction == Direction::outbound ? Reason::unknown_namespace
+                                                   : Reason::foreign_fwmark;
   }
   if (parsed.piece.is_later()) return later_fragment(parsed, packet, now);
   if (parsed.piece.is_first()) return first_fragment(parsed, packet, now);
@@ -326,7 +333,7 @@ Reason Translator<Family>::translate_whole(const Parsed<Family>& parsed, Packet&
     case Direction::outbound:
       return outbound(parsed, packet, now);
     case Direction::inbound:
-      return inbound(0, parsed, packet, now);
+      return inbound(parsed, packet, now);
     case Direction::hairpin:
       return hairpin(parsed, packet, now);
   }
@@ -351,12 +358,11 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
 }
 
 template <class Family>
-Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet,
-                                   Tick now) {
+Reason Translator<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
   const auto lock = lock_soon(own.mutex);
-  return own.inbound(realm, parsed, packet, now);
+  return own.inbound(parsed, packet, now);
 }
 
 // What an error quotes was sent from inside if the error comes from outside, and the other way
@@ -364,16 +370,15 @@ Reason Translator<Family>::inbound(NamespaceId realm, const Parsed<Family>& pars
 // what it delivered.
 template <class Family>
 Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now) {
-  if (!Family::is_host(parsed.source) || !Family::is_host(parsed.destination)) {
-    return Reason::invalid_address;
-  }
   Quoted<Family> quoted;
-  if (const auto fault = parse_quoted(error, parsed, quoted)) return *fault;
+  if (const auto fault = parse_quoted(error, parsed, quoted)) {
+    return error.direction == Direction::outbound ? *fault : not_on_the_way_out(*fault);
+  }
   if (error.direction == Direction::inbound) {
     return error_about_sent(0, parsed, quoted, error, now);
   }
   if (error.direction == Direction::hairpin && error.namespace_id != 0) {
-    // About a packet that was redirected within the namespace.
+    // About a packet that was redirected.
     const Reason reason = error_about_sent(error.namespace_id, parsed, quoted, error, now);
     if (reason != Reason::icmp_error_unmatched) return reason;
   }
@@ -383,55 +388,115 @@ Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& erro
 }
 
 template <class Family>
-Reason Translator<Family>::error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+Reason Translator<Family>::error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                                             const Quoted<Family>& quoted, Packet& error, Tick now) {
   const Parsed<Family>& about = quoted.packet;
   Shard<Family>& own = shard(externals_.shard_of(about.source, about.protocol, about.source_port));
   const auto lock = lock_soon(own.mutex);
-  return own.error_about_sent(realm, parsed, quoted, error, now);
+  return own.error_about_sent(sender, parsed, quoted, error, now);
 }
 
-// RFC 4787 REQ-9: the receiver sees the sender's external endpoint.
+// --- hairpins
+
 template <class Family>
 Reason Translator<Family>::hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  Packet received = packet;
-  received.direction = Direction::inbound;
-  if (externals_.contains(parsed.destination) && !parsed.is_icmp_error) {
-    // An answer to a packet that was redirected within the namespace.
-    const NamespaceId realm = packet.namespace_id;
-    const Reason reason = realm == 0 ? Reason::no_mapping : inbound(realm, parsed, received, now);
-    if (verdict_of(reason) == Verdict::accept) {
+  if (parsed.is_icmp_error) return hairpin_error(parsed, packet, now);
+  const Reason reason = externals_.contains(parsed.destination)
+                            ? hairpin_to_external(parsed, packet, now)
+                            : send_hairpin(parsed, packet, true, now);
+  return reason == Reason::unknown_namespace ? Reason::foreign_fwmark : reason;
+}
+
+// What is sent to an external address may be for a service of the gateway itself. So nothing is
+// established before it is known that the external endpoint is a namespace's. If it is, but does
+// not permit the sender, the sender's session stays nevertheless: it is what permits the other
+// one's packets, when two namespaces' hosts open a way to each other at the same time.
+template <class Family>
+Reason Translator<Family>::hairpin_to_external(const Parsed<Family>& parsed, Packet& packet,
+                                               Tick now) {
+  using Outlook = typename Shard<Family>::Outlook;
+  if (packet.namespace_id != 0) {
+    Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
+    const auto lock = lock_soon(own.mutex);
+    Packet received = packet;
+    received.direction = Direction::inbound;
+    const Reason reason = own.answer(parsed, received, now);
+    if (reason != Reason::no_mapping) {
       packet.namespace_id = received.namespace_id;
       return reason;
     }
-    if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
   }
+  Outlook outlook;
+  {
+    Shard<Family>& own = shard(shard_of(parsed.leg_from_inside(), parsed.protocol, false));
+    const auto lock = lock_soon(own.mutex);
+    outlook = own.outlook(parsed, packet, now);
+  }
+  if (outlook == Outlook::asks_for_owner) {
+    // What comes in by ICMP are answers.
+    if (parsed.protocol == Family::icmp_protocol) return Reason::foreign_icmp;
+    if (!has_owner(parsed, now)) return Reason::no_mapping;
+  }
+  const bool turns_back = outlook == Outlook::asks_for_owner || outlook == Outlook::has_session;
+  if (turns_back && !hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
+  const Reason reason = send_hairpin(parsed, packet, !turns_back, now);
+  return turns_back ? not_on_the_way_out(reason) : reason;
+}
+
+template <class Family>
+bool Translator<Family>::has_owner(const Parsed<Family>& parsed, Tick now) {
+  if (protocol::is_portless(parsed.protocol)) return false;
+  Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
+  const auto lock = lock_soon(own.mutex);
+  return own.has_owner(parsed, now);
+}
+
+// RFC 4787 REQ-9: the receiver sees the sender's external endpoint. `is_for_gateway`: what no
+// namespace takes is for the gateway itself, which has asked for it or which it was redirected to.
+template <class Family>
+Reason Translator<Family>::send_hairpin(const Parsed<Family>& parsed, Packet& packet,
+                                        bool is_for_gateway, Tick now) {
   const Original<Family> original(parsed, packet);
   Reason reason = outbound(parsed, packet, now);
-  if (reason == Reason::translated_outbound) reason = receive_hairpin(parsed, packet, now);
-  // So that whoever sent it can be told of it.
-  if (verdict_of(reason) == Verdict::drop) original.restore(packet);
+  if (reason == Reason::translated_outbound) {
+    reason = receive_hairpin(packet, now);
+    if (is_for_gateway && verdict_of(reason) == Verdict::pass) reason = Reason::translated_outbound;
+  }
+  // So that whoever sent it can be told of it, or that it can go on.
+  if (verdict_of(reason) != Verdict::accept) original.restore(packet);
   return reason;
 }
 
 // The inbound half, if the outbound one has led to an external address.
 template <class Family>
-Reason Translator<Family>::receive_hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+Reason Translator<Family>::receive_hairpin(Packet& packet, Tick now) {
   Packet received = packet;
   received.direction = Direction::inbound;
   // The first half wrote the full sum.
   if (packet.checksum == ChecksumState::partial) received.checksum = ChecksumState::complete;
   Parsed<Family> translated;
-  if (const auto fault = parse(received.bytes, Direction::inbound, translated)) {
-    // What a namespace sends beside echo requests never comes in.
-    return externals_.contains(parsed.destination) ? *fault : Reason::translated_outbound;
+  // What a namespace sends beside echo requests never comes in.
+  if (parse(received.bytes, Direction::inbound, translated) ||
+      !externals_.contains(translated.destination)) {
+    return Reason::translated_outbound;
   }
-  if (!externals_.contains(translated.destination)) return Reason::translated_outbound;
-  if (!hairpin_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
-  const Reason reason = inbound(0, translated, received, now);
+  if (!translated.is_icmp_error && !hairpin_.load(std::memory_order_relaxed)) {
+    return has_owner(translated, now) ? Reason::hairpin_off : Reason::no_mapping;
+  }
+  const Reason reason = inbound(translated, received, now);
   if (verdict_of(reason) != Verdict::accept) return reason;
   packet.namespace_id = received.namespace_id;
   return Reason::translated_hairpin;
+}
+
+// An error about what a session delivered, which came from another namespace's, or from the
+// gateway.
+template <class Family>
+Reason Translator<Family>::hairpin_error(const Parsed<Family>& parsed, Packet& error, Tick now) {
+  const Reason reason = icmp_error(parsed, error, now);
+  if (reason != Reason::translated_outbound) return reason;
+  const Reason received = receive_hairpin(error, now);
+  return verdict_of(received) == Verdict::accept ? received : reason;
 }
 
 // --- fragments

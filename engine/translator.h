@@ -75,11 +75,15 @@ class Translator {
   Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Reason inbound(NamespaceId realm, const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Reason receive_hairpin(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason hairpin_to_external(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason send_hairpin(const Parsed<Family>& parsed, Packet& packet, bool is_for_gateway, Tick now);
+  Reason receive_hairpin(Packet& packet, Tick now);
+  bool has_owner(const Parsed<Family>& parsed, Tick now);
+  Reason hairpin_error(const Parsed<Family>& parsed, Packet& error, Tick now);
   Reason icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now);
-  Reason error_about_sent(NamespaceId realm, const Parsed<Family>& parsed,
+  Reason error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                           const Quoted<Family>& quoted, Packet& error, Tick now);
   Reason first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);

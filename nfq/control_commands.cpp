@@ -89,11 +89,16 @@ ControlAnswer status(Daemon& daemon) {
 
 ControlAnswer stats(Daemon& daemon) {
   Json packets;
+  Json verdicts;
   const Counters counters = daemon.engine().counters();
   for (std::size_t i = 0; i < counters.size(); ++i) {
     packets[std::string(reasons[i].name)] = counters[i];
+    verdicts[std::string(reasons[i].name)] = name_of(reasons[i].verdict);
   }
-  return {line({{"ok", true}, {"packets", packets}, {"queues", queues_json(daemon)}})};
+  return {line({{"ok", true},
+                {"packets", packets},
+                {"verdicts", verdicts},
+                {"queues", queues_json(daemon)}})};
 }
 
 ControlAnswer list_namespaces(Daemon& daemon) {

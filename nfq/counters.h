@@ -9,11 +9,13 @@
 
 namespace swnat::nfq {
 
-// X(name, text). received = accepted + dropped + what is held; truncated, malformed, wrong_hook and
-// overdue are among the dropped ones. What the engine drops is counted by reason there.
+// X(name, text). received = accepted + passed + dropped + what is held; truncated, malformed,
+// wrong_hook and overdue are among the dropped ones. What the engine drops is counted by reason
+// there.
 #define SWNAT_QUEUE_COUNTERS(X)                                                             \
   X(received, "packets that the kernel handed over")                                        \
   X(accepted, "packets given back translated")                                              \
+  X(passed, "packets given back as they were, because they are not the NAT's")              \
   X(dropped, "packets dropped, for whatever reason")                                        \
   X(truncated, "packets dropped because they are longer than a queue message can carry")    \
   X(malformed, "packets dropped because their queue message lacks something")               \

@@ -90,7 +90,7 @@ void Metrics::append_totals(std::string& text) const {
   const Counters counters = daemon_.engine().counters();
   for (std::size_t i = 0; i < counters.size(); ++i) {
     append(text, "swnat_packets_total{{reason=\"{}\",verdict=\"{}\"}} {}\n", reasons[i].name,
-           reasons[i].verdict == Verdict::accept ? "accept" : "drop", counters[i]);
+           name_of(reasons[i].verdict), counters[i]);
   }
   append_queues(text, daemon_.queues());
 }

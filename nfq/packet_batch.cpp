@@ -140,6 +140,11 @@ void PacketBatch::answer(const QueuedPacket& queued, const Packet& packet, Verdi
     return;
   }
   if (packet.datagram != 0) held_.release(packet.datagram);
+  if (packet.verdict() == Verdict::pass) {
+    make_room(0, sink);
+    verdicts_.pass(queued.id);
+    return;
+  }
   if (packet.verdict() == Verdict::drop) {
     answers_.consider(packet, queued.fwmark, now);
     drop(queued.id, sink);

@@ -79,9 +79,9 @@ Decoding decode(std::span<std::uint8_t> message, QueuedPacket& packet) {
 std::optional<Direction> direction_of(const QueuedPacket& packet, std::uint32_t fwmark_mask) {
   switch (packet.hook) {
     case NF_INET_PRE_ROUTING:
+    case NF_INET_LOCAL_OUT:  // where the kernel routes again what has got another address
       return (packet.fwmark & fwmark_mask) == 0 ? Direction::inbound : Direction::hairpin;
     case NF_INET_FORWARD:
-    case NF_INET_LOCAL_OUT:
     case NF_INET_POST_ROUTING:
       return Direction::outbound;
     default:

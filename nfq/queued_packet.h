@@ -30,8 +30,9 @@ enum class Decoding : std::uint8_t {
 // more than `message` has is damaged.
 Decoding decode(std::span<std::uint8_t> message, QueuedPacket& packet);
 
-// The hook tells the direction: behind routing packets leave, before it they come in, unless they
-// have a namespace's fwmark already. Nothing for hooks where the NAT translates nothing.
+// The hook tells the direction: behind routing packets leave; before it, and from the gateway
+// itself, they come in, unless they have a namespace's fwmark already. Nothing for hooks where the
+// NAT translates nothing.
 std::optional<Direction> direction_of(const QueuedPacket& packet, std::uint32_t fwmark_mask);
 
 ChecksumState checksum_state_of(std::uint32_t skb_info);

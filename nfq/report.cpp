@@ -29,8 +29,8 @@ std::string counters_text(const Counters& packets, const std::vector<QueueReport
   for (std::size_t i = 0; i < packets.size(); ++i) {
     if (packets[i] == 0) continue;
     has_any = true;
-    fmt::format_to(std::back_inserter(text), "\n  {:<22} {:>12}  {}", reasons[i].name, packets[i],
-                   reasons[i].text);
+    fmt::format_to(std::back_inserter(text), "\n  {:<22} {:>12}  {:<6}  {}", reasons[i].name,
+                   packets[i], name_of(reasons[i].verdict), reasons[i].text);
   }
   if (!has_any) text += " none";
   for (const QueueReport& queue : queues) add_queue(text, queue);

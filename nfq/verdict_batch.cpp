@@ -41,17 +41,24 @@ void VerdictBatch::accept(std::uint32_t id, std::span<const std::uint8_t> bytes,
   verdict.header_size = message->nlmsg_len - static_cast<std::uint32_t>(bytes.size());
   verdict.id = id;
   verdict.bytes = bytes;
+  verdict.counts_as = QueueCounter::accepted;
   bytes_ += bytes.size();
 }
 
-void VerdictBatch::drop(std::uint32_t id) {
-  write_drop(verdicts_[count_++], id);
+void VerdictBatch::pass(std::uint32_t id) {
+  write_bare(verdicts_[count_++], id, QueueCounter::passed);
 }
 
-void VerdictBatch::write_drop(Verdict& verdict, std::uint32_t id) const {
-  verdict.header_size = put_verdict(verdict.header, queue_, id, NF_DROP)->nlmsg_len;
+void VerdictBatch::drop(std::uint32_t id) {
+  write_bare(verdicts_[count_++], id, QueueCounter::dropped);
+}
+
+void VerdictBatch::write_bare(Verdict& verdict, std::uint32_t id, QueueCounter counts_as) const {
+  const int value = counts_as == QueueCounter::passed ? NF_ACCEPT : NF_DROP;
+  verdict.header_size = put_verdict(verdict.header, queue_, id, value)->nlmsg_len;
   verdict.id = id;
   verdict.bytes = {};
+  verdict.counts_as = counts_as;
 }
 
 bool VerdictBatch::is_full(std::size_t size) const {
@@ -72,15 +79,12 @@ bool VerdictBatch::flush(VerdictSink& sink) {
   if (count_ == 0) return true;
   std::array<iovec, max_verdicts * pieces_per_verdict> pieces;
   std::size_t used = 0;
-  std::uint64_t accepted = 0;
   for (std::size_t i = 0; i < count_; ++i) {
     used += gather(verdicts_[i], std::span(pieces).subspan(used));
-    if (!verdicts_[i].bytes.empty()) ++accepted;
   }
   const bool sent = sink.send(std::span(pieces).first(used)) == 0;
   if (sent) {
-    counters_.add(QueueCounter::accepted, accepted);
-    counters_.add(QueueCounter::dropped, count_ - accepted);
+    for (std::size_t i = 0; i < count_; ++i) counters_.add(verdicts_[i].counts_as);
   }
   const bool complete = sent || flush_each(sink);
   count_ = 0;
@@ -95,13 +99,13 @@ bool VerdictBatch::flush_each(VerdictSink& sink) {
     std::array<iovec, pieces_per_verdict> pieces;
     std::size_t used = gather(verdict, pieces);
     bool sent = sink.send(std::span(pieces).first(used)) == 0;
-    if (!verdict.bytes.empty()) {
-      if (sent) {
-        counters_.add(QueueCounter::accepted);
-        continue;
-      }
+    if (sent && verdict.counts_as != QueueCounter::dropped) {
+      counters_.add(verdict.counts_as);
+      continue;
+    }
+    if (!sent && !verdict.bytes.empty()) {
       counters_.add(QueueCounter::unsent);
-      write_drop(verdict, verdict.id);
+      write_bare(verdict, verdict.id, QueueCounter::dropped);
       used = gather(verdict, pieces);
       sent = sink.send(std::span(pieces).first(used)) == 0;
     }

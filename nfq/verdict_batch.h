@@ -44,6 +44,8 @@ class VerdictBatch {
   // readable bytes behind it, until flush() returns.
   void accept(std::uint32_t id, std::span<const std::uint8_t> bytes,
               std::optional<std::uint32_t> fwmark);
+  // The packet goes on as it is, with the fwmark that it has.
+  void pass(std::uint32_t id);
   void drop(std::uint32_t id);
 
   // Whether another packet of `size` bytes has to wait for a flush().
@@ -57,12 +59,13 @@ class VerdictBatch {
     alignas(4) std::array<std::uint8_t, 48> header;
     std::uint32_t header_size = 0;
     std::uint32_t id = 0;
-    std::span<const std::uint8_t> bytes;  // empty for a drop
+    std::span<const std::uint8_t> bytes;  // empty unless translated
+    QueueCounter counts_as = QueueCounter::dropped;
   };
 
   bool flush_each(VerdictSink& sink);
   std::size_t gather(const Verdict& verdict, std::span<iovec> pieces) const;
-  void write_drop(Verdict& verdict, std::uint32_t id) const;
+  void write_bare(Verdict& verdict, std::uint32_t id, QueueCounter counts_as) const;
 
   std::uint16_t queue_;
   QueueCounters& counters_;

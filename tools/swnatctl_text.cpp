@@ -165,9 +165,10 @@ std::string sessions_text(const Json& document) {
 }
 
 std::string stats_text(const Json& document) {
-  Table table({{"PACKETS", Align::right}, {"REASON"}});
+  Table table({{"PACKETS", Align::right}, {"VERDICT"}, {"REASON"}});
+  const Json& verdicts = document.at("verdicts");
   for (const auto& [name, count] : document.at("packets").items()) {
-    if (count != 0) table.add({number(count), name});
+    if (count != 0) table.add({number(count), verdicts.at(name), name});
   }
   return table.text() + queues_text(document);
 }

@@ -184,6 +184,15 @@ TEST_CASE("rfc4787_req9_hairpin") {
   }
 }
 
+TEST_CASE("rfc4787_req9_hole_punching") {
+  Gateway gateway(policy_with(Filtering::address_and_port_dependent));
+  const Peer of_blue = gateway.open(protocol::udp, blue, client, server);
+  const Peer of_green = gateway.open(protocol::udp, green, neighbour, server);
+  CHECK_EQ(gateway.hairpin(blue, udp(client, of_green)).reason, Reason::filtered);
+  CHECK_EQ(gateway.hairpin(green, udp(neighbour, of_blue)).reason, Reason::translated_hairpin);
+  CHECK_EQ(gateway.hairpin(blue, udp(client, of_green)).reason, Reason::translated_hairpin);
+}
+
 TEST_CASE("rfc4787_req10_no_alg") {
   const Bytes payload = text("INVITE sip:bob@10.0.0.2:40000\r\nc=IN IP4 10.0.0.2\r\nm=audio 40000");
   Gateway gateway;

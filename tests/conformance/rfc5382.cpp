@@ -94,6 +94,27 @@ TEST_CASE("rfc5382_req4_unsolicited_syn") {
   CHECK_EQ(again.destination(), client);
 }
 
+TEST_CASE("rfc5382_req4_not_the_nats") {
+  Gateway gateway;
+  const Peer external = gateway.open(protocol::tcp, blue, client, server);
+  const Bytes to_nobody = tcp(stranger, {external_host, 50000});
+  const Bytes to_mapping = tcp(stranger, external);
+  const Bytes stray = tcp(at(server, 81), external, {.flags = ack});
+  for (const Bytes& packet : {to_nobody, to_mapping, stray}) {
+    const Outcome passed = gateway.in(packet);
+    CHECK_EQ(verdict_of(passed.reason), Verdict::pass);
+    CHECK_EQ(passed.bytes, packet);
+    CHECK_EQ(passed.namespace_id, 0);
+  }
+  const Outcome asked = gateway.hairpin(green, tcp(client, {external_host, 50000}));
+  CHECK_EQ(verdict_of(asked.reason), Verdict::pass);
+  CHECK_EQ(asked.bytes, tcp(client, {external_host, 50000}));
+  CHECK_EQ(gateway.engine.session_count(), 1);
+  // But nothing leaves untranslated.
+  CHECK_EQ(verdict_of(gateway.out(blue, tcp(client, stranger, {.flags = ack})).reason),
+           Verdict::drop);
+}
+
 TEST_CASE("rfc5382_req5_timers") {
   CHECK_GE(Policy{}.timeouts.tcp_established, 2h + 4min);
   CHECK_GE(Policy{}.timeouts.tcp_transitory, 4min);

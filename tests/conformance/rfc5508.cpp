@@ -135,6 +135,20 @@ TEST_CASE("rfc5508_req7_hairpinned_errors") {
   CHECK(starts_with(sent, quoted_in(passed.bytes)));
 }
 
+TEST_CASE("rfc5508_req7_errors_of_the_gateway") {
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
+  const Peer external = gateway.open(protocol::udp, green, neighbour, server);
+  const Bytes sent = udp(client, external, text("too big for the link"));
+  const Outcome crossed = gateway.hairpin(blue, sent);
+  // It is about what it would have sent to the receiver, so it has the receiver's fwmark.
+  const Outcome told = gateway.hairpin(
+      green, error_about(crossed.bytes, Host::of(10, 0, 0, 1), external_host, {3, 4}));
+  REQUIRE_EQ(told.reason, Reason::translated_hairpin);
+  CHECK_EQ(told.namespace_id, blue);
+  CHECK_EQ(told.destination().address, client.address);
+  CHECK_EQ(quoted_in(told.bytes), sent);
+}
+
 TEST_CASE("rfc5508_req8_answer_when_no_session") {
   constexpr Host gateway_host = Host::of(10, 0, 0, 1);
   for (const std::uint8_t protocol : all_protocols) {

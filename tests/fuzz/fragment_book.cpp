@@ -24,7 +24,8 @@ void FragmentBook::check(const Given& given, const Packet& packet, Time now) {
   const bool is_fragment = was && was->is_fragment();
   if (packet.datagram == 0) {
     require(packet.verdict() != Verdict::hold, "what is held has a datagram's number");
-    require(!is_fragment || packet.verdict() == Verdict::drop,
+    const bool is_nobodys = given.direction == Direction::hairpin && given.namespace_id == 0;
+    require(!is_fragment || is_nobodys || packet.verdict() == Verdict::drop,
             "a fragment has a datagram's number");
   } else {
     require(is_fragment, "only fragments have a datagram's number");

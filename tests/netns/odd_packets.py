@@ -51,7 +51,7 @@ def outbound_cases(remote):
     yield "translated_outbound", IP(src=ip.src, dst=remote, proto=132) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=51) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=253) / b"experiment"
-    yield "icmp_error_unmatched", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)
+    yield "icmp_error_unsent", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)
     yield "malformed_icmp_error", ip / ICMP(type=3, code=3) / bytes(IP(src=remote, dst=ip.src) / udp)[:27]
     yield "icmp_unsupported", ip / ICMP(type=13)
     yield "icmp_unsupported", ip / ICMP(type=0, id=7)

@@ -89,9 +89,16 @@ class Model {
   // The packet's life (model.cpp).
   Expected expect(const Given& given);
   Expected send(const Given& given, const Message& message);
-  Expected receive(const Bytes& bytes, const Message& message, NamespaceId realm);
+  Expected receive(const Bytes& bytes, const Message& message);
+  Sessions::iterator find_asked(NamespaceId sender, std::uint8_t protocol,
+                                const IpEndpoint& external, const IpEndpoint& source);
+  Expected deliver(Sessions::iterator session, const Bytes& bytes, const Message& message);
+  Expected delivered(const ModelSession& session, const Bytes& bytes) const;
+  bool has_owner(const Message& message) const;
+  bool asks_for_owner(const Given& given, const Message& message);
   Expected hairpin(const Given& given, const Message& message);
-  Expected error_about_sent(const Bytes& bytes, const Message& message, NamespaceId realm);
+  Expected hairpin_error(const Given& given, const Message& message);
+  Expected error_about_sent(const Bytes& bytes, const Message& message, NamespaceId sender);
   Expected error_about_delivered(const Given& given, const Message& message);
   Message quoted(const Bytes& bytes, const Message& message) const;
   bool follow(ModelSession& session, const Message& message, Side from);

@@ -123,7 +123,12 @@ Sessions::iterator Model::establish_in(const Message& message) {
     if (message.protocol != ip::icmp) known = permitting(message);
     if (known == nullptr) throw Dropped{{"filtered"}};
   }
-  refuse(message);
+  try {
+    refuse(message);
+  } catch (const Dropped& dropped) {
+    if (dropped.reasons.contains("tcp_not_syn")) throw Dropped{{"foreign_segment"}};
+    throw;
+  }
   ModelSession session;
   session.tenant = rule != nullptr ? rule->namespace_id : known->tenant;
   session.protocol = message.protocol;
@@ -133,11 +138,11 @@ Sessions::iterator Model::establish_in(const Message& message) {
   session.last_active = now_;
   session.forwarded = rule != nullptr;
   session.from_outside = true;
-  if (policy_of(session.tenant) == nullptr) throw Dropped{{"unknown_namespace"}};
+  if (policy_of(session.tenant) == nullptr) throw Dropped{{"no_mapping"}};
   // Whom it seems to come from may be one whose packets are redirected: then answers would go
   // elsewhere.
   if (find_inside(session.tenant, session.protocol, session.internal, session.inside_remote)) {
-    throw Dropped{{"remote_in_use"}};
+    throw Dropped{{"answer_in_use"}};
   }
   check_inbound_room(session);
   check_shard(session);

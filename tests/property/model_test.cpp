@@ -67,7 +67,9 @@ TEST_CASE("model: random sequences") {
                                  Reason::malformed_fragment,
                                  Reason::fragment_waits,
                                  Reason::fragment_unfinished,
-                                 Reason::unsupported_protocol};
+                                 Reason::icmp_unsupported,
+                                 Reason::unsupported_protocol,
+                                 Reason::foreign_protocol};
   for (std::size_t i = 0; i < reason_count; ++i) {
     CAPTURE(reasons[i].name);
     const bool is_met = std::ranges::find(not_here, static_cast<Reason>(i)) == std::end(not_here);

@@ -393,7 +393,7 @@ TEST_CASE("datagram: pieces of nobody and from outside are not mistaken for each
   const auto pieces = fragments_of(udp(server, external, payload_of(150)), piece_size);
   REQUIRE(gateway.in(pieces[0]).accepted());
   CHECK_EQ(gateway.out(0, pieces[1]).reason, Reason::unknown_namespace);
-  CHECK_EQ(gateway.hairpin(0, pieces[0]).reason, Reason::unknown_namespace);
+  CHECK_EQ(gateway.hairpin(0, pieces[0]).reason, Reason::foreign_fwmark);
   CHECK(gateway.in(pieces[1]).accepted());
 }
 

@@ -149,7 +149,7 @@ TEST_CASE_TEMPLATE("forward: two of one internal endpoint", F, V4, V6) {
   // What it opens itself leaves as the first.
   CHECK_EQ(open<F>(gateway, protocol::udp, blue, F::client(), F::server()), service<F>(40080));
   // One remote endpoint cannot talk to both: the answers could not be told apart.
-  CHECK_EQ(gateway.in(udp(F::server(), service<F>(40091))).reason, Reason::remote_in_use);
+  CHECK_EQ(gateway.in(udp(F::server(), service<F>(40091))).reason, Reason::answer_in_use);
   CHECK_EQ(gateway.session_count(blue), 3);
   gateway.travel(5min);
   gateway.expire_all();
@@ -242,9 +242,9 @@ TEST_CASE("forward: a new one for `to` ends the mapping that it had") {
 
 TEST_CASE("forward: TCP without a SYN opens nothing, port 0 neither") {
   Gateway gateway(forwarding<V4>(service<V4>(), blue, client));
-  CHECK_EQ(gateway.in(tcp(server, service<V4>(), {.flags = ack})).reason, Reason::tcp_not_syn);
+  CHECK_EQ(gateway.in(tcp(server, service<V4>(), {.flags = ack})).reason, Reason::foreign_segment);
   CHECK_EQ(gateway.in(tcp(server, service<V4>(), {.flags = syn | ack})).reason,
-           Reason::tcp_not_syn);
+           Reason::foreign_segment);
   CHECK_EQ(gateway.in(udp(at(server, 0), service<V4>())).reason, Reason::invalid_port);
   CHECK_EQ(gateway.engine.session_count(), 0);
 }

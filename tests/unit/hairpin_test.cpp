@@ -90,12 +90,6 @@ TEST_CASE("hairpin: filtering sees the sender's external address") {
   CHECK_EQ(passed.destination(), host);
 }
 
-TEST_CASE("hairpin: to where nothing is mapped") {
-  Gateway gateway(open_to_all(), options_of(2));
-  CHECK_EQ(gateway.hairpin(blue, udp(client, {external_host, 50000})).reason, Reason::no_mapping);
-  CHECK_EQ(gateway.hairpin(blue, tcp(client, {external_host, 50001})).reason, Reason::no_mapping);
-}
-
 TEST_CASE("hairpin: switched off it is dropped, untouched and without a session") {
   Policy policy = open_to_all();
   policy.hairpin = false;
@@ -132,17 +126,11 @@ TEST_CASE("hairpin: what cannot go out is dropped for the reason that it would h
   Gateway gateway(open_to_all());
   const Peer external = gateway.open(protocol::tcp, green, host, server);
   CHECK_EQ(gateway.hairpin(blue, tcp(client, external, {.flags = 0x10})).reason,
-           Reason::tcp_not_syn);
-  CHECK_EQ(gateway.hairpin(0, tcp(client, external)).reason, Reason::unknown_namespace);
+           Reason::foreign_segment);
+  CHECK_EQ(gateway.hairpin(0, tcp(client, external)).reason, Reason::foreign_fwmark);
   CHECK_EQ(gateway.hairpin(blue, tcp(at(client, 0), external)).reason, Reason::invalid_port);
   CHECK_EQ(gateway.hairpin(blue, icmp(client.address, external_host, 3, 3, 0)).reason,
            Reason::malformed_icmp_error);
-}
-
-TEST_CASE("hairpin: a ping of an external address is dropped, whoever answers it") {
-  Gateway gateway(open_to_all());
-  const Peer external = gateway.open(protocol::icmp, green, host, server);
-  CHECK_FALSE(gateway.hairpin(blue, echo_request(client, external.address)).accepted());
 }
 
 TEST_CASE("hairpin: one packet is counted once") {

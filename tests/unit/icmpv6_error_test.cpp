@@ -136,7 +136,7 @@ TEST_CASE("icmpv6 error: about a packet of nobody, or of another's, it is droppe
   // The right quotation in another namespace is as wrong.
   const Bytes came = udp(server6, client6, payload_of(30));
   CHECK_EQ(gateway.out(green, error_about(came, client6.address, server6.address)).reason,
-           Reason::icmp_error_unmatched);
+           Reason::icmp_error_unsent);
 }
 
 TEST_CASE("icmpv6 error: it neither refreshes nor ends a session") {

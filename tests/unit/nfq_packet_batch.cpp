@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include "nfq/packet_batch.h"
@@ -145,6 +146,24 @@ TEST_CASE("packets that cannot be translated are dropped, each counted") {
   CHECK_EQ(gateway.count(QueueCounter::dropped), 4u);
 }
 
+TEST_CASE("what is not the NAT's goes on as it was, from outside, from a tenant and from here") {
+  Gateway gateway;
+  const Bytes packet = udp(remote, {external, 40000});
+  gateway.give({.id = 1, .hook = NF_INET_PRE_ROUTING, .fwmark = 0x500, .packet = packet});
+  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .fwmark = 0x501, .packet = packet});
+  gateway.give({.id = 3, .hook = NF_INET_LOCAL_OUT, .packet = packet});
+  gateway.give({.id = 4, .hook = NF_INET_LOCAL_OUT, .fwmark = 9, .packet = packet});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 4u);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    CHECK_EQ(gateway.kernel.verdicts[i],
+             SentVerdict{.queue = 3, .verdict = accept_verdict, .id = i + 1});
+  }
+  CHECK_EQ(gateway.count(QueueCounter::passed), 4u);
+  CHECK_EQ(gateway.count(Reason::no_mapping), 3u);
+  CHECK_EQ(gateway.count(Reason::foreign_fwmark), 1u);
+  CHECK(gateway.answers.sent.empty());
+}
+
 TEST_CASE("a length that is as captured is no cut") {
   Gateway gateway;
   const Bytes packet = udp(tenant, remote);
@@ -242,6 +261,25 @@ TEST_CASE("a dropped first fragment takes with it those that wait, and so does t
   }
 }
 
+TEST_CASE("a first fragment that is not the NAT's takes with it those that wait") {
+  Gateway gateway;
+  const auto to_external = [](Bytes packet) {
+    std::copy(packet.begin() + 16, packet.begin() + 20, packet.begin() + 12);
+    const Host host = external;
+    std::memcpy(packet.data() + 16, &host, sizeof host);
+    return packet;
+  };
+  gateway.give({.id = 1, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(1))});
+  CHECK(gateway.kernel.verdicts.empty());
+  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(0))});
+  gateway.give({.id = 3, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(2))});
+  REQUIRE_EQ(gateway.kernel.verdicts.size(), 3u);
+  for (const std::uint32_t id : {2u, 1u, 3u}) {
+    CHECK(std::ranges::count(gateway.kernel.verdicts,
+                             SentVerdict{.queue = 3, .verdict = accept_verdict, .id = id}) == 1);
+  }
+}
+
 TEST_CASE("damaged datagrams end, and each packet that can be named has exactly one verdict") {
   Dice random(7);
   Gateway gateway;
@@ -262,7 +300,9 @@ TEST_CASE("damaged datagrams end, and each packet that can be named has exactly 
     REQUIRE_EQ(gateway.kernel.verdicts.size(), gateway.count(QueueCounter::received) - before);
     gateway.kernel.verdicts.clear();
   }
-  CHECK_EQ(gateway.count(QueueCounter::accepted) + gateway.count(QueueCounter::dropped), verdicts);
+  CHECK_EQ(gateway.count(QueueCounter::accepted) + gateway.count(QueueCounter::passed) +
+               gateway.count(QueueCounter::dropped),
+           verdicts);
 }
 
 TEST_CASE("who gets no session is told with the packet's fwmark, and the packet is dropped") {

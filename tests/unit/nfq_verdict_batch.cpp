@@ -70,6 +70,32 @@ TEST_CASE("verdicts reach the kernel in one datagram, each with exactly its byte
   CHECK_EQ(batch.kernel.datagram_sizes.size(), 1u);
 }
 
+TEST_CASE("what passes goes on with the bytes and the fwmark that it has") {
+  Batch batch;
+  batch.verdicts.pass(1);
+  batch.verdicts.drop(2);
+  CHECK(batch.verdicts.flush(batch.kernel));
+  batch.kernel.refuses = [](std::size_t, std::size_t verdicts) {
+    return verdicts > 1 ? EMSGSIZE : 0;
+  };
+  batch.verdicts.pass(3);
+  batch.verdicts.drop(4);
+  CHECK(batch.verdicts.flush(batch.kernel));
+  REQUIRE_EQ(batch.kernel.verdicts.size(), 4u);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    const auto verdict = i % 2 == 0 ? accept_verdict : drop_verdict;
+    CHECK_EQ(batch.kernel.verdicts[i],
+             SentVerdict{.queue = queue, .verdict = verdict, .id = i + 1});
+  }
+  CHECK_EQ(count(batch.counters, QueueCounter::passed), 2u);
+  CHECK_EQ(count(batch.counters, QueueCounter::dropped), 2u);
+  CHECK_EQ(count(batch.counters, QueueCounter::accepted), 0u);
+  batch.kernel.refuses = [](std::size_t, std::size_t) { return EBADF; };
+  batch.verdicts.pass(5);
+  CHECK_FALSE(batch.verdicts.flush(batch.kernel));
+  CHECK_EQ(count(batch.counters, QueueCounter::dropped), 3u);
+}
+
 TEST_CASE("a batch is full by count or by bytes, and takes the longest packet") {
   Batch batch;
   for (std::size_t i = 0; i < VerdictBatch::max_verdicts; ++i) {

@@ -89,6 +89,12 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
       {Reason::malformed_icmp_error,
        [] { return send_one(icmp(client.address, web.address, 3, 3, 0, Bytes(28))); }},
       {Reason::icmp_error_unmatched,
+       [] {
+         Gateway gateway;
+         return gateway.in(
+             icmp(web.address, external_host, 3, 3, 0, udp({external_host, 50000}, web)));
+       }},
+      {Reason::icmp_error_unsent,
        [] { return send_one(icmp(client.address, web.address, 3, 3, 0, udp(web, client))); }},
       {Reason::icmp_unsupported,
        [] { return send_one(icmp(client.address, web.address, 13, 0, 7, Bytes(12))); }},
@@ -112,6 +118,36 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
          Gateway gateway;
          const Peer external = gateway.open(protocol::udp, blue, client, web);
          return gateway.in(udp({Host::of(192, 0, 2, 1), 80}, external));
+       }},
+      {Reason::answer_in_use,
+       [] {
+         const Peer other{Host::of(192, 0, 2, 1), 80};
+         Policy policy = roomy_policy();
+         policy.filtering = Filtering::endpoint_independent;
+         policy.redirects = {{.protocol = protocol::udp, .from = web, .to = other}};
+         Gateway gateway(policy);
+         return gateway.in(udp(web, gateway.open(protocol::udp, blue, client, web)));
+       }},
+      {Reason::foreign_segment,
+       [] {
+         Gateway gateway;
+         const Peer external = gateway.open(protocol::tcp, blue, client, web);
+         return gateway.in(tcp(at(web, 81), external, {.flags = 0x10}));
+       }},
+      {Reason::foreign_icmp,
+       [] {
+         Gateway gateway;
+         return gateway.in(echo_request(web, external_host));
+       }},
+      {Reason::foreign_protocol,
+       [] {
+         Gateway gateway;
+         return gateway.in(ip_packet(web.address, external_host, Bytes(20), {.protocol = 51}));
+       }},
+      {Reason::foreign_fwmark,
+       [] {
+         Gateway gateway;
+         return gateway.hairpin(9999, udp(client, {external_host, 50000}));
        }},
       {Reason::tcp_not_syn, [] { return send_one(tcp(client, web, {.flags = 0x10})); }},
       {Reason::session_limit,
@@ -137,7 +173,7 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
          Policy policy = roomy_policy();
          policy.hairpin = false;
          Gateway gateway(policy);
-         return gateway.hairpin(blue, udp(client, {external_host, 50000}));
+         return gateway.hairpin(green, udp(client, gateway.open(protocol::udp, blue, client, web)));
        }},
   };
   return all;
@@ -185,6 +221,7 @@ TEST_CASE("reasons: what is translated, or need not be, is accepted, and every t
     const bool is_right = reason.name.starts_with("translated_") || reason.name == "untranslated";
     CHECK_EQ(reason.verdict == Verdict::accept, is_right);
     CHECK_EQ(reason.verdict == Verdict::hold, reason.name == "fragment_waits");
+    if (reason.name.starts_with("foreign_")) CHECK_EQ(reason.verdict, Verdict::pass);
     CHECK_FALSE(reason.text.empty());
   }
 }
@@ -205,8 +242,9 @@ TEST_CASE("reasons: addresses that no host can have") {
       if (protocol != protocol::icmp) {
         CHECK_EQ(gateway.in(opening(protocol, odd, external)).reason, Reason::invalid_address);
       }
+      // A ping of an external address is the gateway's, whoever sends it.
       CHECK_EQ(gateway.hairpin(blue, opening(protocol, odd, external)).reason,
-               Reason::invalid_address);
+               protocol == protocol::icmp ? Reason::foreign_icmp : Reason::invalid_address);
     }
   }
 }

@@ -234,7 +234,7 @@ TEST_CASE_TEMPLATE("redirect: a stranger at `from` cannot pass for it", F, V4, V
   Gateway gateway(policy, options_of(4));
   const Outcome left = gateway.out(blue, udp(F::client(), ends.from));
   const auto external = F::source(left.bytes);
-  CHECK_EQ(gateway.in(udp(ends.from, external)).reason, Reason::remote_in_use);
+  CHECK_EQ(gateway.in(udp(ends.from, external)).reason, Reason::answer_in_use);
   CHECK_EQ(gateway.session_count(blue), 1);
   CHECK_EQ(F::destination(gateway.out(blue, udp(F::client(), ends.from)).bytes), ends.to);
 }

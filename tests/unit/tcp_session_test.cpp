@@ -28,7 +28,7 @@ TEST_CASE("tcp_session: only a SYN opens, from inside and from outside") {
     CHECK_EQ(gateway.engine.session_count(), 0);
     const Peer external = gateway.open(protocol::tcp, blue, client, server);
     const Peer other{Host::of(192, 0, 2, 1), 999};
-    CHECK_EQ(gateway.in(tcp(other, external, fields)).reason, Reason::tcp_not_syn);
+    CHECK_EQ(gateway.in(tcp(other, external, fields)).reason, Reason::foreign_segment);
     CHECK_EQ(gateway.engine.session_count(), 1);
   }
 }

@@ -44,7 +44,7 @@ TEST_CASE("tenants: a namespace that is not in the policy is unknown") {
                Reason::unknown_namespace);
     }
     CHECK_EQ(gateway.hairpin(id, udp(client, {external_host, 40000})).reason,
-             Reason::unknown_namespace);
+             Reason::foreign_fwmark);
   }
   CHECK_EQ(gateway.engine.session_count(), 0);
 }

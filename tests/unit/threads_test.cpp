@@ -104,7 +104,7 @@ class Worker {
     for (const Bytes& bytes : answers_) external.push_back(destination_of(bytes).port);
     translate(answers_, packets);
     for (std::size_t i = 0; i < packets.size(); ++i) {
-      if (packets[i].verdict() == Verdict::drop) continue;
+      if (packets[i].verdict() != Verdict::accept) continue;
       ++answered_;
       if (!transport_checksum_is_right(answers_[i])) ++wrong_;
       // It reached one that this worker let ask from that external endpoint.
