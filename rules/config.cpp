@@ -3,28 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
 
 #include "rules/address_text.h"
+#include "rules/config_file.h"
 #include "rules/draft_names.h"
 #include "rules/draft_reader.h"
+#include "rules/toml_shape.h"
 
 namespace swnat::rules {
 namespace {
-
-std::optional<std::string> read_file(const std::string& file, std::string& error) {
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream.is_open()) text << stream.rdbuf();
-  // An empty file sets the fail bit too, but no error number.
-  if (stream.is_open() && !text.bad() && (text.good() || errno == 0)) return text.str();
-  error = std::strerror(errno != 0 ? errno : EIO);
-  return std::nullopt;
-}
 
 AddressLists by_family(const std::vector<IpAddress>& addresses) {
   return {of_family<Ipv4Address>(addresses), of_family<Ipv6Address>(addresses)};
@@ -85,12 +72,14 @@ std::string ConfigError::text() const {
 }
 
 LoadResult load_config(const std::string& file) {
-  std::string error;
-  const auto text = read_file(file, error);
-  if (!text) return {std::nullopt, {{file, 0, fmt::format("cannot be read: {}", error)}}};
+  const FileText read = read_config_file(file);
+  if (!read.error.empty()) return {std::nullopt, {{file, 0, read.error}}};
+  if (const auto fault = shape_fault(read.text)) {
+    return {std::nullopt, {{file, fault->line, fault->message}}};
+  }
   Faults faults(file);
   try {
-    const toml::table table = toml::parse(*text, file);
+    const toml::table table = toml::parse(read.text, file);
     Draft draft = read_draft(table, faults);
     check_draft(draft, faults);
     if (faults.empty()) return {to_config(std::move(draft)), {}};
