@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
 
 #include "rules/address_text.h"
 #include "rules/config_file.h"
@@ -30,6 +32,15 @@ std::vector<T> values(const std::vector<Located<T>>& located) {
   return result;
 }
 
+std::vector<std::uint32_t> order_of(const std::vector<NamespaceConfig>& namespaces) {
+  std::vector<std::uint32_t> places(namespaces.size());
+  std::iota(places.begin(), places.end(), 0u);
+  std::sort(places.begin(), places.end(), [&](auto a, auto b) {
+    return namespaces[a].fwmark_first < namespaces[b].fwmark_first;
+  });
+  return places;
+}
+
 // Called only when no fault was found, so whatever must be there is.
 Config to_config(Draft draft) {
   Config config = std::move(draft.config);
@@ -50,6 +61,7 @@ Config to_config(Draft draft) {
     result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
   }
+  config.by_fwmark = order_of(config.namespaces);
   for (const DropDraft& each : draft.drops) {
     config.drops.push_back({*each.protocol, each.ports, *names.range(each.namespace_name)});
   }
@@ -115,11 +127,14 @@ Policy make_policy(const Config& config) {
 }
 
 std::string namespace_name(const Config& config, NamespaceId id) {
-  for (const NamespaceConfig& each : config.namespaces) {
-    if (id < each.fwmark_first || id > each.fwmark_last) continue;
-    return each.is_range() ? fmt::format("{}-{}", each.name, id) : each.name;
-  }
-  return "";
+  const auto after = std::upper_bound(config.by_fwmark.begin(), config.by_fwmark.end(), id,
+                                      [&](NamespaceId wanted, auto place) {
+                                        return wanted < config.namespaces[place].fwmark_first;
+                                      });
+  if (after == config.by_fwmark.begin()) return "";
+  const NamespaceConfig& found = config.namespaces[*std::prev(after)];
+  if (id > found.fwmark_last) return "";
+  return found.is_range() ? fmt::format("{}-{}", found.name, id) : found.name;
 }
 
 }  // namespace swnat::rules
