@@ -4,7 +4,7 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
-answers() { control status >"$LAB_DIR/out" 2>&1; }
+answers() { timeout 30 "$PROGRAMS/swnatctl" --socket "$LAB_DIR/run/control.sock" status >"$LAB_DIR/out" 2>&1; }
 
 start_lab
 lab_write_config
@@ -37,3 +37,24 @@ end_daemon TERM
 expect "exit status after SIGTERM while nobody reads the log" 0 "$DAEMON_STATUS"
 cp "$LAB_DIR/good.toml" "$LAB_DIR/swnat.toml"
 exec 7>&-
+
+# --- a daemon that hangs
+start_daemon
+kill -STOP "${LAB_PID[daemon]}"
+# More than the daemon lets wait: the first wait for an answer, the last for their connection.
+clients=()
+for ((i = 0; i < 20; i++)); do
+  timeout 60 "$PROGRAMS/swnatctl" --socket "$LAB_DIR/run/control.sock" --timeout 1 status >"$LAB_DIR/hang-$i" 2>&1 &
+  clients+=($!)
+done
+for ((i = 0; i < 20; i++)); do
+  status=0
+  wait "${clients[i]}" || status=$?
+  ((status == 1)) || fail "asking a stopped daemon: expected status 1, saw $status"
+  [[ $(cat "$LAB_DIR/hang-$i") =~ 'did not answer for 1 second (--timeout)' ]] ||
+    fail "asking a stopped daemon: saw $(cat "$LAB_DIR/hang-$i")"
+done
+passed "who asks a stopped daemon is told so"
+kill -CONT "${LAB_PID[daemon]}"
+wait_until 30 answers || fail "the daemon does not answer any more"
+passed "the daemon answers when it goes on"
