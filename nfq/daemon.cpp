@@ -128,7 +128,9 @@ void Daemon::make_engine() {
 }
 
 void Daemon::watch_signals() {
-  // Blocked before any thread exists, so that they only ever arrive in the event loop.
+  // Blocked before any thread exists, so that they only ever arrive in the event loop, which from
+  // now on nothing may hold up.
+  log_without_waiting();
   sigset_t set;
   ::sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) ::sigaddset(&set, signal);

@@ -2,12 +2,29 @@
 
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 
+#include "nfq/log_stream.h"
+
 namespace swnat::nfq {
+namespace {
+
+// Made when the daemon starts; commands that end by themselves wait for who reads their errors.
+std::optional<LogStream> stream;
+
+}  // namespace
+
+void log_without_waiting() {
+  stream.emplace(STDERR_FILENO);
+}
 
 void write_log(std::string_view line) {
   const std::string text = fmt::format("swnat-nfq: {}\n", line);
+  if (stream) {
+    stream->write(text);
+    return;
+  }
   std::string_view rest = text;
   while (!rest.empty()) {
     const ssize_t written = ::write(STDERR_FILENO, rest.data(), rest.size());

@@ -6,8 +6,12 @@
 
 namespace swnat::nfq {
 
-// Writes "swnat-nfq: LINE" to standard error, whole lines only. Never fails: there is nobody left
-// to be told.
+// From now on lines that standard error does not take at once are lost, and told as a number when
+// it takes some again: a daemon must not wait for who reads them.
+void log_without_waiting();
+
+// Writes "swnat-nfq: LINE" to standard error. Never fails: there is nobody left to be told. From
+// the main thread only.
 void write_log(std::string_view line);
 
 template <class... Args>

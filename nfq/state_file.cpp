@@ -21,6 +21,26 @@ namespace {
   throw Error(fmt::format("state {}: {}: {}", path, what, std::strerror(error)));
 }
 
+[[noreturn]] void refuse(const std::string& path, std::string_view what) {
+  throw Error(
+      fmt::format("state {}: {} (allowed: a regular file of the daemon's own user, {}, that nobody"
+                  " else may write to); remove it, or set another control.state",
+                  path, what, ::geteuid()));
+}
+
+// Whoever can write to it decides where tenants' packets go, and can end the daemon by cutting it.
+void require_own(const std::string& path, const struct stat& file) {
+  if (!S_ISREG(file.st_mode)) refuse(path, "is no regular file");
+  if (file.st_uid != ::geteuid()) {
+    refuse(path, fmt::format("belongs to user {}", file.st_uid));
+  }
+  if ((file.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    refuse(path,
+           fmt::format("has mode {:04o}, so that others may write to it", file.st_mode & 07777u));
+  }
+  if (file.st_nlink != 1) refuse(path, "has another name too (a hard link)");
+}
+
 }  // namespace
 
 StatePath::~StatePath() {
@@ -35,10 +55,12 @@ StatePath::~StatePath() {
 // merely missing a moment ago may be another daemon's.
 FileDescriptor StatePath::open() {
   make_folders();
-  constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+  // O_NONBLOCK, because opening a pipe or a device could wait; a file is not changed by it.
+  constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   FileDescriptor file(::open(path_.c_str(), flags | O_CREAT | O_EXCL, 0600));
   is_new_ = static_cast<bool>(file);
   if (!file && errno == EEXIST) file = FileDescriptor(::open(path_.c_str(), flags));
+  if (!file && errno == ELOOP) refuse(path_, "is a symbolic link");
   if (!file) fail(path_, "cannot be opened", errno);
   return file;
 }
@@ -64,7 +86,7 @@ StateFile::StateFile(std::string path, std::size_t size)
     : path_(std::move(path)), file_(path_.open()) {
   struct stat file {};
   if (::fstat(file_.get(), &file) != 0) fail(this->path(), "cannot be looked at", errno);
-  if (!S_ISREG(file.st_mode)) throw Error(fmt::format("state {}: is no file", this->path()));
+  require_own(this->path(), file);
   if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) fail(this->path(), "cannot be locked", errno);
     throw Error(fmt::format("state {}: another daemon uses it", this->path()));

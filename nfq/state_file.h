@@ -38,7 +38,9 @@ class StateFile {
  public:
   // Opens or makes the file, gives it `size` bytes and maps it. The disk space is taken at once: a
   // disk that is full must be an error here, not the daemon's end at some packet. No other daemon
-  // may have it. Throws Error.
+  // may have it, and no other user may own it or write to it. Throws Error: a daemon that started
+  // without its sessions instead would break connections, and leave whoever put that file there
+  // unnoticed.
   StateFile(std::string path, std::size_t size);
   ~StateFile();
   StateFile(const StateFile&) = delete;

@@ -3,28 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <sstream>
+#include <iterator>
+#include <numeric>
 
 #include "rules/address_text.h"
+#include "rules/config_file.h"
 #include "rules/draft_names.h"
 #include "rules/draft_reader.h"
+#include "rules/toml_shape.h"
 
 namespace swnat::rules {
 namespace {
-
-std::optional<std::string> read_file(const std::string& file, std::string& error) {
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream.is_open()) text << stream.rdbuf();
-  // An empty file sets the fail bit too, but no error number.
-  if (stream.is_open() && !text.bad() && (text.good() || errno == 0)) return text.str();
-  error = std::strerror(errno != 0 ? errno : EIO);
-  return std::nullopt;
-}
 
 AddressLists by_family(const std::vector<IpAddress>& addresses) {
   return {of_family<Ipv4Address>(addresses), of_family<Ipv6Address>(addresses)};
@@ -41,6 +30,15 @@ std::vector<T> values(const std::vector<Located<T>>& located) {
   std::vector<T> result;
   for (const auto& each : located) result.push_back(each.value);
   return result;
+}
+
+std::vector<std::uint32_t> order_of(const std::vector<NamespaceConfig>& namespaces) {
+  std::vector<std::uint32_t> places(namespaces.size());
+  std::iota(places.begin(), places.end(), 0u);
+  std::sort(places.begin(), places.end(), [&](auto a, auto b) {
+    return namespaces[a].fwmark_first < namespaces[b].fwmark_first;
+  });
+  return places;
 }
 
 // Called only when no fault was found, so whatever must be there is.
@@ -63,6 +61,7 @@ Config to_config(Draft draft) {
     result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
   }
+  config.by_fwmark = order_of(config.namespaces);
   for (const DropDraft& each : draft.drops) {
     config.drops.push_back({*each.protocol, each.ports, *names.range(each.namespace_name)});
   }
@@ -85,12 +84,14 @@ std::string ConfigError::text() const {
 }
 
 LoadResult load_config(const std::string& file) {
-  std::string error;
-  const auto text = read_file(file, error);
-  if (!text) return {std::nullopt, {{file, 0, fmt::format("cannot be read: {}", error)}}};
+  const FileText read = read_config_file(file);
+  if (!read.error.empty()) return {std::nullopt, {{file, 0, read.error}}};
+  if (const auto fault = shape_fault(read.text)) {
+    return {std::nullopt, {{file, fault->line, fault->message}}};
+  }
   Faults faults(file);
   try {
-    const toml::table table = toml::parse(*text, file);
+    const toml::table table = toml::parse(read.text, file);
     Draft draft = read_draft(table, faults);
     check_draft(draft, faults);
     if (faults.empty()) return {to_config(std::move(draft)), {}};
@@ -126,11 +127,14 @@ Policy make_policy(const Config& config) {
 }
 
 std::string namespace_name(const Config& config, NamespaceId id) {
-  for (const NamespaceConfig& each : config.namespaces) {
-    if (id < each.fwmark_first || id > each.fwmark_last) continue;
-    return each.is_range() ? fmt::format("{}-{}", each.name, id) : each.name;
-  }
-  return "";
+  const auto after = std::upper_bound(config.by_fwmark.begin(), config.by_fwmark.end(), id,
+                                      [&](NamespaceId wanted, auto place) {
+                                        return wanted < config.namespaces[place].fwmark_first;
+                                      });
+  if (after == config.by_fwmark.begin()) return "";
+  const NamespaceConfig& found = config.namespaces[*std::prev(after)];
+  if (id > found.fwmark_last) return "";
+  return found.is_range() ? fmt::format("{}-{}", found.name, id) : found.name;
 }
 
 }  // namespace swnat::rules

@@ -57,6 +57,7 @@ struct Config {
   std::string state_file;  // empty: sessions do not outlive the daemon
 
   std::vector<NamespaceConfig> namespaces;  // this and the rest in the file's order
+  std::vector<std::uint32_t> by_fwmark;     // places in `namespaces`, by their fwmarks
   std::vector<DropRule> drops;
   std::vector<RedirectRule> redirects;
   std::vector<ForwardRule> forwards;

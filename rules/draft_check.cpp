@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <set>
 
 #include "rules/address_text.h"
 #include "rules/draft_names.h"
 #include "rules/fwmark_table.h"
+#include "rules/network_order.h"
 
 namespace swnat::rules {
 namespace {
@@ -21,13 +23,11 @@ std::string fwmark_text(const FwmarkRange& range) {
 
 void check_external_addresses(const Draft& draft, Faults& faults) {
   const auto& addresses = draft.external_addresses;
-  for (std::size_t i = 0; i < addresses.size(); ++i) {
-    for (std::size_t j = 0; j < i; ++j) {
-      if (addresses[i].value != addresses[j].value) continue;
-      faults.add(addresses[i].line, fmt::format("[external] addresses: {} is there twice",
-                                                to_text(addresses[i].value)));
-      break;
-    }
+  std::set<NetworkKey> seen;
+  for (const auto& address : addresses) {
+    if (seen.insert(key_of(network_of(address.value))).second) continue;
+    faults.add(address.line,
+               fmt::format("[external] addresses: {} is there twice", to_text(address.value)));
   }
   for (const bool ipv6 : {false, true}) {
     std::size_t count = 0;
@@ -59,16 +59,16 @@ void check_names(const Draft& draft, Faults& faults) {
                              each.name->value, earlier->second));
     }
   }
-  for (const NamespaceDraft& range : draft.namespaces) {
-    if (!range.name || !is_range(range)) continue;
-    for (const NamespaceDraft& single : draft.namespaces) {
-      if (!single.name || is_range(single) || !names_member(range, single.name->value)) continue;
-      faults.add(
-          single.name->line,
-          fmt::format("[[namespace]] name: \"{}\" is what a namespace of the range \"{}\" (line {})"
-                      " is called; names must differ",
-                      single.name->value, range.name->value, range.name->line));
-    }
+  const NamespaceNames names(draft);
+  for (const NamespaceDraft& single : draft.namespaces) {
+    if (!single.name || is_range(single)) continue;
+    const NamespaceDraft* range = names.range_with(single.name->value);
+    if (range == nullptr) continue;
+    faults.add(
+        single.name->line,
+        fmt::format("[[namespace]] name: \"{}\" is what a namespace of the range \"{}\" (line {})"
+                    " is called; names must differ",
+                    single.name->value, range->name->value, range->name->line));
   }
 }
 
@@ -168,39 +168,38 @@ void refuse_external_inside(const Draft& draft, const Located<IpNetwork>& subnet
 // A list of networks of one namespace.
 void check_networks(const Draft& draft, const std::vector<Located<IpNetwork>>& networks,
                     std::string_view key, Faults& faults) {
-  for (std::size_t i = 0; i < networks.size(); ++i) {
-    refuse_external_inside(draft, networks[i], key, faults);
-    for (std::size_t j = 0; j < i; ++j) {
-      if (!overlap(networks[i].value, networks[j].value)) continue;
-      faults.add(networks[i].line,
-                 fmt::format("[[namespace]] {}: {} overlaps {} of the same namespace", key,
-                             to_text(networks[i].value), to_text(networks[j].value)));
-      break;
-    }
+  std::vector<IpNetwork> values;
+  for (const auto& each : networks) {
+    refuse_external_inside(draft, each, key, faults);
+    values.push_back(each.value);
+  }
+  for (const Overlap& each : overlaps(values)) {
+    faults.add(networks[each.later].line,
+               fmt::format("[[namespace]] {}: {} overlaps {} of the same namespace", key,
+                           to_text(values[each.later]), to_text(values[each.earlier])));
   }
 }
 
 void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
-  const auto& routes = each.routes;
-  for (std::size_t i = 0; i < routes.size(); ++i) {
-    const Route& route = routes[i].value;
-    const std::uint32_t line = routes[i].line;
+  if (each.routes.empty()) return;
+  std::vector<IpNetwork> subnets;
+  for (const auto& subnet : each.subnets) subnets.push_back(subnet.value);
+  std::set<NetworkKey> subnet_keys;
+  for (const IpNetwork& subnet : subnets) subnet_keys.insert(key_of(subnet));
+  DisjointNetworks<bool> reached;
+  for (const IpNetwork& subnet : disjoint(std::move(subnets))) reached.insert(subnet, true);
+
+  std::set<NetworkKey> seen;
+  for (const auto& [route, line] : each.routes) {
     refuse_external_inside(draft, {route.to, line}, "routes", faults);
-    const auto same = [&](const auto& other) { return other == route.to; };
-    const bool again = std::any_of(routes.begin(), routes.begin() + static_cast<std::ptrdiff_t>(i),
-                                   [&](const auto& other) { return same(other.value.to); });
-    const bool is_subnet = std::any_of(each.subnets.begin(), each.subnets.end(),
-                                       [&](const auto& subnet) { return same(subnet.value); });
+    const bool again = !seen.insert(key_of(route.to)).second;
+    const bool is_subnet = subnet_keys.contains(key_of(route.to));
     if (again || is_subnet) {
       faults.add(line, fmt::format("[[namespace]] routes: {} is already {} of this namespace",
                                    to_text(route.to), is_subnet ? "a subnet" : "a route"));
     }
     // An address that is unique on its link only is one on this namespace's.
-    const bool reachable =
-        is_link_local(route.via) ||
-        std::any_of(each.subnets.begin(), each.subnets.end(),
-                    [&](const auto& subnet) { return contains(subnet.value, route.via); });
-    if (!reachable) {
+    if (!is_link_local(route.via) && reached.overlapping(network_of(route.via)) == nullptr) {
       faults.add(
           line, fmt::format("[[namespace]] routes: via {} lies in none of this namespace's subnets",
                             to_text(route.via)));
@@ -209,16 +208,14 @@ void check_routes(const Draft& draft, const NamespaceDraft& each, Faults& faults
 }
 
 void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
-  for (std::size_t i = 0; i < each.external.size(); ++i) {
-    const IpAddress address = each.external[i].value;
-    const std::uint32_t line = each.external[i].line;
-    const auto same = [&](const auto& other) { return other.value == address; };
+  std::set<NetworkKey> seen;
+  for (const auto& [address, line] : each.external) {
+    const auto same = [&, &wanted = address](const auto& other) { return other.value == wanted; };
     if (std::none_of(draft.external_addresses.begin(), draft.external_addresses.end(), same)) {
       faults.add(line, fmt::format("[[namespace]] external: {} is not among [external] addresses",
                                    to_text(address)));
     }
-    if (std::any_of(each.external.begin(), each.external.begin() + static_cast<std::ptrdiff_t>(i),
-                    same)) {
+    if (!seen.insert(key_of(network_of(address))).second) {
       faults.add(line, fmt::format("[[namespace]] external: {} is there twice", to_text(address)));
     }
   }

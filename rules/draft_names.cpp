@@ -34,10 +34,6 @@ bool is_range(const NamespaceDraft& draft) {
   return draft.fwmark && draft.fwmark->value.first != draft.fwmark->value.last;
 }
 
-bool names_member(const NamespaceDraft& range, std::string_view name) {
-  return member_fwmark(range, name).has_value();
-}
-
 NamespaceNames::NamespaceNames(const Draft& draft) {
   for (const NamespaceDraft& each : draft.namespaces) {
     if (each.name) by_name_.emplace(each.name->value, &each);
@@ -45,10 +41,14 @@ NamespaceNames::NamespaceNames(const Draft& draft) {
 }
 
 const NamespaceDraft* NamespaceNames::find(std::string_view name) const {
-  if (const auto found = by_name_.find(name); found != by_name_.end()) return found->second;
+  const auto found = by_name_.find(name);
+  return found != by_name_.end() ? found->second : range_with(name);
+}
+
+const NamespaceDraft* NamespaceNames::range_with(std::string_view name) const {
   const auto range = by_name_.find(name.substr(0, name.rfind('-')));
   if (range == by_name_.end() || !is_range(*range->second)) return nullptr;
-  return names_member(*range->second, name) ? range->second : nullptr;
+  return member_fwmark(*range->second, name) ? range->second : nullptr;
 }
 
 std::optional<NamespaceRange> NamespaceNames::range(const NamespaceChoice& choice) const {

@@ -13,9 +13,6 @@ std::string title(const NamespaceDraft& draft);
 
 bool is_range(const NamespaceDraft& draft);
 
-// Whether the range's namespaces include one of this name: "vpn-1000" for a range called "vpn".
-bool names_member(const NamespaceDraft& range, std::string_view name);
-
 // Refers to the draft, which must outlive it.
 class NamespaceNames {
  public:
@@ -23,6 +20,8 @@ class NamespaceNames {
 
   // The namespace, or the range, that has this name or a member of this name; null if none does.
   const NamespaceDraft* find(std::string_view name) const;
+  // The range that has a member of this name: "vpn" for "vpn-1000"; null if none does.
+  const NamespaceDraft* range_with(std::string_view name) const;
 
   // What a choice means; nullopt if there is no such namespace, or its fwmark is not known.
   std::optional<NamespaceRange> range(const NamespaceChoice& choice) const;

@@ -1,21 +1,25 @@
 #include "rules/spare_fwmark.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "rules/kernel.h"
 
 namespace swnat::rules {
 
 std::optional<std::uint32_t> spare_fwmark(const Config& config) {
-  const auto is_taken = [&](std::uint32_t fwmark) {
-    return std::any_of(config.namespaces.begin(), config.namespaces.end(), [&](const auto& each) {
-      return fwmark >= each.fwmark_first && fwmark <= each.fwmark_last;
-    });
-  };
+  std::vector<NamespaceRange> taken;
+  for (const NamespaceConfig& each : config.namespaces) {
+    taken.push_back({each.fwmark_first, each.fwmark_last});
+  }
+  std::sort(taken.begin(), taken.end(),
+            [](const NamespaceRange& a, const NamespaceRange& b) { return a.first > b.first; });
+  auto below = taken.begin();  // the first that begins at or below the fwmark that is tried
   // From the highest value under the mask down; people number from below.
   for (std::uint32_t fwmark = config.fwmark_mask; fwmark != 0;
        fwmark = (fwmark - 1) & config.fwmark_mask) {
-    if (!is_taken(fwmark)) return fwmark;
+    while (below != taken.end() && below->first > fwmark) ++below;
+    if (below == taken.end() || below->last < fwmark) return fwmark;
   }
   return std::nullopt;
 }

@@ -26,6 +26,9 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }
 
 std::string suggestion(std::string_view key, std::initializer_list<std::string_view> keys) {
+  // Longer ones resemble nothing, and comparing takes time that grows with their length.
+  constexpr std::size_t longest = 64;
+  if (key.size() > longest) return "";
   const auto nearest = std::min_element(keys.begin(), keys.end(), [&](auto a, auto b) {
     return distance(key, a) < distance(key, b);
   });

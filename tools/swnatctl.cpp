@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -16,6 +17,9 @@ namespace swnat::ctl {
 namespace {
 
 constexpr int exit_usage = 2;
+// In seconds. A large file takes some to be read and checked.
+constexpr int usual_timeout = 5;
+constexpr int reload_timeout = 60;
 
 struct Command {
   const char* name;
@@ -44,8 +48,8 @@ constexpr Command commands[] = {
 constexpr const char* later_commands[] = {"mappings", "flush", "watch", "top"};
 
 // The whole answer as one document.
-Json ask(const std::string& socket, const Command& command) {
-  Connection connection(socket, command.name);
+Json ask(const std::string& socket, const Command& command, std::chrono::seconds patience) {
+  Connection connection(socket, command.name, patience);
   const auto first = connection.next_line();
   if (!first) throw Error(fmt::format("{}: the daemon closed the connection", socket));
   Json document = Json::parse(*first);
@@ -85,9 +89,10 @@ void print_lines(const std::string& text) {
   }
 }
 
-int run(const std::string& socket, const Command& command, bool as_json) {
+int run(const std::string& socket, const Command& command, std::chrono::seconds patience,
+        bool as_json) {
   try {
-    const Json document = ask(socket, command);
+    const Json document = ask(socket, command, patience);
     return print(as_json ? document.dump(2) + '\n' : command.text(document));
   } catch (const Json::exception&) {
     std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
@@ -100,12 +105,17 @@ int run(const std::string& socket, const Command& command, bool as_json) {
 int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
   std::string socket = "/run/swnat/control.sock";
+  int timeout = usual_timeout;
   bool as_json = false;
   CLI::App app("Asks a running swnat-nfq what it does.", "swnatctl");
   app.footer("For example: swnatctl sessions --json | jq '.sessions[] | .external'");
   app.set_version_flag("--version", "swnatctl " SWNAT_VERSION);
   app.add_option("-s,--socket", socket, "the daemon's control.socket")
       ->type_name("PATH")
+      ->capture_default_str();
+  app.add_option("-t,--timeout", timeout, "how long the daemon may say nothing; 60 for reload")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   app.add_flag("-j,--json", as_json, "print one JSON document (times are in seconds)");
   app.require_subcommand(1);
@@ -119,8 +129,9 @@ int run_command_line(int argc, char** argv) {
   }
 
   const std::string chosen = app.get_subcommands().front()->get_name();
+  if (chosen == "reload" && app.count("--timeout") == 0) timeout = reload_timeout;
   for (const Command& command : commands) {
-    if (chosen == command.name) return run(socket, command, as_json);
+    if (chosen == command.name) return run(socket, command, std::chrono::seconds(timeout), as_json);
   }
   std::fprintf(stderr, "swnatctl: %s: not yet supported\n", chosen.c_str());
   return 1;

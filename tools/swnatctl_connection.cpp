@@ -14,9 +14,6 @@
 namespace swnat::ctl {
 namespace {
 
-// A daemon that says nothing for that long is stuck.
-constexpr timeval patience{10, 0};
-
 std::string reason_of(int error) {
   switch (error) {
     case ENOENT:
@@ -31,27 +28,42 @@ std::string reason_of(int error) {
 
 }  // namespace
 
-Connection::Connection(const std::string& socket, const std::string& command)
-    : socket_(socket), fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+Connection::Connection(const std::string& socket, const std::string& command,
+                       std::chrono::seconds patience)
+    : socket_(socket), patience_(patience), fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   if (fd_ < 0) throw Error(fmt::format("socket: {}", std::strerror(errno)));
   try {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (socket.size() >= sizeof address.sun_path) {
-      throw Error(fmt::format("{}: the path is too long; at most {} bytes are allowed", socket,
-                              sizeof address.sun_path - 1));
-    }
-    socket.copy(address.sun_path, sizeof address.sun_path - 1);
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
-      throw Error(fmt::format("{}: {}", socket, reason_of(errno)));
-    }
+    connect();
     send(nlohmann::json{{"command", command}}.dump() + '\n');
   } catch (...) {
     ::close(fd_);
     throw;
   }
+}
+
+// Connecting waits too, while as many others do as the daemon lets wait. The kernel counts that as
+// sending.
+void Connection::connect() const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_.size() >= sizeof address.sun_path) {
+    throw Error(fmt::format("{}: the path is too long; at most {} bytes are allowed", socket_,
+                            sizeof address.sun_path - 1));
+  }
+  socket_.copy(address.sun_path, sizeof address.sun_path - 1);
+  const timeval limit{patience_.count(), 0};
+  ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+  if (errno == EAGAIN) give_up();
+  throw Error(fmt::format("{}: {}", socket_, reason_of(errno)));
+}
+
+void Connection::give_up() const {
+  throw Error(
+      fmt::format("{}: the daemon is there but did not answer for {} second{} (--timeout);"
+                  " it is stopped, or hangs",
+                  socket_, patience_.count(), patience_.count() == 1 ? "" : "s"));
 }
 
 Connection::~Connection() {
@@ -61,6 +73,7 @@ Connection::~Connection() {
 void Connection::send(const std::string& request) const {
   // It fits in the socket's buffer. A daemon that turns clients away has answered already.
   if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE) {
+    if (errno == EAGAIN) give_up();
     throw Error(fmt::format("{}: {}", socket_, std::strerror(errno)));
   }
 }
@@ -84,7 +97,7 @@ std::optional<std::string> Connection::next_line() {
       if (received_.empty()) return std::nullopt;
       throw Error(fmt::format("{}: the daemon ended in the middle of its answer", socket_));
     } else if (errno == EAGAIN) {
-      throw Error(fmt::format("{}: the daemon does not answer", socket_));
+      give_up();
     } else if (errno != EINTR) {
       throw Error(fmt::format("{}: {}", socket_, std::strerror(errno)));
     }

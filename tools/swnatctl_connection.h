@@ -1,6 +1,7 @@
 // A question to the daemon, and its answer line by line (the protocol: nfq/control_server.h).
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -15,8 +16,9 @@ class Error : public std::runtime_error {
 
 class Connection {
  public:
-  // Connects and asks. Throws Error.
-  Connection(const std::string& socket, const std::string& command);
+  // Connects and asks. A daemon that takes or says nothing for `patience` is given up; an answer
+  // that keeps coming may be as long as it likes. Throws Error.
+  Connection(const std::string& socket, const std::string& command, std::chrono::seconds patience);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -25,9 +27,12 @@ class Connection {
   std::optional<std::string> next_line();
 
  private:
+  void connect() const;
   void send(const std::string& request) const;
+  [[noreturn]] void give_up() const;
 
   std::string socket_;
+  std::chrono::seconds patience_;
   int fd_ = -1;
   std::string received_;
   std::size_t start_ = 0;  // of what next_line() has not returned yet

@@ -7,6 +7,8 @@
 //
 // Some instants are so short that no kill ever meets them. So before, a child makes one
 // instruction after the other (stepper.h); SWNAT_STEPS says how many.
+//
+// Without them it does what takes a minute at most on a busy machine.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -120,7 +122,7 @@ int wanted(const char* variable, int otherwise) {
 
 void step(Scene& scene) {
   const auto steps =
-      examine_every_step(scene, static_cast<std::uint64_t>(wanted("SWNAT_STEPS", 200'000)));
+      examine_every_step(scene, static_cast<std::uint64_t>(wanted("SWNAT_STEPS", 40'000)));
   if (steps) {
     std::printf("%llu instructions, after which the memory was in %llu states\n",
                 static_cast<unsigned long long>(steps->instructions),
@@ -131,7 +133,7 @@ void step(Scene& scene) {
 }
 
 void kill(Scene& scene) {
-  const int kills = wanted("SWNAT_KILLS", 2000);
+  const int kills = wanted("SWNAT_KILLS", 40);
   Killer killer(scene);
   for (int i = 1; i <= kills; ++i) {
     try {

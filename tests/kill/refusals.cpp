@@ -89,7 +89,9 @@ bool is_refused(const Attempt& attempt) {
 
 }  // namespace
 
-int examine_refusals(std::span<const std::byte> memory) {
+int examine_refusals(std::span<std::byte> memory) {
+  // The last process may have been killed before it wrote anything.
+  Engine(kill_options(memory, 1), std::make_shared<const Policy>(kill_policy()));
   int count = 0;
   for (const Refusal& refusal : refusals) {
     File file(memory);

@@ -36,7 +36,21 @@ signal_daemon HUP
 wait_until 10 log_has "swnat.toml:[0-9]*:" 1 || fail "a reload of a damaged file says nothing"
 is_running daemon || fail "a reload of a damaged file ended the daemon"
 expect "answered after a refused reload" "20003" "$(ask 20003)"
-# So does what cannot change while the daemon runs.
+# Nor does one that would end the parser, or reading it.
+refused_reload() { # what, pattern
+  signal_daemon HUP
+  wait_until 10 log_has "$2" 1 || fail "a reload of $1 says nothing"
+  is_running daemon || fail "a reload of $1 ended the daemon"
+  passed "a reload of $1 is refused"
+}
+printf 'a%.0s.' {1..50000} >"$LAB_DIR/swnat.toml"
+refused_reload "a key of 50,000 parts" "swnat.toml:1: a key has too many parts"
+rm "$LAB_DIR/swnat.toml"
+mkfifo "$LAB_DIR/swnat.toml"
+refused_reload "a pipe" "swnat.toml: is a pipe"
+rm "$LAB_DIR/swnat.toml"
+expect "answered after a reload of a pipe" "20003" "$(ask 20003)"
+# Nor does what cannot change while the daemon runs.
 LAB_SETTINGS[queue.workers]=1
 lab_write_config
 signal_daemon HUP

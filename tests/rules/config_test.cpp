@@ -309,6 +309,7 @@ TEST_CASE("namespaces have names") {
   CHECK(namespace_name(config, 1999) == "vpn-1999");
   CHECK(namespace_name(config, 2000).empty());
   CHECK(namespace_name(config, 0).empty());
+  CHECK(namespace_name(config, 0xffff'ffff).empty());
 }
 
 }  // namespace

@@ -24,9 +24,6 @@ TEST_CASE("a file that cannot be read is one error without a line") {
   REQUIRE(result.errors.size() == 1);
   CHECK(result.errors[0].text() ==
         "/nonexistent/swnat.toml: cannot be read: No such file or directory");
-  const LoadResult folder = load_config("/tmp");
-  REQUIRE(folder.errors.size() == 1);
-  CHECK(folder.errors[0].text() == "/tmp: cannot be read: Is a directory");
 }
 
 TEST_CASE("what is no TOML is one error") {

@@ -40,6 +40,23 @@ std::string read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// What is said to be wrong with the file, before what is allowed.
+std::string refusal(const std::string& path) {
+  const std::string before = "state " + path + ": ";
+  const std::string after =
+      " (allowed: a regular file of the daemon's own user, " + std::to_string(::geteuid()) +
+      ", that nobody else may write to); remove it, or set another control.state";
+  try {
+    const StateFile state(path, size);
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    REQUIRE(text.starts_with(before));
+    REQUIRE(text.ends_with(after));
+    return text.substr(before.size(), text.size() - before.size() - after.size());
+  }
+  return "";
+}
+
 }  // namespace
 
 TEST_CASE("a state file is its owner's, has its size, and keeps what was written") {
@@ -98,7 +115,7 @@ TEST_CASE("what is no file is neither followed nor touched") {
   const std::string path = folder / "state";
   const std::string target = folder / "target";
   std::filesystem::create_symlink(target, path);
-  CHECK_THROWS_AS(StateFile(path, size), Error);
+  CHECK_EQ(refusal(path), "is a symbolic link");
   CHECK_FALSE(std::filesystem::exists(target));
   write(target, "precious");
   CHECK_THROWS_AS(StateFile(path, size), Error);
@@ -107,7 +124,31 @@ TEST_CASE("what is no file is neither followed nor touched") {
 
   const std::string pipe = folder / "pipe";
   REQUIRE_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  CHECK_THROWS_WITH_AS(StateFile(pipe, size), ("state " + pipe + ": is no file").c_str(), Error);
+  CHECK_EQ(refusal(pipe), "is no regular file");
   CHECK_THROWS_AS(StateFile(folder.name(), size), Error);
   CHECK(std::filesystem::exists(pipe));
+}
+
+TEST_CASE("what others own or may write to is refused and stays as it is") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  write(path, "sessions");
+  for (const mode_t mode : {0620u, 0602u, 0666u}) {
+    ::chmod(path.c_str(), mode);
+    CHECK_EQ(refusal(path), "has mode 0" + std::to_string(mode >> 6) +
+                                std::to_string(mode >> 3 & 7) + std::to_string(mode & 7) +
+                                ", so that others may write to it");
+  }
+  ::chmod(path.c_str(), 0600);
+  const std::string other = folder / "other";
+  REQUIRE_EQ(::link(path.c_str(), other.c_str()), 0);
+  CHECK_EQ(refusal(path), "has another name too (a hard link)");
+  ::unlink(other.c_str());
+  if (::geteuid() == 0) {
+    REQUIRE_EQ(::chown(path.c_str(), 65534, 0), 0);
+    CHECK_EQ(refusal(path), "belongs to user 65534");
+  }
+  CHECK_EQ(read(path), "sessions");
+  REQUIRE_EQ(::chown(path.c_str(), ::geteuid(), static_cast<gid_t>(-1)), 0);
+  CHECK_EQ(refusal(path), "");
 }
