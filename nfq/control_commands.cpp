@@ -18,6 +18,7 @@
 #include "nfq/daemon.h"
 #include "nfq/metrics.h"
 #include "nfq/protocol_name.h"
+#include "nfq/rule_counters.h"
 #include "rules/address_text.h"
 
 namespace swnat::nfq {
@@ -74,6 +75,13 @@ Json queues_json(const Daemon& daemon) {
   return json;
 }
 
+Json rules_json(const RuleStatus& status) {
+  return {{"state", state_name(status.seen.state)},
+          {"differences", status.seen.differences},
+          {"notes", status.seen.notes},
+          {"repairs", status.repairs}};
+}
+
 ControlAnswer status(Daemon& daemon) {
   const auto config = daemon.config();
   return {line({{"ok", true},
@@ -84,6 +92,7 @@ ControlAnswer status(Daemon& daemon) {
                 {"namespaces", daemon.engine().namespaces().size()},
                 {"sessions", daemon.engine().session_count()},
                 {"max_sessions", config->max_sessions},
+                {"rules", rules_json(daemon.rules())},
                 {"queues", queues_json(daemon)}})};
 }
 
@@ -95,9 +104,11 @@ ControlAnswer stats(Daemon& daemon) {
     packets[std::string(reasons[i].name)] = counters[i];
     verdicts[std::string(reasons[i].name)] = name_of(reasons[i].verdict);
   }
+  Json dropped_by_rules = Json::object();
+  for (const RuleCounter& each : rule_counters()) dropped_by_rules[each.name] = each.packets;
   return {line({{"ok", true},
                 {"packets", packets},
-                {"verdicts", verdicts},
+                {"dropped_by_rules", dropped_by_rules},
                 {"queues", queues_json(daemon)}})};
 }
 

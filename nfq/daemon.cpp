@@ -92,6 +92,7 @@ Daemon::Daemon(rules::Config config)
       loop_.get(), config_->control_socket,
       [this](std::string_view request) { return answer_control_request(*this, request); });
   bind_queues();
+  keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
 }
 
 Daemon::~Daemon() {
@@ -182,10 +183,12 @@ int Daemon::run() {
   for (const auto& worker : workers_) worker->start();
   start_watchdog();
   if (state_) state_->keep();
+  keeper_->start();
   log("ready");
   sd_notify(0, "READY=1");
   const int status = sd_event_loop(loop_.get());
   sd_notify(0, "STOPPING=1");
+  keeper_->request_stop();
   // Taken before the queues are given up, when the kernel forgets its counters.
   const std::vector<QueueReport> last = queues();
   stop_workers();
@@ -267,11 +270,23 @@ std::vector<std::string> Daemon::try_reload() {
   const bool same_rules = rules_text(*config_) == rules_text(*loaded);
   engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
   config_ = std::move(loaded);
+  keeper_->set_config(config_);
   if (!same_rules) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);
   }
   return {};
+}
+
+StrayPackets Daemon::stray_packets() const {
+  StrayPackets strays;
+  for (const auto& worker : workers_) {
+    strays.wrong_hook +=
+        worker->counters().read()[static_cast<std::size_t>(QueueCounter::wrong_hook)];
+  }
+  strays.unknown_namespace =
+      engine_->counters()[static_cast<std::size_t>(Reason::unknown_namespace)];
+  return strays;
 }
 
 std::vector<QueueReport> Daemon::queues() const {

@@ -15,6 +15,7 @@
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/report.h"
+#include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
 #include "nfq/worker.h"
 #include "rules/config.h"
@@ -40,6 +41,7 @@ class Daemon {
   const Engine& engine() const { return *engine_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
+  RuleStatus rules() const { return keeper_->status(); }
 
  private:
   static int on_stop_signal(sd_event_source*, const signalfd_siginfo*, void* self);
@@ -55,6 +57,7 @@ class Daemon {
   void bind_queues();
   void stop_workers();
   bool workers_make_progress() const;
+  StrayPackets stray_packets() const;
   std::vector<std::string> try_reload();
 
   std::shared_ptr<const rules::Config> config_;
@@ -66,6 +69,7 @@ class Daemon {
   std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
   std::unique_ptr<Engine> engine_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<RuleKeeper> keeper_;  // reads the workers' counters
   std::unique_ptr<ControlServer> control_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "nfq/counters.h"
 #include "nfq/daemon.h"
+#include "nfq/rule_counters.h"
 
 namespace swnat::nfq {
 namespace {
@@ -67,6 +68,21 @@ void append_queues(std::string& text, std::span<const QueueReport> queues) {
   }
 }
 
+void append_rules(std::string& text, const RuleStatus& rules) {
+  head(text, "swnat_rules_as_configured", "gauge",
+       "1 if the kernel has what the last `up` with this configuration left there, else 0");
+  append(text, "swnat_rules_as_configured {}\n",
+         rules.seen.state == rules::RuleState::as_configured ? 1 : 0);
+  head(text, "swnat_rules_repairs_total", "counter",
+       "times that rules, routes or sysctls were put back");
+  append(text, "swnat_rules_repairs_total {}\n", rules.repairs);
+  head(text, "swnat_rules_dropped_total", "counter", "packets that the rules dropped themselves");
+  for (const RuleCounter& each : rule_counters()) {
+    append(text, "swnat_rules_dropped_total{{counter=\"{}\"}} {}\n", label(each.name),
+           each.packets);
+  }
+}
+
 }  // namespace
 
 Metrics::Metrics(const Daemon& daemon)
@@ -92,6 +108,7 @@ void Metrics::append_totals(std::string& text) const {
     append(text, "swnat_packets_total{{reason=\"{}\",verdict=\"{}\"}} {}\n", reasons[i].name,
            name_of(reasons[i].verdict), counters[i]);
   }
+  append_rules(text, daemon_.rules());
   append_queues(text, daemon_.queues());
 }
 

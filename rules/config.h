@@ -55,6 +55,7 @@ struct Config {
 
   std::string control_socket = "/run/swnat/control.sock";
   std::string state_file;  // empty: sessions do not outlive the daemon
+  bool repair = true;      // the daemon puts back what others change in the kernel
 
   std::vector<NamespaceConfig> namespaces;  // this and the rest in the file's order
   std::vector<std::uint32_t> by_fwmark;     // places in `namespaces`, by their fwmarks

@@ -140,7 +140,7 @@ std::optional<std::string> read_path(const TableReader& table, std::string_view 
 }
 
 void read_control(const TableReader& table, Config& config) {
-  table.allow_only({"socket", "state"});
+  table.allow_only({"socket", "state", "repair"});
   constexpr std::size_t longest_socket = sizeof(sockaddr_un::sun_path) - 1;
   constexpr std::size_t longest_path = 4095;
   if (auto socket = read_path(table, "socket", longest_socket)) config.control_socket = *socket;
@@ -151,6 +151,7 @@ void read_control(const TableReader& table, Config& config) {
   } else if (auto path = read_path(table, "state", longest_path)) {
     config.state_file = *path;
   }
+  if (const auto repair = table.boolean("repair")) config.repair = repair->value;
 }
 
 // Reads each of the tables [[name]], up to the `most` that fit.

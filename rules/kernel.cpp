@@ -168,8 +168,17 @@ void remove_all(const Record& record, const RecordFolder& folder) {
   folder.remove(record);
 }
 
+// After all is done: how the kernel lists it.
+Stock take_stock(const Config& config, const Plan& plan, const SysctlWork& work) {
+  RuleListing rules{list_nft_rules(), {}};
+  if (!plan.layout.iptables.empty()) rules.iptables = list_iptables_rules(true);
+  return {std::move(rules), work.asked, configuration_digest(config), config.first_queue,
+          config.workers};
+}
+
 // One up(): from the record before it to the plan, or back.
 struct Change {
+  const Config& config;
   const Plan& plan;
   const RecordFolder& folder;
   Record before;
@@ -191,6 +200,7 @@ struct Change {
     Record after = pending;
     after.layout = plan.layout;
     after.sysctls = work.after;
+    after.stock = take_stock(config, plan, work);
     folder.save(after);
   }
 
@@ -214,6 +224,15 @@ void require_external_interface(const Config& config) {
                                 config.external_interface));
 }
 
+std::string configuration_digest(const Config& config) {
+  // FNV-1a. Either format tells two configurations apart.
+  std::uint64_t digest = 0xcbf2'9ce4'8422'2325;
+  for (const char c : render(config, Format::iptables)) {
+    digest = (digest ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
+  }
+  return fmt::format("{:016x}", digest);
+}
+
 std::vector<std::string> up(const Config& config, Format format) {
   require_privilege();
   require_external_interface(config);
@@ -225,7 +244,7 @@ std::vector<std::string> up(const Config& config, Format format) {
   const Record before = folder.load();
   const Plan plan =
       make_plan(config, chosen, removed_tenants(config, before, current_interfaces()));
-  Change change{plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
+  Change change{config, plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
   change.pending.tenants = tenants_of(config);
   change.pending.removed = plan.removed;
   change.pending.sysctls = during(before.sysctls, change.work.after);

@@ -22,6 +22,9 @@ class KernelError : public std::runtime_error {
 // choose here.
 std::string render(const Config& config, Format format);
 
+// Tells apart what configurations ask of the kernel.
+std::string configuration_digest(const Config& config);
+
 // Applies the rules in this process's network namespace. Applying again, or with a changed file,
 // leaves what the last call asks for and nothing else. A failure half-way undoes what this call
 // did. A namespace whose interface is not there, or down, stays blocked. Returns what the operator

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "rules/kernel.h"
 #include "rules/record_json.h"
@@ -74,10 +75,18 @@ void remove_empty(const std::vector<std::string>& folders) {
 }  // namespace
 
 RecordFolder::RecordFolder(const std::string& control_socket)
+    : RecordFolder(control_socket, true) {}
+
+std::unique_ptr<RecordFolder> RecordFolder::try_to_lock(const std::string& control_socket) {
+  std::unique_ptr<RecordFolder> folder(new RecordFolder(control_socket, false));
+  return folder->is_locked() ? std::move(folder) : nullptr;
+}
+
+RecordFolder::RecordFolder(const std::string& control_socket, bool waits)
     : folder_(std::filesystem::path(control_socket).parent_path()),
       file_(fmt::format("{}/up-{}.json", folder_, namespace_inode())) {
   // Another process may remove the folder between our making and our locking it.
-  while (!open_and_lock()) {
+  while (!open_and_lock(waits)) {
   }
 }
 
@@ -86,7 +95,8 @@ RecordFolder::~RecordFolder() {
   if (fd_ >= 0) close(fd_);
 }
 
-bool RecordFolder::open_and_lock() {
+// False to be called again. Where it does not wait it may succeed without the lock.
+bool RecordFolder::open_and_lock(bool waits) {
   std::vector<std::string> missing;
   for (std::filesystem::path path = folder_; !path.empty() && access(path.c_str(), F_OK) != 0;
        path = path.parent_path()) {
@@ -108,7 +118,12 @@ bool RecordFolder::open_and_lock() {
   if (fd_ < 0 && errno == ENOENT) return false;
   if (fd_ < 0)
     throw KernelError(fmt::format("{} cannot be opened: {}", folder_, std::strerror(errno)));
-  if (flock(fd_, LOCK_EX) != 0) {
+  if (flock(fd_, waits ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+    if (!waits && errno == EWOULDBLOCK) {
+      close(fd_);
+      fd_ = -1;
+      return true;
+    }
     throw KernelError(fmt::format("{} cannot be locked: {}", folder_, std::strerror(errno)));
   }
   struct stat locked {};

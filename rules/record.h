@@ -10,17 +10,29 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "rules/listing.h"
 #include "rules/plan.h"
 #include "rules/sysctl.h"
 
 namespace swnat::rules {
 
+// What a completed up() left in the kernel, for those who look later whether it is still so.
+struct Stock {
+  RuleListing rules;            // as listed right afterwards
+  std::vector<Sysctl> sysctls;  // all that it asked for, whether they were so before or not
+  std::string configuration;    // of which file's contents, as configuration_digest() tells
+  std::uint32_t first_queue = 0;
+  std::uint32_t workers = 0;
+};
+
 struct Record {
   std::optional<Layout> layout;  // of the last up() that was completed
+  std::optional<Stock> stock;    // of the same
   SysctlRecord sysctls;
   // Chains of `iptables` tables that were not there before, as in "raw PREROUTING": iptables on top
   // of nft makes them when they are first used, and leaves them empty.
@@ -37,12 +49,15 @@ class RecordFolder {
  public:
   // Makes the folder if it is missing. Throws KernelError.
   explicit RecordFolder(const std::string& control_socket);
+  // The same, but nothing while another process has it locked.
+  static std::unique_ptr<RecordFolder> try_to_lock(const std::string& control_socket);
   ~RecordFolder();
   RecordFolder(const RecordFolder&) = delete;
   RecordFolder& operator=(const RecordFolder&) = delete;
 
   // Whether there is a record of this network namespace that counts.
   bool has_record() const { return find().has_value(); }
+  std::optional<Record> find() const;
   // This network namespace's record; an empty one, apart from the folders, if there is none that
   // counts.
   Record load() const;
@@ -52,8 +67,9 @@ class RecordFolder {
   void remove(const Record& record) const;
 
  private:
-  bool open_and_lock();
-  std::optional<Record> find() const;
+  RecordFolder(const std::string& control_socket, bool waits);
+  bool open_and_lock(bool waits);
+  bool is_locked() const { return fd_ >= 0; }
 
   std::string folder_;
   std::string file_;

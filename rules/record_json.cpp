@@ -87,6 +87,25 @@ std::vector<RemovedTenant> tenants_from_json(const Json& json) {
   return all;
 }
 
+Json stock_to_json(const Stock& stock) {
+  Json json = {{"nft", stock.rules.nft},           {"iptables", stock.rules.iptables},
+               {"sysctls", Json::array()},         {"configuration", stock.configuration},
+               {"first_queue", stock.first_queue}, {"workers", stock.workers}};
+  for (const Sysctl& each : stock.sysctls) json["sysctls"].push_back({each.name, each.value});
+  return json;
+}
+
+Stock stock_from_json(const Json& json) {
+  Stock stock;
+  stock.rules.nft = json.at("nft").get<Listing>();
+  stock.rules.iptables = json.at("iptables").get<Listing>();
+  for (const Json& each : json.at("sysctls")) stock.sysctls.push_back({each.at(0), each.at(1)});
+  stock.configuration = json.at("configuration");
+  stock.first_queue = json.at("first_queue");
+  stock.workers = json.at("workers");
+  return stock;
+}
+
 }  // namespace
 
 std::string to_json(const Record& record, const RecordOrigin& origin) {
@@ -105,6 +124,7 @@ std::string to_json(const Record& record, const RecordOrigin& origin) {
       {"tenants", to_json(record.tenants)},
       {"removed", to_json(record.removed)},
       {"layout", record.layout ? layout_to_json(*record.layout) : Json(nullptr)},
+      {"stock", record.stock ? stock_to_json(*record.stock) : Json(nullptr)},
   };
   return json.dump(2) + "\n";
 }
@@ -127,6 +147,7 @@ std::optional<Record> record_from_json(const std::string& text, const RecordOrig
     record.tenants = tenants_from_json(json.at("tenants"));
     record.removed = tenants_from_json(json.at("removed"));
     if (!json.at("layout").is_null()) record.layout = layout_from_json(json.at("layout"));
+    if (!json.at("stock").is_null()) record.stock = stock_from_json(json.at("stock"));
     return record;
   } catch (const Json::exception&) {
     return std::nullopt;

@@ -34,6 +34,58 @@ bool is_of_interface(std::string_view name) {
   return name.substr(family_folder(name).size()).starts_with("conf/");
 }
 
+using PortSet = std::bitset<65536>;
+
+void reserve(PortSet& ports, std::uint32_t first, std::uint32_t last) {
+  for (std::uint32_t port = first; port <= last; ++port) ports.set(port);
+}
+
+PortSet ports_in(std::string_view list) {
+  PortSet ports;
+  while (!list.empty()) {
+    const std::string_view item = list.substr(0, list.find(','));
+    list.remove_prefix(std::min(list.size(), item.size() + 1));
+    std::uint16_t first = 0;
+    const char* end = item.data() + item.size();
+    const auto [dash, error] = std::from_chars(item.data(), end, first);
+    if (error != std::errc{}) continue;
+    std::uint16_t last = first;
+    if (dash != end && *dash == '-') std::from_chars(dash + 1, end, last);
+    reserve(ports, first, last);
+  }
+  return ports;
+}
+
+// As the kernel prints it.
+std::string to_text(const PortSet& ports) {
+  std::string text;
+  for (std::uint32_t port = 0; port < ports.size(); ++port) {
+    if (!ports[port]) continue;
+    std::uint32_t last = port;
+    while (last + 1 < ports.size() && ports[last + 1]) ++last;
+    text += fmt::format("{}{}", text.empty() ? "" : ",", port);
+    if (last != port) text += fmt::format("-{}", last);
+    port = last;
+  }
+  return text;
+}
+
+// How many of a range ("32768\t60999") are not in a list.
+std::size_t ports_left(const std::string& range, std::string_view reserved) {
+  std::istringstream text(range);
+  std::uint16_t first = 0;
+  std::uint16_t last = 0;
+  if (!(text >> first >> last)) return 0;
+  PortSet ports;
+  reserve(ports, first, last);
+  return (ports & ~ports_in(reserved)).count();
+}
+
+std::string on_one_line(std::string value) {
+  std::replace(value.begin(), value.end(), '\t', ' ');
+  return value;
+}
+
 // What switching forwarding writes to besides, as it is now.
 void read_switched(std::string_view forwarding, std::map<std::string, std::string>& values) {
   const std::string family(family_folder(forwarding));
@@ -130,35 +182,37 @@ void write_sysctl(const Sysctl& sysctl) {
 }
 
 SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
-  SysctlWork work;
-  std::vector<Sysctl> wanted = plan.sysctls;
-  const auto reserved = read_sysctl(reserved_ports_sysctl);
-  if (!reserved)
-    throw KernelError(fmt::format("{} cannot be read", path_of(reserved_ports_sysctl)));
-  const std::string unreserved = original_of(reserved_ports_sysctl, *reserved, record);
-  wanted.insert(wanted.begin(),
-                {reserved_ports_sysctl, merge_ports(unreserved, plan.reserved_ports)});
+  std::vector<Sysctl> asked = plan.sysctls;
+  asked.insert(asked.begin(), {reserved_ports_sysctl, merge_ports("", plan.reserved_ports)});
   if (const auto accepting = wanted_advertisements(plan, record)) {
-    wanted.insert(wanted.begin(), *accepting);
+    asked.insert(asked.begin(), *accepting);
   }
   const std::string local = read_sysctl(local_ports_sysctl).value_or("");
   if (const auto value = wanted_local_ports(plan, original_of(local_ports_sysctl, local, record))) {
-    wanted.insert(wanted.begin(), {local_ports_sysctl, *value});
+    asked.insert(asked.begin(), {local_ports_sysctl, *value});
   }
+  return sysctl_work(asked, record);
+}
 
+SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& record) {
+  SysctlWork work;
+  work.asked = asked;
   for (const auto& earlier : record.changes) {
-    const bool stays = std::any_of(wanted.begin(), wanted.end(),
+    const bool stays = std::any_of(asked.begin(), asked.end(),
                                    [&](const Sysctl& each) { return each.name == earlier.first; });
     if (!stays) put_back(earlier.first, earlier.second, record, work.writes);
   }
-  for (const Sysctl& each : wanted) {
+  for (const Sysctl& each : asked) {
     const auto current = read_sysctl(each.name);
     // Of an interface that is not there yet.
     if (!current && is_of_interface(each.name)) continue;
     if (!current) throw KernelError(fmt::format("{} cannot be read", path_of(each.name)));
-    set(each.name, original_of(each.name, *current, record), *current, each.value, work);
+    const std::string original = original_of(each.name, *current, record);
+    const bool is_list = each.name == reserved_ports_sysctl;
+    const std::string value = is_list ? merge_ports(original, each.value) : each.value;
+    set(each.name, original, *current, value, work);
     if (!is_forwarding(each.name) || !work.after.changes.contains(each.name)) continue;
-    if (*current != each.value) {
+    if (*current != value) {
       read_switched(each.name, work.after.forwarding);
       continue;
     }
@@ -167,6 +221,26 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
     }
   }
   return work;
+}
+
+std::vector<std::string> sysctl_differences(const std::vector<Sysctl>& asked) {
+  const auto reserved = std::find_if(asked.begin(), asked.end(), [](const Sysctl& each) {
+    return each.name == reserved_ports_sysctl;
+  });
+  std::vector<std::string> lines;
+  for (const Sysctl& each : asked) {
+    const auto current = read_sysctl(each.name);
+    if (!current || *current == each.value) continue;
+    if (each.name == reserved_ports_sysctl) {
+      if (merge_ports(*current, each.value) == merge_ports(*current, "")) continue;
+      lines.push_back(fmt::format("{} lacks {}", each.name, each.value));
+    } else if (each.name != local_ports_sysctl || reserved == asked.end() ||
+               ports_left(*current, reserved->value) < enough_local_ports) {
+      lines.push_back(fmt::format("{} is {}, not {}", each.name, on_one_line(*current),
+                                  on_one_line(each.value)));
+    }
+  }
+  return lines;
 }
 
 SysctlRecord during(const SysctlRecord& before, const SysctlRecord& after) {
@@ -203,33 +277,13 @@ std::vector<Sysctl> switched_with(const std::string& name, const SysctlRecord& r
 }
 
 std::string merge_ports(std::string_view list, const std::vector<PortRange>& ranges) {
-  std::bitset<65536> reserved;
-  const auto reserve = [&](std::uint32_t first, std::uint32_t last) {
-    for (std::uint32_t port = first; port <= last; ++port) reserved.set(port);
-  };
-  while (!list.empty()) {
-    const std::string_view item = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), item.size() + 1));
-    std::uint16_t first = 0;
-    const char* end = item.data() + item.size();
-    const auto [dash, error] = std::from_chars(item.data(), end, first);
-    if (error != std::errc{}) continue;
-    std::uint16_t last = first;
-    if (dash != end && *dash == '-') std::from_chars(dash + 1, end, last);
-    reserve(first, last);
-  }
-  for (const PortRange& range : ranges) reserve(range.first, range.last);
+  PortSet ports = ports_in(list);
+  for (const PortRange& range : ranges) reserve(ports, range.first, range.last);
+  return to_text(ports);
+}
 
-  std::string merged;
-  for (std::uint32_t port = 0; port < reserved.size(); ++port) {
-    if (!reserved[port]) continue;
-    std::uint32_t last = port;
-    while (last + 1 < reserved.size() && reserved[last + 1]) ++last;
-    merged += fmt::format("{}{}", merged.empty() ? "" : ",", port);
-    if (last != port) merged += fmt::format("-{}", last);
-    port = last;
-  }
-  return merged;
+std::string merge_ports(std::string_view list, std::string_view other) {
+  return to_text(ports_in(list) | ports_in(other));
 }
 
 }  // namespace swnat::rules

@@ -31,12 +31,18 @@ struct SysctlRecord {
 
 // What there is to do: to be recorded before it is done, so that it can be undone whatever happens.
 struct SysctlWork {
+  std::vector<Sysctl> asked;  // all values that it is about; of reserved ports only ours
   SysctlRecord after;
   std::vector<Sysctl> writes;  // in order; those that put originals back come first
 };
 
 // From what `record` tells of earlier changes to the plan's values.
 SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record);
+// The same to what was `asked` for once.
+SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& record);
+// A line for each that is not what was asked for, as "net/ipv4/ip_forward is 0, not 1". One that is
+// not there is no difference: its interface is gone.
+std::vector<std::string> sysctl_differences(const std::vector<Sysctl>& asked);
 // What is true at any moment while one record becomes the other.
 SysctlRecord during(const SysctlRecord& before, const SysctlRecord& after);
 // The writes that lead from what `record` tells back to the originals, in order.
@@ -52,5 +58,7 @@ std::optional<std::string> read_sysctl(std::string_view name);
 
 // A list of ports as the kernel prints it ("80,1000-2000") with ranges added.
 std::string merge_ports(std::string_view list, const std::vector<PortRange>& ranges);
+// The same of two lists.
+std::string merge_ports(std::string_view list, std::string_view other);
 
 }  // namespace swnat::rules

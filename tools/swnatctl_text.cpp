@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <iterator>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace swnat::ctl {
@@ -105,6 +106,18 @@ std::string queue_text(const Json& queue) {
   return text + '\n';
 }
 
+std::string rules_text(const Json& rules) {
+  std::string text = fmt::format("rules: {}", rules.at("state").get<std::string>());
+  std::string_view before = ": ";
+  for (const Json& difference : rules.at("differences")) {
+    text += fmt::format("{}{}", std::exchange(before, "; "), difference.get<std::string>());
+  }
+  text += '\n';
+  for (const Json& note : rules.at("notes"))
+    text += fmt::format("note: {}\n", note.get<std::string>());
+  return text;
+}
+
 std::string queues_text(const Json& document) {
   std::string text;
   for (const Json& queue : document.at("queues")) text += queue_text(queue);
@@ -123,7 +136,7 @@ std::string status_text(const Json& document) {
              duration(document.at("uptime")), document.at("configuration").get<std::string>(),
              number(document.at("namespaces")), number(document.at("sessions")),
              number(document.at("max_sessions"))) +
-         queues_text(document);
+         rules_text(document.at("rules")) + queues_text(document);
 }
 
 std::string namespaces_text(const Json& document) {
@@ -170,7 +183,14 @@ std::string stats_text(const Json& document) {
   for (const auto& [name, count] : document.at("packets").items()) {
     if (count != 0) table.add({number(count), verdicts.at(name), name});
   }
-  return table.text() + queues_text(document);
+  Table by_rules({{"PACKETS", Align::right}, {"DROPPED BY RULES"}});
+  bool has_any = false;
+  for (const auto& [name, count] : document.at("dropped_by_rules").items()) {
+    if (count == 0) continue;
+    by_rules.add({number(count), name});
+    has_any = true;
+  }
+  return table.text() + (has_any ? by_rules.text() : "") + queues_text(document);
 }
 
 }  // namespace swnat::ctl

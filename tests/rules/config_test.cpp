@@ -51,6 +51,7 @@ max_packets = 4096
 fail_open   = false
 
 [control]
+repair = false
 socket = "/run/other/control.sock"
 state  = ""
 
@@ -98,6 +99,7 @@ TEST_CASE("every value is read") {
   CHECK(config.workers == 4);
   CHECK(config.max_packets == 4096);
   CHECK(config.control_socket == "/run/other/control.sock");
+  CHECK_FALSE(config.repair);
   CHECK(config.state_file.empty());
 
   REQUIRE(config.namespaces.size() == 3);
@@ -133,6 +135,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.workers <= 64);
   CHECK(config.max_packets == 8192);
   CHECK(config.control_socket == "/run/swnat/control.sock");
+  CHECK(config.repair);
   CHECK(config.state_file == "/run/swnat/state");
   CHECK(config.mapping == Mapping::endpoint_independent);
   CHECK_FALSE(config.fail_open);

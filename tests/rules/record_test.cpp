@@ -27,6 +27,12 @@ Record example() {
   record.sysctls.forwarding["net/ipv4/conf/lo/forwarding"] = "0";
   record.made_chains = {"ip raw PREROUTING"};
   record.made_folders = {"/run/swnat"};
+  record.stock = {{{{"chain guard of nft table inet swnat", "drop\n"}},
+                   {{"chain SWNAT-IN of iptables raw", " -j DROP\n"}}},
+                  {{"net/ipv4/ip_forward", "1"}},
+                  "0123456789abcdef",
+                  4,
+                  2};
   return record;
 }
 
@@ -42,6 +48,12 @@ TEST_CASE("a record is read as it was written") {
   CHECK(record->layout->routing.routes == example().layout->routing.routes);
   CHECK(record->tenants == example().tenants);
   CHECK(record->removed == example().removed);
+  REQUIRE(record->stock);
+  CHECK(record->stock->rules == example().stock->rules);
+  CHECK(record->stock->sysctls.size() == 1);
+  CHECK(record->stock->configuration == "0123456789abcdef");
+  CHECK(record->stock->first_queue == 4);
+  CHECK(record->stock->workers == 2);
   CHECK(record->sysctls.changes.at("net/ipv4/ip_local_reserved_ports").written.size() == 2);
 }
 
@@ -49,6 +61,7 @@ TEST_CASE("a record without a layout stays so") {
   const auto record = record_from_json(to_json(Record{}, here), here);
   REQUIRE(record);
   CHECK_FALSE(record->layout);
+  CHECK_FALSE(record->stock);
 }
 
 TEST_CASE("a record of another place does not count, nor what is no record") {

@@ -1,0 +1,34 @@
+// Our rules as the kernel lists them: what two lists can be compared by.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "rules/family.h"
+
+namespace swnat::rules {
+
+// Each part by what it is called in a message ("chain early of nft table inet swnat"), with its
+// text. The text has nothing that changes by itself: no counters, and no elements of sets that
+// packets fill.
+using Listing = std::map<std::string, std::string>;
+
+struct RuleListing {
+  Listing nft;       // empty: there is no table of ours
+  Listing iptables;  // our chains, and for each hook the jumps to them
+
+  friend bool operator==(const RuleListing&, const RuleListing&) = default;
+};
+
+// Both ask the kernel, and throw KernelError. That iptables cannot be asked is only an error where
+// rules of it are expected.
+Listing list_nft_rules();
+Listing list_iptables_rules(bool are_expected);
+
+// From what `nft -s -n list table inet swnat` prints.
+Listing nft_listing(std::string_view printed);
+// From what iptables-save prints.
+Listing iptables_listing(std::string_view printed, Family family);
+
+}  // namespace swnat::rules
