@@ -16,7 +16,7 @@ serve() {
     wait_until 10 answers_itself "$1" "$family" || fail "nothing serves on port $1 of IPv$family"
   done
 }
-answers_itself() { [[ $(lab_exec gw ss -H -ln -"$2" "sport = :$1" | wc -l) == 2 ]]; }
+answers_itself() { [[ $(lab_exec gw ss -Hlntu "-$2" "sport = :$1" | wc -l) == 2 ]]; }
 
 # hold PORT: a connection from that port of the gateway's to the remote, which asks, and again once there is a file.
 hold() {

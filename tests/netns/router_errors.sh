@@ -124,6 +124,19 @@ for TENANT in blue green; do
   expect "errors about $TENANT's packets that reached $other" "" "$(packets "errors-at-$other" | sed -n 1,3p)"
 done
 
+# The gateway found out the way's MTU for itself: it is the one then that says so.
+for family in "${LAB_FAMILIES[@]}"; do
+  lab_exec gw ping -q -c 2 -i 0.2 -W 1 -M "do" -s 1400 "${FAR_OF[family]}" >"$LAB_DIR/ping.out" 2>&1 || true
+  expect_match "IPv$family: the gateway knows the way's MTU" " mtu $MTU " "$(lab_exec gw ip route get "${FAR_OF[family]}") "
+  for TENANT in blue green; do
+    expect_told "what is too long for the gateway's way" "$family" "${FAR_OF[family]}" \
+      "$(unusual udp 1400 "${FAR_OF[family]}" 9)"
+    expect "IPv$family: an upload of $TENANT's when the gateway knows" 20030 \
+      "$(traffic "$TENANT" tcp "${FAR_OF[family]}" 7000 --ports 20030 --size 100000 --timeout 5)"
+    forget "$family" "$TENANT"
+  done
+done
+
 # Through a hairpin, to a tenant with a narrow link.
 narrow_tenant() { # tenant, MTU
   ip -n "$(lab_netns gw)" link set "${1}0" mtu "$2"
