@@ -180,6 +180,35 @@ outlive_a_closed_session() {
   passed "a session that was opened and closed meanwhile is gone"
 }
 
+# --- clients, and a host further away
+
+# traffic PLACE ARGUMENT…: traffic.py there.
+traffic() { lab_exec "$1" /usr/bin/python3 "$HERE/traffic.py" "${@:2}"; }
+
+# reaches PLACE ADDRESS: whether one of three pings is answered.
+reaches() { lab_exec "$1" ping -q -c 3 -i 0.1 -W 1 "$2" >"$LAB_DIR/reaches-$1.out" 2>&1; }
+
+# A host behind the remote, which becomes a router with link far0; the gateway's default routes lead there.
+FAR_OF=([4]=198.51.100.7 [6]=2001:db8:2::7)
+
+# add_far [ADDRESS/LENGTH…]: with these addresses too.
+add_far() {
+  lab_add_place far || fail "the far host could not be made"
+  LAB_PLACES+=(far)
+  lab_link remote far0 "198.51.100.1/24 2001:db8:2::1/64" far eth0 "${FAR_OF[4]}/24 ${FAR_OF[6]}/64 $*" ||
+    fail "the far link could not be made"
+  lab_default_route far 198.51.100.1 2001:db8:2::1
+  lab_default_route gw "$LAB_REMOTE" "$LAB_REMOTE6"
+  lab_exec remote sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward
+    echo 1 >/proc/sys/net/ipv6/conf/all/forwarding
+    for key in all/send_redirects eth0/send_redirects far0/send_redirects; do echo 0 >/proc/sys/net/ipv4/conf/$key; done'
+  # Tenants are one address to the outside, which hosts answer with one error a second only.
+  for place in gw remote far; do
+    lab_exec "$place" sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_ratelimit; echo 0 >/proc/sys/net/ipv6/icmp/ratelimit'
+  done
+  wait_until 10 lab_is_settled || fail "the far link does not come up"
+}
+
 # snapshot FILE: all that `up` may change in the gateway, in a form that two can be compared in.
 snapshot() {
   {
