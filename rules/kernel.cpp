@@ -8,18 +8,17 @@
 #include "rules/kernel.h"
 
 #include <fmt/format.h>
-#include <net/if.h>
 #include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
 
 #include "rules/format.h"
 #include "rules/iptables_apply.h"
+#include "rules/link.h"
 #include "rules/plan.h"
 #include "rules/process.h"
 #include "rules/record.h"
@@ -30,23 +29,14 @@ namespace {
 void require_privilege() {
   constexpr unsigned cap_net_admin = 12;
   std::ifstream status("/proc/self/status");
+  if (!status) {
+    throw KernelError(fmt::format("/proc/self/status cannot be read: {}", std::strerror(errno)));
+  }
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with("CapEff:")) continue;
     if ((std::stoull(line.substr(7), nullptr, 16) >> cap_net_admin & 1) != 0) return;
   }
   throw KernelError("not permitted: this needs root, or the capability CAP_NET_ADMIN");
-}
-
-enum class Link { missing, down, up };
-
-Link link(const std::string& interface) {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::strncpy(request.ifr_name, interface.c_str(), IFNAMSIZ - 1);
-  const bool found = fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-  if (fd >= 0) close(fd);
-  if (!found) return Link::missing;
-  return (request.ifr_flags & IFF_UP) != 0 ? Link::up : Link::down;
 }
 
 void require_interfaces(const Config& config) {

@@ -31,7 +31,7 @@ std::uint64_t namespace_inode() {
 // Unlike inodes, cookies are never given out again. 0 where the kernel has none (before 5.14).
 std::uint64_t namespace_cookie() {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
+  if (fd < 0) throw KernelError(fmt::format("no socket: {}", std::strerror(errno)));
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
 #ifndef SO_NETNS_COOKIE
@@ -43,9 +43,12 @@ std::uint64_t namespace_cookie() {
 }
 
 RecordOrigin origin_here() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  constexpr const char* path = "/proc/sys/kernel/random/boot_id";
+  std::ifstream file(path);
   RecordOrigin origin;
-  std::getline(file, origin.boot_id);
+  if (!std::getline(file, origin.boot_id)) {
+    throw KernelError(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  }
   origin.namespace_cookie = namespace_cookie();
   return origin;
 }
