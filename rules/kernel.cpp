@@ -189,8 +189,13 @@ void down(const Config& config) {
   require_privilege();
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
+  const auto damage = folder.put_damaged_aside();
   const bool is_unrecorded = !folder.has_record() && has_nft_table();
   remove_all(folder.load(), folder);
+  if (damage) {
+    throw KernelError(
+        fmt::format("{}; rules and routes are removed, but sysctls stay as they are", *damage));
+  }
   if (!is_unrecorded) return;
   throw KernelError(fmt::format(
       "rules and routes are removed, but sysctls stay as they are: there is no record of"

@@ -26,8 +26,8 @@ std::string render(const Config& config, Format format);
 // did. Throws KernelError.
 void up(const Config& config, Format format);
 
-// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these
-// it removes what can be recognised, and fails then. Nothing to remove is no error. Throws
+// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these,
+// or with a damaged one, it removes what can be recognised, and fails then. Nothing to remove is no error. Throws
 // KernelError.
 void down(const Config& config);
 

@@ -125,11 +125,42 @@ bool RecordFolder::open_and_lock() {
   return false;
 }
 
-std::optional<Record> RecordFolder::find() const {
+std::optional<std::string> RecordFolder::read() const {
+  errno = 0;
   std::ifstream file(file_);
+  if (!file && errno == ENOENT) return std::nullopt;
   std::ostringstream text;
-  text << file.rdbuf();
-  return file ? record_from_json(text.str(), origin_here()) : std::nullopt;
+  // Of an empty file nothing is written, which is no failure of reading.
+  if (file && (file.peek() == EOF || text << file.rdbuf()) && !file.bad()) return text.str();
+  throw KernelError(fmt::format("record {} cannot be read: {}", file_, std::strerror(errno)));
+}
+
+std::optional<Record> RecordFolder::find() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    return record_from_json(*text, origin_here());
+  } catch (const RecordDamage& damage) {
+    throw KernelError(
+        fmt::format("record {} is damaged: {}; run `swnat-nfq down`, which removes"
+                    " what it recognises, and then `up` again",
+                    file_, damage.what()));
+  }
+}
+
+std::optional<std::string> RecordFolder::put_damaged_aside() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    record_from_json(*text, origin_here());
+    return std::nullopt;
+  } catch (const RecordDamage& damage) {
+    const std::string aside = file_ + ".damaged";
+    if (rename(file_.c_str(), aside.c_str()) != 0) {
+      throw KernelError(fmt::format("{} cannot be renamed: {}", file_, std::strerror(errno)));
+    }
+    return fmt::format("record {} is damaged: {}; it is kept as {}", file_, damage.what(), aside);
+  }
 }
 
 Record RecordFolder::load() const {
