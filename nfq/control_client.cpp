@@ -1,10 +1,12 @@
 #include "nfq/control_client.h"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -23,13 +25,15 @@ ControlClient::ControlClient(sd_event* loop, FileDescriptor socket, const Contro
                              std::function<void(ControlClient*)> finished)
     : socket_(std::move(socket)), ask_(ask), finished_(std::move(finished)) {
   sd_event_source* source = nullptr;
-  if (sd_event_add_io(loop, &source, socket_.get(), EPOLLIN, on_ready, this) < 0) {
-    throw Error("control client: cannot be watched");
+  int result = sd_event_add_io(loop, &source, socket_.get(), EPOLLIN, on_ready, this);
+  if (result < 0) {
+    throw Error(fmt::format("control client: cannot be watched: {}", std::strerror(-result)));
   }
   readiness_.reset(source);
-  if (sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, max_idle_microseconds, 0, on_idle,
-                                 this) < 0) {
-    throw Error("control client: cannot be timed");
+  result = sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, max_idle_microseconds, 0,
+                                      on_idle, this);
+  if (result < 0) {
+    throw Error(fmt::format("control client: cannot be timed: {}", std::strerror(-result)));
   }
   idle_timer_.reset(source);
 }

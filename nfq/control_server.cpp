@@ -3,6 +3,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+#include <cstring>
 #include <exception>
 #include <string_view>
 #include <utility>
@@ -15,10 +17,18 @@ namespace swnat::nfq {
 ControlServer::ControlServer(sd_event* loop, const std::string& path, ControlAsk ask)
     : loop_(loop), socket_(path), ask_(std::move(ask)) {
   sd_event_source* source = nullptr;
-  if (sd_event_add_io(loop, &source, socket_.fd(), EPOLLIN, on_connection, this) < 0) {
-    throw Error("control socket: cannot be watched");
+  int result = sd_event_add_io(loop, &source, socket_.fd(), EPOLLIN, on_connection, this);
+  if (result < 0) {
+    throw Error(fmt::format("control socket: cannot be watched: {}", std::strerror(-result)));
   }
   connections_.reset(source);
+  // Made now, because later there may be no file for its clock.
+  result = sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, 0, 0, on_pause_over, this);
+  if (result < 0) {
+    throw Error(fmt::format("control socket: cannot be timed: {}", std::strerror(-result)));
+  }
+  pause_.reset(source);
+  sd_event_source_set_enabled(source, SD_EVENT_OFF);
 }
 
 int ControlServer::on_connection(sd_event_source*, int, std::uint32_t, void* self) {
@@ -32,7 +42,11 @@ int ControlServer::on_connection(sd_event_source*, int, std::uint32_t, void* sel
 
 void ControlServer::accept() {
   FileDescriptor client(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!client) return;
+  if (!client) {
+    const bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+    return is_short ? pause(errno) : void();
+  }
+  is_short_of_files_ = false;
   if (clients_.size() == max_clients) {
     constexpr std::string_view busy =
         "{\"ok\":false,\"error\":\"too many clients at once; try again\"}\n";
@@ -43,6 +57,21 @@ void ControlServer::accept() {
       loop_, std::move(client), ask_, [this](ControlClient* finished) {
         std::erase_if(clients_, [&](const auto& one) { return one.get() == finished; });
       }));
+}
+
+// The client stays where it is, so the loop would be told of it again at once, and for ever.
+void ControlServer::pause(int error) {
+  if (!std::exchange(is_short_of_files_, true)) {
+    log("control socket: no client can be let in: {}", std::strerror(error));
+  }
+  sd_event_source_set_enabled(connections_.get(), SD_EVENT_OFF);
+  sd_event_source_set_time_relative(pause_.get(), pause_microseconds);
+  sd_event_source_set_enabled(pause_.get(), SD_EVENT_ONESHOT);
+}
+
+int ControlServer::on_pause_over(sd_event_source*, std::uint64_t, void* self) {
+  sd_event_source_set_enabled(static_cast<ControlServer*>(self)->connections_.get(), SD_EVENT_ON);
+  return 0;
 }
 
 }  // namespace swnat::nfq

@@ -1,13 +1,15 @@
 #include "nfq/queue_table.h"
 
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 
 namespace swnat::nfq {
 
 std::optional<std::vector<KernelQueue>> kernel_queues(const std::string& file) {
+  errno = 0;
   std::ifstream lines(file);
-  if (!lines) return std::nullopt;
+  if (!lines && errno == ENOENT) return std::nullopt;
   std::vector<KernelQueue> queues;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream columns(line);

@@ -18,7 +18,8 @@ struct KernelQueue {
 
 inline constexpr const char* kernel_queue_file = "/proc/thread-self/net/netfilter/nfnetlink_queue";
 
-// Nothing if the kernel has no NFQUEUE. Lines that cannot be read are left out.
+// Nothing if the kernel has no NFQUEUE. Lines that cannot be read are left out,
+// all of them where the file cannot be opened.
 std::optional<std::vector<KernelQueue>> kernel_queues(const std::string& file = kernel_queue_file);
 
 }  // namespace swnat::nfq

@@ -119,8 +119,11 @@ void StateFile::allocate(std::size_t size) {
 }
 
 std::uint64_t boot_epoch() {
+  const std::string path = "/proc/sys/kernel/random/boot_id";
   std::string id;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  if (!(std::ifstream(path) >> id)) {
+    throw Error(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  }
   // FNV-1a, because it must be the same in every build that may find the file.
   std::uint64_t epoch = 0xcbf2'9ce4'8422'2325;
   for (const char c : id) epoch = (epoch ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;

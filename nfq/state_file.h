@@ -62,7 +62,7 @@ class StateFile {
   std::span<std::byte> bytes_;
 };
 
-// Names this start of the machine: ticks of an earlier one say nothing.
+// Names this start of the machine: ticks of an earlier one say nothing. Throws Error.
 std::uint64_t boot_epoch();
 
 }  // namespace swnat::nfq

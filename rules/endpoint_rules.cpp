@@ -20,6 +20,14 @@ std::vector<ProtocolEndpoint> forwarded_endpoints(const Config& config, Family f
   return all;
 }
 
+std::vector<ProtocolEndpoint> forward_targets(const Config& config, Family family) {
+  std::vector<ProtocolEndpoint> all;
+  for (const ForwardRule& each : config.forwards) {
+    if (family_of(each.to.address) == family) add_once(all, {each.protocol, each.to});
+  }
+  return all;
+}
+
 std::vector<RedirectedEndpoints> redirected_endpoints(const Config& config, Family family) {
   std::vector<RedirectedEndpoints> all;
   for (const RedirectRule& each : config.redirects) {

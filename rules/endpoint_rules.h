@@ -19,6 +19,9 @@ struct ProtocolEndpoint {
 // The external endpoints of forwards whose ports are not among those that the NAT hands out.
 std::vector<ProtocolEndpoint> forwarded_endpoints(const Config& config, Family family);
 
+// The internal endpoints of forwards, each once.
+std::vector<ProtocolEndpoint> forward_targets(const Config& config, Family family);
+
 // What these namespaces' packets are redirected from.
 struct RedirectedEndpoints {
   NamespaceRange namespaces;

@@ -303,6 +303,12 @@ IptablesChain Rules::hairpin_chain() const {
     chain.rules.push_back(u32(word_.fragment) + " -j SWNAT-FRAGMENT");
   }
   add_ports(chain, "-j SWNAT-TO-PORT");
+  // What a forwarded service answers to the gateway itself, whose ports are not the NAT's.
+  for (const ProtocolEndpoint& each : forward_targets(config_, family_)) {
+    chain.rules.push_back(fmt::format("-s {0} -p {1} -m {1} --sport {2} -j SWNAT-FROM-PORT",
+                                      host(each.endpoint.address), name_of(each.protocol),
+                                      each.endpoint.port));
+  }
   add_errors(chain, first_queue());
   return chain;
 }
@@ -339,8 +345,8 @@ IptablesTable Rules::raw_table() const {
   if (!redirect_targets(config_, family_).empty()) {
     chains.push_back(elsewhere_chain());
     add_redirect_chains(chains);
-    chains.push_back(steering_chain("SWNAT-FROM-PORT", source_port()));
   }
+  chains.push_back(steering_chain("SWNAT-FROM-PORT", source_port()));
   chains.push_back(steering_chain("SWNAT-TO-PORT", destination_port()));
   chains.push_back(steering_chain("SWNAT-TO-ID", echo_id()));
   chains.push_back(steering_chain("SWNAT-FRAGMENT", word_.fragment_id));

@@ -10,8 +10,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <set>
 
@@ -29,6 +32,9 @@ namespace {
 void require_privilege() {
   constexpr unsigned cap_net_admin = 12;
   std::ifstream status("/proc/self/status");
+  if (!status) {
+    throw KernelError(fmt::format("/proc/self/status cannot be read: {}", std::strerror(errno)));
+  }
   for (std::string line; std::getline(status, line);) {
     if (!line.starts_with("CapEff:")) continue;
     if ((std::stoull(line.substr(7), nullptr, 16) >> cap_net_admin & 1) != 0) return;
@@ -277,8 +283,13 @@ void down(const Config& config) {
   require_privilege();
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
+  const auto damage = folder.put_damaged_aside();
   const bool is_unrecorded = !folder.has_record() && has_nft_table();
   remove_all(folder.load(), folder);
+  if (damage) {
+    throw KernelError(
+        fmt::format("{}; rules and routes are removed, but sysctls stay as they are", *damage));
+  }
   if (!is_unrecorded) return;
   throw KernelError(fmt::format(
       "rules and routes are removed, but sysctls stay as they are: there is no record of"

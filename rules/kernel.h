@@ -31,9 +31,9 @@ std::string configuration_digest(const Config& config);
 // should know, a line each. Throws KernelError.
 std::vector<std::string> up(const Config& config, Format format);
 
-// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these
-// it removes what can be recognised, and fails then. Nothing to remove is no error. Throws
-// KernelError.
+// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these,
+// or with a damaged one, it removes what can be recognised, and fails then. Nothing to remove is no
+// error. Throws KernelError.
 void down(const Config& config);
 
 // Throws KernelError if the configuration's external interface does not exist here.

@@ -49,6 +49,16 @@ void queue_to_externals(const Config& config, const NftWords& word, const NftFam
   chain.rule("{} {} {}{}", to, family.error, before_queue, nft_first_queue(config));
 }
 
+// What a tenant's forwarded service answers to the gateway itself, whose ports are not the NAT's.
+void queue_forwards_answers(const Config& config, const NftWords& word, const NftFamily& family,
+                            NftChain& chain) {
+  const auto targets = forward_targets(config, family.family);
+  if (targets.empty()) return;
+  chain.rule("{} != 0 {} daddr {} {} meta l4proto . {} saddr . th sport {} {}", word.fwmark,
+             family.ip, nft_externals(config, family.family), family.whole, family.ip,
+             nft_endpoint_set(targets), nft_queue_by(config, "th sport"));
+}
+
 void queue_from_outside(const Config& config, const NftWords& word, const NftFamily& family,
                         NftChain& chain) {
   const std::string to = fmt::format("{} == 0 {} daddr {}", word.fwmark, family.ip,
@@ -161,6 +171,7 @@ std::string nft_incoming_chain(const Config& config, Format format, const NftWor
                       chain);
     }
     queue_to_externals(config, word, family, "", chain);
+    queue_forwards_answers(config, word, family, chain);
     queue_from_outside(config, word, family, chain);
     queue_redirects(config, word, family, chain);
   }

@@ -32,7 +32,7 @@ std::uint64_t namespace_inode() {
 // Unlike inodes, cookies are never given out again. 0 where the kernel has none (before 5.14).
 std::uint64_t namespace_cookie() {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return 0;
+  if (fd < 0) throw KernelError(fmt::format("no socket: {}", std::strerror(errno)));
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
 #ifndef SO_NETNS_COOKIE
@@ -44,9 +44,12 @@ std::uint64_t namespace_cookie() {
 }
 
 RecordOrigin origin_here() {
-  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  constexpr const char* path = "/proc/sys/kernel/random/boot_id";
+  std::ifstream file(path);
   RecordOrigin origin;
-  std::getline(file, origin.boot_id);
+  if (!std::getline(file, origin.boot_id)) {
+    throw KernelError(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  }
   origin.namespace_cookie = namespace_cookie();
   return origin;
 }
@@ -137,11 +140,42 @@ bool RecordFolder::open_and_lock(bool waits) {
   return false;
 }
 
-std::optional<Record> RecordFolder::find() const {
+std::optional<std::string> RecordFolder::read() const {
+  errno = 0;
   std::ifstream file(file_);
+  if (!file && errno == ENOENT) return std::nullopt;
   std::ostringstream text;
-  text << file.rdbuf();
-  return file ? record_from_json(text.str(), origin_here()) : std::nullopt;
+  // Of an empty file nothing is written, which is no failure of reading.
+  if (file && (file.peek() == EOF || text << file.rdbuf()) && !file.bad()) return text.str();
+  throw KernelError(fmt::format("record {} cannot be read: {}", file_, std::strerror(errno)));
+}
+
+std::optional<Record> RecordFolder::find() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    return record_from_json(*text, origin_here());
+  } catch (const RecordDamage& damage) {
+    throw KernelError(
+        fmt::format("record {} is damaged: {}; run `swnat-nfq down`, which removes"
+                    " what it recognises, and then `up` again",
+                    file_, damage.what()));
+  }
+}
+
+std::optional<std::string> RecordFolder::put_damaged_aside() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    record_from_json(*text, origin_here());
+    return std::nullopt;
+  } catch (const RecordDamage& damage) {
+    const std::string aside = file_ + ".damaged";
+    if (rename(file_.c_str(), aside.c_str()) != 0) {
+      throw KernelError(fmt::format("{} cannot be renamed: {}", file_, std::strerror(errno)));
+    }
+    return fmt::format("record {} is damaged: {}; it is kept as {}", file_, damage.what(), aside);
+  }
 }
 
 Record RecordFolder::load() const {

@@ -55,12 +55,16 @@ class RecordFolder {
   RecordFolder(const RecordFolder&) = delete;
   RecordFolder& operator=(const RecordFolder&) = delete;
 
-  // Whether there is a record of this network namespace that counts.
+  // Whether there is a record of this network namespace that counts. Throws KernelError, as load()
+  // does, if it is damaged or cannot be read.
   bool has_record() const { return find().has_value(); }
   std::optional<Record> find() const;
   // This network namespace's record; an empty one, apart from the folders, if there is none that
   // counts.
   Record load() const;
+  // Gives a damaged record another name, so that it is neither used nor overwritten. Returns what
+  // is wrong with it and where it is now, for people; nothing if there is none that is damaged.
+  std::optional<std::string> put_damaged_aside() const;
   // Replaces the record in one step that survives a crash.
   void save(const Record& record) const;
   // Removes the record, and the folders that were made for it if nothing else is in them.
@@ -70,6 +74,7 @@ class RecordFolder {
   RecordFolder(const std::string& control_socket, bool waits);
   bool open_and_lock(bool waits);
   bool is_locked() const { return fd_ >= 0; }
+  std::optional<std::string> read() const;
 
   std::string folder_;
   std::string file_;

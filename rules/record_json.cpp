@@ -1,6 +1,10 @@
 #include "rules/record_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "rules/printable.h"
 
 namespace swnat::rules {
 namespace {
@@ -132,10 +136,11 @@ std::string to_json(const Record& record, const RecordOrigin& origin) {
 std::optional<Record> record_from_json(const std::string& text, const RecordOrigin& origin) {
   try {
     const Json json = Json::parse(text);
-    if (json.at("version") != version || json.at("boot_id") != origin.boot_id ||
-        json.at("namespace_cookie") != origin.namespace_cookie) {
+    if (json.at("boot_id").get<std::string>() != origin.boot_id ||
+        json.at("namespace_cookie").get<std::uint64_t>() != origin.namespace_cookie) {
       return std::nullopt;
     }
+    if (json.at("version") != version) throw RecordDamage("another version of swnat wrote it");
     Record record;
     for (const auto& [name, change] : json.at("sysctls").items()) {
       record.sysctls.changes[name] = {change.at("original"),
@@ -149,8 +154,10 @@ std::optional<Record> record_from_json(const std::string& text, const RecordOrig
     if (!json.at("layout").is_null()) record.layout = layout_from_json(json.at("layout"));
     if (!json.at("stock").is_null()) record.stock = stock_from_json(json.at("stock"));
     return record;
-  } catch (const Json::exception&) {
-    return std::nullopt;
+  } catch (const Json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 1: …"
+    const std::string_view what = error.what();
+    throw RecordDamage(printable(what.substr(std::min(what.size(), what.find("] ") + 2))));
   }
 }
 

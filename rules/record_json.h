@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "rules/record.h"
@@ -17,7 +18,13 @@ struct RecordOrigin {
 
 std::string to_json(const Record& record, const RecordOrigin& origin);
 
-// nullopt for text that is no record, or one of another origin.
+// Text that is no record. What it says is for people.
+class RecordDamage : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// nullopt for a record of another origin. Throws RecordDamage.
 std::optional<Record> record_from_json(const std::string& text, const RecordOrigin& origin);
 
 }  // namespace swnat::rules

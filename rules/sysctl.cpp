@@ -20,6 +20,10 @@ std::string path_of(std::string_view name) {
   return fmt::format("/proc/sys/{}", name);
 }
 
+[[noreturn]] void fail(const std::string& path, int error) {
+  throw KernelError(fmt::format("{} cannot be read: {}", path, std::strerror(error)));
+}
+
 bool is_forwarding(std::string_view name) {
   return std::find(std::begin(forwarding_sysctls), std::end(forwarding_sysctls), name) !=
          std::end(forwarding_sysctls);
@@ -91,8 +95,11 @@ void read_switched(std::string_view forwarding, std::map<std::string, std::strin
   const std::string family(family_folder(forwarding));
   std::vector<std::string> names;
   if (family == "net/ipv4/") names.push_back("net/ipv4/conf/all/accept_redirects");
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(path_of(family + "conf"), ignored)) {
+  std::error_code error;
+  const std::string folder = path_of(family + "conf");
+  const std::filesystem::directory_iterator interfaces(folder, error);
+  if (error && error != std::errc::no_such_file_or_directory) fail(folder, error.value());
+  for (const auto& entry : interfaces) {
     const std::string interface = entry.path().filename();
     // "all" is the switch itself.
     if (interface != "all") names.push_back(fmt::format("{}conf/{}/forwarding", family, interface));
@@ -164,9 +171,14 @@ std::optional<Sysctl> wanted_advertisements(const Plan& plan, const SysctlRecord
 }  // namespace
 
 std::optional<std::string> read_sysctl(std::string_view name) {
-  std::ifstream file(path_of(name));
+  const std::string path = path_of(name);
+  errno = 0;
+  std::ifstream file(path);
+  if (!file && errno != ENOENT && errno != ENOTDIR) fail(path, errno);
+  if (!file) return std::nullopt;
   std::string value;
-  if (!file || (!std::getline(file, value) && !file.eof())) return std::nullopt;
+  // Some cannot be read before they are set, or any more when their interface is gone.
+  if (!std::getline(file, value) && !file.eof()) return std::nullopt;
   return value;
 }
 

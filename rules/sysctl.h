@@ -53,7 +53,8 @@ std::vector<Sysctl> switched_with(const std::string& name, const SysctlRecord& r
 
 // Throws KernelError.
 void write_sysctl(const Sysctl& sysctl);
-// nullopt if there is none of this name, such as of an interface that is gone.
+// nullopt if there is none of this name, such as of an interface that is gone. Throws KernelError
+// if it cannot be opened for another reason.
 std::optional<std::string> read_sysctl(std::string_view name);
 
 // A list of ports as the kernel prints it ("80,1000-2000") with ranges added.

@@ -60,6 +60,17 @@ no_right=("${in_gw[@]}" setpriv --bounding-set=-all --inh-caps=-all)
 for program in up down run; do
   refused "$program without the right to" 'root' "${no_right[@]}" "$nfq" "$program" --config "$config"
 done
+# With ever fewer files that can be opened: whatever fails, nothing is said to be missing that is there.
+few_files() { # program, how many
+  local files
+  for files in "${@:2}"; do
+    refused "$1 with $files files" 'Too many open files' "${in_gw[@]}" bash -c \
+      "ulimit -n $files && exec '$nfq' $1 --config '$config'"
+    [[ ! $(cat "$LAB_DIR/err") =~ 'there is no'|'kernel has no' ]] || fail "$1 with $files files: something is said to be missing"
+  done
+}
+few_files up 5
+few_files run 12 11 7 5
 LAB_SETTINGS[external.interface]='"nowhere0"'
 lab_write_config
 for program in up run; do

@@ -64,14 +64,24 @@ TEST_CASE("a record without a layout stays so") {
   CHECK_FALSE(record->stock);
 }
 
-TEST_CASE("a record of another place does not count, nor what is no record") {
+TEST_CASE("a record of another place does not count") {
   const std::string text = to_json(example(), here);
   CHECK_FALSE(record_from_json(text, {"other boot", here.namespace_cookie}));
   CHECK_FALSE(record_from_json(text, {"boot", 7}));
-  CHECK_FALSE(record_from_json(text.substr(0, text.size() / 2), here));
-  CHECK_FALSE(record_from_json("", here));
-  CHECK_FALSE(record_from_json("[]", here));
-  CHECK_FALSE(record_from_json("{\"version\": 1}", here));
+}
+
+TEST_CASE("what is no record is told from none") {
+  const std::string text = to_json(example(), here);
+  for (const std::string& damaged :
+       {std::string(), std::string("[]"), std::string("{\"version\": 1}"), std::string(100, '\0'),
+        text.substr(0, text.size() / 2)}) {
+    INFO(damaged);
+    CHECK_THROWS_AS(record_from_json(damaged, here), RecordDamage);
+  }
+  std::string older = text;
+  older.replace(older.find("\"version\": 2"), 12, "\"version\": 1");
+  CHECK_THROWS_WITH_AS(record_from_json(older, here), "another version of swnat wrote it",
+                       RecordDamage);
 }
 
 }  // namespace

@@ -250,6 +250,32 @@ swnat down
 snapshot >"$folder/after"
 expect_same "down after control.socket was put back left something" "$folder/before" "$folder/after"
 
+say "a record that is damaged"
+write_config "$green"
+snapshot >"$folder/before"
+swnat up --format iptables
+record=$(echo "$folder"/run/swnat/up-*.json)
+cp "$record" "$folder/record"
+truncate -s 300 "$record"
+cp "$record" "$folder/damaged"
+snapshot >"$folder/applied"
+expect_error "record $record is damaged: " swnat up --format iptables
+snapshot >"$folder/after"
+expect_same "up with a damaged record changed something" "$folder/applied" "$folder/after"
+cmp -s "$record" "$folder/damaged" || fail "up changed the damaged record"
+expect_error "it is kept as $record.damaged; rules and routes are removed, but sysctls stay as they are" swnat down
+cmp -s "$record.damaged" "$folder/damaged" || fail "down did not keep the damaged record"
+if iptables-save | grep SWNAT; then fail "down with a damaged record left rules"; fi
+swnat down
+swnat up --format iptables
+swnat down
+# Only the right record knows the sysctls.
+cp "$folder/record" "$record"
+rm "$record.damaged"
+swnat down
+snapshot >"$folder/after"
+expect_same "down with the right record again left something" "$folder/before" "$folder/after"
+
 say "the printed script does what up does"
 echo 1 >/proc/sys/net/ipv6/conf/wan0/accept_ra
 write_config "$green$rules"

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -74,6 +75,8 @@ class Server {
   }
 
   void turn() { REQUIRE_GE(sd_event_run(loop_.get(), 0), 0); }
+  // Whether something happened within that time.
+  bool wait(std::uint64_t microseconds) { return sd_event_run(loop_.get(), microseconds) > 0; }
 
   // Until the client has its whole answer.
   void serve(Client& client) {
@@ -100,6 +103,24 @@ class Server {
 
   EventLoop loop_;
   std::optional<ControlServer> server_;
+};
+
+// As long as it lives, this process can open no more files.
+class NoMoreFiles {
+ public:
+  NoMoreFiles() {
+    REQUIRE_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const FileDescriptor lowest(::dup(0));
+    rlimit none = before_;
+    none.rlim_cur = static_cast<rlim_t>(lowest.get());
+    REQUIRE_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoMoreFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoMoreFiles(const NoMoreFiles&) = delete;
+  NoMoreFiles& operator=(const NoMoreFiles&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 }  // namespace
@@ -258,4 +279,19 @@ TEST_CASE("a socket's file that another program put in place is not removed") {
     std::filesystem::create_directory(path);
   }
   CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("without files for clients they wait, without the daemon going round and round") {
+  Server server;
+  Client client(server.path);
+  client.send("hello\n");
+  {
+    const NoMoreFiles shortage;
+    CHECK(server.wait(0));        // it is tried once
+    CHECK_FALSE(server.wait(0));  // and not again at once
+    CHECK_FALSE(client.receive());
+  }
+  while (server.wait(10 * ControlServer::pause_microseconds) && !client.receive()) {
+  }
+  CHECK_EQ(client.text, "asked hello\n");
 }

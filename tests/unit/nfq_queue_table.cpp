@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <string>
 
 #include "nfq/queue_table.h"
 #include "nfq/report.h"
@@ -60,4 +61,9 @@ TEST_CASE("the report leaves out what never happened") {
   CHECK_NE(text.find("12  pass"), std::string::npos);
   CHECK_NE(text.find("rebinds 1"), std::string::npos);
   CHECK_EQ(text.find("filtered"), std::string::npos);
+}
+
+TEST_CASE("a table that cannot be opened does not mean that the kernel has none") {
+  CHECK_FALSE(swnat::nfq::kernel_queues("/nonexistent/table"));
+  CHECK(swnat::nfq::kernel_queues("/dev/null/" + std::string(300, 'x')));
 }
