@@ -21,20 +21,24 @@ class LookSchedule {
   static constexpr Time gathering{50};
   static constexpr Time least_between{1000};
   static constexpr Time pause{4000};
+  static constexpr Time longest_pause{30'000};
   static constexpr Time busy_pause{200};
+  static constexpr int most_hurries = 10;  // in a row; one more for each second
 
   Time due() const { return due_; }
 
   void saw(const KernelChange& change, Time now) {
     if (!change.is_any) return;
     const Time soon = now + gathering;
-    due_ = std::min(due_, change.is_urgent ? soon : std::max(soon, last_ + gap_));
+    if (soon >= due_) return;
+    const bool hurries = change.is_urgent && may_hurry(now);
+    due_ = std::min(due_, hurries ? soon : std::max(soon, last_ + gap_));
   }
 
   void looked(Time ended, Time took) {
     last_ = ended;
     gap_ = std::max(least_between, 3 * took);
-    due_ = ended + std::max(pause, 20 * took);
+    due_ = ended + std::clamp(10 * took, pause, longest_pause);
   }
 
   // `up` or `down` is at work.
@@ -42,6 +46,15 @@ class LookSchedule {
   void at_latest(Time time) { due_ = std::min(due_, time); }
 
  private:
+  // Who changes ours without end makes the looks no more frequent than others do.
+  bool may_hurry(Time now) {
+    const Time next = std::max(hurried_, now) + least_between;
+    if (next > now + most_hurries * least_between) return false;
+    hurried_ = next;
+    return true;
+  }
+
+  Time hurried_{0};
   Time due_{0};
   Time last_{0};
   Time gap_ = least_between;

@@ -21,31 +21,44 @@ constexpr std::uint32_t sequence = 1;
 // The kernel answers within the call that asks; this only bounds what should never happen.
 constexpr timeval longest_wait{0, 200'000};
 
-bool ask(int fd) {
-  std::array<char, 256> bytes{};
-  nlmsghdr* header = mnl_nlmsg_put_header(bytes.data());
-  header->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETOBJ;
-  header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  header->nlmsg_seq = sequence;
-  auto* family = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header, sizeof(nfgenmsg)));
-  family->nfgen_family = NFPROTO_INET;
-  family->version = NFNETLINK_V0;
-  mnl_attr_put_strz(header, NFTA_OBJ_TABLE, table);
-  mnl_attr_put_u32(header, NFTA_OBJ_TYPE, htobe32(NFT_OBJECT_COUNTER));
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  return ::sendto(fd, header, header->nlmsg_len, 0, reinterpret_cast<const sockaddr*>(&kernel),
-                  sizeof kernel) == ssize_t{header->nlmsg_len};
-}
+class Question {
+ public:
+  Question(unsigned type, unsigned flags, std::uint8_t family) {
+    header_ = mnl_nlmsg_put_header(bytes_.data());
+    header_->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
+    header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+    header_->nlmsg_seq = sequence;
+    auto* more = static_cast<nfgenmsg*>(mnl_nlmsg_put_extra_header(header_, sizeof(nfgenmsg)));
+    more->nfgen_family = family;
+    more->version = NFNETLINK_V0;
+  }
 
-// False after the last message.
-bool take(NetlinkBytes bytes, std::vector<RuleCounter>& counters) {
-  return for_each_message(bytes, [&](std::uint16_t type, NetlinkBytes message) {
-    if (type == NLMSG_DONE || type == NLMSG_ERROR) return false;
-    if (auto counter = rule_counter(message)) counters.push_back(std::move(*counter));
-    return true;
-  });
-}
+  nlmsghdr* header() { return header_; }
+
+  // Hands each message of the answer to `take`, as for_each_message() does.
+  template <class Take>
+  void ask(Take take) {
+    const FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+    if (!fd) return;
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &longest_wait, sizeof longest_wait);
+    sockaddr_nl kernel{};
+    kernel.nl_family = AF_NETLINK;
+    if (::sendto(fd.get(), header_, header_->nlmsg_len, 0,
+                 reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) {
+      return;
+    }
+    std::array<std::uint8_t, 32'768> answer;
+    for (;;) {
+      const ssize_t size = ::recv(fd.get(), answer.data(), answer.size(), 0);
+      if (size <= 0) return;
+      if (!for_each_message({answer.data(), static_cast<std::size_t>(size)}, take)) return;
+    }
+  }
+
+ private:
+  alignas(nlmsghdr) std::array<char, 256> bytes_{};
+  nlmsghdr* header_;
+};
 
 std::uint64_t packets_in(NetlinkBytes data) {
   std::uint64_t packets = 0;
@@ -72,19 +85,30 @@ std::optional<RuleCounter> rule_counter(NetlinkBytes message) {
 }
 
 std::vector<RuleCounter> rule_counters() {
+  Question question(NFT_MSG_GETOBJ, NLM_F_DUMP, NFPROTO_INET);
+  mnl_attr_put_strz(question.header(), NFTA_OBJ_TABLE, table);
+  mnl_attr_put_u32(question.header(), NFTA_OBJ_TYPE, htobe32(NFT_OBJECT_COUNTER));
   std::vector<RuleCounter> counters;
-  const FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  if (!fd) return counters;
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &longest_wait, sizeof longest_wait);
-  if (!ask(fd.get())) return counters;
-  alignas(nlmsghdr) std::array<std::uint8_t, 32'768> bytes;
-  for (;;) {
-    const ssize_t size = ::recv(fd.get(), bytes.data(), bytes.size(), 0);
-    if (size <= 0) break;
-    if (!take({bytes.data(), static_cast<std::size_t>(size)}, counters)) break;
-  }
+  question.ask([&](std::uint16_t type, NetlinkBytes message) {
+    if (type == NLMSG_DONE || type == NLMSG_ERROR) return false;
+    if (auto counter = rule_counter(message)) counters.push_back(std::move(*counter));
+    return true;
+  });
   std::ranges::sort(counters, {}, &RuleCounter::name);
   return counters;
+}
+
+std::optional<std::uint32_t> rules_generation() {
+  std::optional<std::uint32_t> generation;
+  Question question(NFT_MSG_GETGEN, 0, NFPROTO_UNSPEC);
+  question.ask([&](std::uint16_t type, NetlinkBytes message) {
+    if (type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)) return false;
+    for_each_attribute(attributes_of(message, sizeof(nfgenmsg)), [&](const NetlinkAttribute& each) {
+      if (each.type == NFTA_GEN_ID) generation = be32toh(each.number<std::uint32_t>());
+    });
+    return false;
+  });
+  return generation;
 }
 
 }  // namespace swnat::nfq

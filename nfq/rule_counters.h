@@ -1,4 +1,5 @@
-// What the rules themselves dropped: the named counters of table inet swnat.
+// What the kernel tells of nftables rules by netlink, at once and without any program: what they
+// dropped themselves, by the named counters of table inet swnat, and whether they were changed.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,11 @@ struct RuleCounter {
   std::uint64_t packets = 0;
 };
 
-// Asks the kernel, without any program; none if it has no such table or does not answer at once.
+// None if there is no such table, or no answer at once.
 std::vector<RuleCounter> rule_counters();
+
+// The number that the kernel gives to its nftables rules as a whole, another after each change.
+std::optional<std::uint32_t> rules_generation();
 
 // From one message of the answer; nothing if it is another object.
 std::optional<RuleCounter> rule_counter(NetlinkBytes message);

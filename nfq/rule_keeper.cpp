@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -16,6 +18,7 @@
 #include "nfq/error.h"
 #include "nfq/log.h"
 #include "nfq/queue_table.h"
+#include "nfq/rule_counters.h"
 
 namespace swnat::nfq {
 namespace {
@@ -128,6 +131,7 @@ RuleStatus RuleKeeper::status() const {
 }
 
 void RuleKeeper::run() {
+  ::pthread_setname_np(::pthread_self(), "rules");
   while (!stopping_) {
     wait();
     schedule_.saw(events_.read(), now());
@@ -186,7 +190,7 @@ std::optional<rules::Inspection> RuleKeeper::inspect() {
     events_.set_interfaces(interfaces_of(*config_));
   }
   const Time started = now();
-  auto seen = inspector_->inspect();
+  auto seen = inspector_->inspect(rules_generation());
   inspection_took_ = now() - started;
   if (!seen) return seen;
   add_hand_made(*seen);

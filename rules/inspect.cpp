@@ -74,10 +74,10 @@ std::string other_configuration(const Stock& stock, const Config& config,
 }
 
 Inspection inspect_recorded(const Record& record, const Config& config, const std::string& digest,
-                            const Interfaces& interfaces) {
+                            const Interfaces& interfaces, const RuleListing& present) {
   Inspection seen;
   seen.has_record = true;
-  Differences found = differences(record, interfaces);
+  Differences found = differences(record, present, interfaces);
   seen.is_repairable = found.any();
   append(seen.differences, std::move(found.nft), "parts of nft table inet swnat differ");
   append(seen.differences, std::move(found.iptables), "parts of iptables differ");
@@ -91,11 +91,10 @@ Inspection inspect_recorded(const Record& record, const Config& config, const st
   return seen;
 }
 
-Inspection inspect_unrecorded(bool has_record) {
+Inspection inspect_unrecorded(bool has_record, const RuleListing& present) {
   Inspection seen;
   seen.has_record = has_record;
-  const bool is_there =
-      has_any({list_nft_rules(), list_iptables_rules(false)}, current_policy_routing());
+  const bool is_there = has_any(present, current_policy_routing());
   if (!has_record && !is_there) return seen;
   seen.state = RuleState::differ;
   seen.differences.emplace_back(
@@ -109,14 +108,19 @@ Inspection inspect_unrecorded(bool has_record) {
 Inspector::Inspector(std::shared_ptr<const Config> config)
     : config_(std::move(config)), digest_(configuration_digest(*config_)) {}
 
-std::optional<Inspection> Inspector::inspect() const {
+std::optional<Inspection> Inspector::inspect(std::optional<std::uint32_t> generation) {
   const auto folder = RecordFolder::try_to_lock(config_->control_socket);
   if (!folder) return std::nullopt;
   const std::optional<Record> record = folder->find();
   const Interfaces interfaces = current_interfaces();
-  Inspection seen = record && record->layout && record->stock
-                        ? inspect_recorded(*record, *config_, digest_, interfaces)
-                        : inspect_unrecorded(record.has_value());
+  lister_.begin(generation);
+  Inspection seen;
+  if (record && record->layout && record->stock) {
+    const RuleListing present = lister_.list(!record->stock->rules.iptables.empty());
+    seen = inspect_recorded(*record, *config_, digest_, interfaces, present);
+  } else {
+    seen = inspect_unrecorded(record.has_value(), lister_.list(false));
+  }
   seen.notes = interface_notes(*config_, interfaces);
   return seen;
 }
@@ -155,18 +159,16 @@ PolicyRouting possible(const PolicyRouting& wanted, const Interfaces& interfaces
   return some;
 }
 
-Differences differences(const Record& record, const Interfaces& interfaces) {
+Differences differences(const Record& record, const RuleListing& present,
+                        const Interfaces& interfaces) {
   Differences found;
   const Stock& stock = *record.stock;
-  const Listing table = list_nft_rules();
-  if (table.empty() && !stock.rules.nft.empty()) {
+  if (present.nft.empty() && !stock.rules.nft.empty()) {
     found.nft.emplace_back("nft table inet swnat is gone");
   } else {
-    found.nft = differences(stock.rules.nft, table);
+    found.nft = differences(stock.rules.nft, present.nft);
   }
-  if (!stock.rules.iptables.empty()) {
-    found.iptables = differences(stock.rules.iptables, list_iptables_rules(true));
-  }
+  found.iptables = differences(stock.rules.iptables, present.iptables);
   add_differences(possible(record.layout->routing, interfaces), current_policy_routing(), found);
   found.sysctls = sysctl_differences(stock.sysctls);
   return found;

@@ -11,6 +11,7 @@
 // have it. It is noted, and is missed again as soon as the interface is back.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "rules/config.h"
 #include "rules/interfaces.h"
+#include "rules/listing.h"
 #include "rules/record.h"
 
 namespace swnat::rules {
@@ -50,8 +52,10 @@ class Inspector {
  public:
   explicit Inspector(std::shared_ptr<const Config> config);
 
-  // Nothing while `up` or `down` is at work. Throws KernelError.
-  std::optional<Inspection> inspect() const;
+  // Nothing while `up` or `down` is at work. `generation` is the number that the kernel gives to
+  // its nftables rules as a whole, as read before: the same as at the last call saves listing them
+  // again. Throws KernelError.
+  std::optional<Inspection> inspect(std::optional<std::uint32_t> generation = std::nullopt);
 
   // Brings back what the record says, as far as interfaces are there and up, and tells what: "nft
   // table inet swnat", "3 ip rules". Nothing as above; without a record there is nothing to do.
@@ -61,6 +65,7 @@ class Inspector {
  private:
   std::shared_ptr<const Config> config_;
   std::string digest_;
+  RuleLister lister_;
 };
 
 // The parts of it.
@@ -68,7 +73,8 @@ std::vector<std::string> differences(const Listing& recorded, const Listing& pre
 void add_differences(const PolicyRouting& wanted, const PolicyRouting& present, Differences& found);
 // What of it the kernel can have now.
 PolicyRouting possible(const PolicyRouting& wanted, const Interfaces& interfaces);
-Differences differences(const Record& record, const Interfaces& interfaces);
+Differences differences(const Record& record, const RuleListing& present,
+                        const Interfaces& interfaces);
 std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces);
 // "0-3", "5".
 std::string queues_text(std::uint32_t first, std::uint32_t count);

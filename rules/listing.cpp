@@ -133,4 +133,29 @@ Listing list_iptables_rules(bool are_expected) {
   return all;
 }
 
+bool is_iptables_in_nft() {
+  for (const Family family : all_families) {
+    const std::string program = iptables_program(family);
+    if (!has_program(program)) continue;
+    if (run({program, "--version"}).output.find("nf_tables") == std::string::npos) return false;
+  }
+  return true;
+}
+
+void RuleLister::begin(std::optional<std::uint32_t> generation) {
+  if (generation && generation == generation_) return;
+  generation_ = generation;
+  nft_.reset();
+  iptables_.reset();
+}
+
+RuleListing RuleLister::list(bool expects_iptables) {
+  if (!nft_) nft_ = list_nft_rules();
+  if (iptables_ && expected_iptables_ == expects_iptables) return {*nft_, *iptables_};
+  RuleListing all{*nft_, list_iptables_rules(expects_iptables)};
+  if (is_iptables_in_nft()) iptables_ = all.iptables;
+  expected_iptables_ = expects_iptables;
+  return all;
+}
+
 }  // namespace swnat::rules

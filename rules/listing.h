@@ -1,7 +1,9 @@
 // Our rules as the kernel lists them: what two lists can be compared by.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,6 +27,22 @@ struct RuleListing {
 // rules of it are expected.
 Listing list_nft_rules();
 Listing list_iptables_rules(bool are_expected);
+// Whether iptables works on top of nft here, so that its rules have nft's generation.
+bool is_iptables_in_nft();
+
+// Asks the kernel as seldom as it can.
+class RuleLister {
+ public:
+  // Forgets what was listed, unless the kernel's nftables rules are of the same generation.
+  void begin(std::optional<std::uint32_t> generation);
+  RuleListing list(bool expects_iptables);
+
+ private:
+  std::optional<std::uint32_t> generation_;
+  std::optional<Listing> nft_;
+  std::optional<Listing> iptables_;  // only where iptables works on top of nft
+  bool expected_iptables_ = false;
+};
 
 // From what `nft -s -n list table inet swnat` prints.
 Listing nft_listing(std::string_view printed);

@@ -6,7 +6,8 @@
 // the kernel is told anything, so whatever part of the work was done when a process ended, down()
 // finds it. A record of another boot, or of a namespace that is gone and whose number was given out
 // again, does not count. Rules and routes are found in the kernel itself by their names and
-// numbers; the layout in the record is what a failing up() returns to.
+// numbers; the layout in the record is what a failing up() returns to, and with the stock what the
+// daemon puts back (inspect.h).
 #pragma once
 
 #include <cstdint>

@@ -60,7 +60,8 @@ std::optional<std::vector<std::string>> Inspector::repair() const {
   std::vector<std::string> done;
   if (!record || !record->layout || !record->stock) return done;
   const Interfaces interfaces = current_interfaces();
-  const Differences found = differences(*record, interfaces);
+  const RuleListing present = RuleLister().list(!record->stock->rules.iptables.empty());
+  const Differences found = differences(*record, present, interfaces);
   // The guard first, and forwarding last.
   if (!found.nft.empty()) {
     put_back_nft(*record);

@@ -21,12 +21,12 @@ all_reach() {
 
 # expect_state STATE WHAT: both as JSON and as text.
 expect_state() {
-  wait_until 15 state_is "$1" || fail "$2: expected '$1', saw $(differences)"
+  wait_until 60 state_is "$1" || fail "$2: expected '$1', saw $(differences)"
   expect_match "$2" "(^|"$'\n'")rules: $1" "$(control status)"
 }
 
 expect_traffic() {
-  wait_until 15 all_reach || fail "no traffic: $1"
+  wait_until 60 all_reach || fail "no traffic: $1"
   passed "traffic passes: $1"
 }
 
@@ -36,7 +36,7 @@ mended() {
   before=$(rules_of repairs)
   shift
   lab_exec gw "$@"
-  wait_until 15 repaired_since "$before" || fail "$what: nothing is put back: $(differences)"
+  wait_until 60 repaired_since "$before" || fail "$what: nothing is put back: $(differences)"
   expect_state "as configured" "$what"
   expect_traffic "$what"
 }
@@ -69,7 +69,7 @@ fi
 our_rules >"$LAB_DIR/rules-before"
 delete_our_rules
 has_our_rules() { cmp -s "$LAB_DIR/rules-before" <(our_rules); }
-wait_until 15 has_our_rules || fail "the ip rules are not put back"
+wait_until 60 has_our_rules || fail "the ip rules are not put back"
 expect_state "as configured" "ip rules deleted"
 expect_traffic "ip rules deleted"
 mended "a route deleted" ip route del 10.0.0.0/24 table "$blue_table"
@@ -81,7 +81,7 @@ mended "a sysctl that nobody tells of" sh -c 'echo 0 >/proc/sys/net/ipv4/fwmark_
 waits='note: namespace blue waits for interface blue0'
 readdress() { lab_address gw blue0 "$LAB_GATEWAY/24" "$LAB_GATEWAY6/64"; }
 lab_exec gw ip link set blue0 down
-wait_until 15 status_has "$waits, which is down" || fail "nobody says that blue0 is down: $(control status)"
+wait_until 60 status_has "$waits, which is down" || fail "nobody says that blue0 is down: $(control status)"
 expect_state "as configured" "an interface down"
 reaches green "$LAB_REMOTE" || fail "green has no traffic while blue's interface is down"
 lab_exec gw ip link set blue0 up
@@ -92,7 +92,7 @@ expect_state "as configured" "the interface up again"
 lab_exec gw ip link set blue0 down
 lab_exec gw ip link set blue0 name other
 lab_exec gw ip link set other up
-wait_until 15 status_has "$waits" || fail "nobody says that blue0 is gone: $(control status)"
+wait_until 60 status_has "$waits" || fail "nobody says that blue0 is gone: $(control status)"
 expect_state "as configured" "an interface with another name"
 lab_exec gw ip link set other down
 lab_exec gw ip link set other name blue0
@@ -101,18 +101,18 @@ lab_address gw blue0 "$LAB_GATEWAY6/64"
 expect_traffic "the interface with its name again"
 
 lab_exec gw ip link delete blue0
-wait_until 15 status_has "$waits" || fail "nobody says that blue0 is deleted: $(control status)"
+wait_until 60 status_has "$waits" || fail "nobody says that blue0 is deleted: $(control status)"
 lab_link blue eth0 "$LAB_TENANT/24 $LAB_TENANT6/64" gw blue0 "$LAB_GATEWAY/24 $LAB_GATEWAY6/64"
 lab_default_route blue "$LAB_GATEWAY" "$LAB_GATEWAY6"
 expect_traffic "an interface made again"
 expect_state "as configured" "an interface made again"
 expect "a sysctl of an interface made again" 2 "$(lab_exec gw cat /proc/sys/net/ipv4/conf/blue0/rp_filter)"
 is_told_no_more() { ! status_has "$waits.*"; }
-wait_until 15 is_told_no_more || fail "blue0 is still waited for"
+wait_until 60 is_told_no_more || fail "blue0 is still waited for"
 
 # --- what is only told
 lab_exec gw ip address del "$LAB_EXTERNAL/24" dev wan0
-wait_until 15 status_has "note: external address $LAB_EXTERNAL is on no interface here" ||
+wait_until 60 status_has "note: external address $LAB_EXTERNAL is on no interface here" ||
   fail "nobody says that the external address is gone: $(control status)"
 expect_state "as configured" "an external address on no interface"
 lab_address gw wan0 "$LAB_EXTERNAL/24"
@@ -125,7 +125,7 @@ has_logged '^swnat-nfq: rules: missing$' || fail "no line says that the rules ar
 expect_match "metrics: missing" 'swnat_rules_as_configured 0' "$(control metrics)"
 sed 's/^workers = .*/workers = 4/' "$LAB_DIR/swnat.toml" >"$LAB_DIR/four.toml"
 lab_exec gw "$PROGRAMS/swnat-nfq" up --format "$FORMAT" --config "$LAB_DIR/four.toml"
-wait_until 15 status_has 'rules: differ: up was run with another configuration \(queues 0-3, the daemon reads 0-1\)' ||
+wait_until 60 status_has 'rules: differ: up was run with another configuration \(queues 0-3, the daemon reads 0-1\)' ||
   fail "nobody says that other queues are used: $(control status)"
 expect "repairs since down" "$before" "$(rules_of repairs)"
 apply_rules
@@ -137,13 +137,18 @@ swnat down
 expect_state missing "down before rules by hand"
 lab_exec gw iptables -t raw -A PREROUTING -p udp --dport 9 -j NFQUEUE --queue-balance 0:3
 by_hand='rules: differ: made by hand.*; chain PREROUTING of iptables raw names queues 2, 3, which nobody reads.*'
-wait_until 15 status_has "$by_hand" || fail "nobody says that queues are not read: $(control status)"
+wait_until 60 status_has "$by_hand" || fail "nobody says that queues are not read: $(control status)"
 passed "queues that nobody reads are told"
 lab_exec gw iptables -t mangle -A INPUT -p udp --dport 9 -j NFQUEUE --queue-num 0
 lab_exec blue bash -c "echo >/dev/udp/$LAB_GATEWAY/9"
 lab_exec gw iptables -t raw -F
 lab_exec blue bash -c "echo >/dev/udp/$LAB_GATEWAY/9"
-wait_until 15 has_logged 'a rule queues packets in a hook where nothing is translated' ||
+lab_exec gw iptables -t mangle -A POSTROUTING -p udp --dport 9 -j NFQUEUE --queue-num 0
+lab_exec gw bash -c "echo >/dev/udp/$LAB_REMOTE/9"
+wait_until 60 has_logged "packets without a namespace's fwmark are queued on their way out" ||
+  fail "nobody says that the gateway's own packets are queued: $(control status)"
+passed "the gateway's own packets in a queue are told"
+wait_until 60 has_logged 'a rule queues packets in a hook where nothing is translated' ||
   fail "nobody says that packets come from a wrong hook: $(control status)"
 passed "packets in a wrong hook are told"
 lab_exec gw iptables -t mangle -F
@@ -157,14 +162,38 @@ control reload >/dev/null
 before=$(rules_of repairs)
 lab_exec gw nft delete table inet swnat
 lab_exec gw ip route del 10.0.0.0/24 table "$blue_table"
-wait_until 15 status_has 'rules: differ: nft table inet swnat is gone; ip -4 route 10.0.0.0/24 .* is gone' ||
+wait_until 60 status_has 'rules: differ: nft table inet swnat is gone; ip -4 route 10.0.0.0/24 .* is gone' ||
   fail "what went is not told: $(control status)"
 expect "repairs with repair = false" "$before" "$(rules_of repairs)"
+lab_exec gw nft 'add table inet swnat; add counter inet swnat probe { packets 7 bytes 70; }'
+expect "a counter of the rules" 7 "$(control stats --json | jq .dropped_by_rules.probe)"
+expect_match "the rules' counters as text" 'DROPPED BY RULES'$'\n''      7  probe' "$(control stats)"
+expect_match "the rules' counters in metrics" 'swnat_rules_dropped_total\{counter="probe"\} 7' "$(control metrics)"
 LAB_SETTINGS[control.repair]=true
 lab_write_config
 control reload >/dev/null
 expect_state "as configured" "repair = true by a reload"
 expect_traffic "repair = true by a reload"
+
+# --- somebody who undoes it again and again
+for _ in {1..5}; do
+  before=$(rules_of repairs)
+  lab_exec gw nft delete table inet swnat
+  wait_until 60 repaired_since "$before" || fail "what is undone again and again is not put back"
+done
+wait_until 60 has_logged 'nft table inet swnat is gone, again and again: somebody else changes it' ||
+  fail "nobody says that repairs are undone"
+passed "repairs that are undone again and again are told"
+
+# --- a record that was lost: nothing is known, so nothing is put back
+before=$(rules_of repairs)
+rm "$LAB_DIR"/run/up-*.json
+lab_exec gw nft delete table inet swnat
+wait_until 60 status_has 'rules: differ: rules of swnat are there without a record of up; run it again.*' ||
+  fail "nobody says that the record is gone: $(control status)"
+apply_rules
+expect_state "as configured" "up after the record was lost"
+expect "repairs without a record" "$before" "$(rules_of repairs)"
 
 # --- the end: all of it is undone, whoever put it back
 swnat down

@@ -159,9 +159,23 @@ TEST_CASE("a look follows an event of ours at once, and others' once a second") 
   schedule.saw({true, true}, start + Time{60});
   CHECK_EQ(schedule.due(), start + Time{20} + LookSchedule::gathering);
   schedule.looked(start, Time{1000});
-  CHECK_EQ(schedule.due(), start + Time{20'000});
+  CHECK_EQ(schedule.due(), start + Time{10'000});
   schedule.saw({true, false}, start + Time{10});
   CHECK_EQ(schedule.due(), start + Time{3000});
+}
+
+TEST_CASE("not even urgent events make a look follow a look without end") {
+  LookSchedule schedule;
+  Time now{100'000};
+  int looks = 0;
+  for (const Time end = now + Time{60'000}; now < end; now += Time{10}) {
+    schedule.saw({true, true}, now);
+    if (now < schedule.due()) continue;
+    schedule.looked(now, Time{10});
+    ++looks;
+  }
+  CHECK_GE(looks, 60);
+  CHECK_LE(looks, 60 * 2 + LookSchedule::most_hurries);
 }
 
 TEST_CASE("who undoes repairs again and again is not fought without end") {
