@@ -36,7 +36,7 @@ struct Config {
 
   std::string external_interface;
   std::vector<IpAddress> external_addresses;
-  PortRange ports;
+  PortRanges ports;
 
   Mapping mapping = Mapping::endpoint_independent;
   Filtering filtering = Filtering::address_dependent;

@@ -13,6 +13,7 @@
 #include "rules/iptables_text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -50,6 +51,7 @@ class Rules {
 
   std::vector<std::string> externals() const;
   std::string ports() const;
+  std::string to_ports() const;
   std::string fwmark_match(std::string_view fwmark) const;
   std::vector<std::string> namespace_matches(const NamespaceRange& range) const;
 
@@ -121,7 +123,15 @@ std::vector<std::string> Rules::externals() const {
 }
 
 std::string Rules::ports() const {
-  return fmt::format("{}:{}", config_.ports.first, config_.ports.last);
+  std::vector<std::string> all;
+  for (const PortRange& each : config_.ports.ranges()) {
+    all.push_back(fmt::format("{}:{}", each.first, each.last));
+  }
+  return fmt::format("{}", fmt::join(all, ","));
+}
+
+std::string Rules::to_ports() const {
+  return (config_.ports.has_gaps() ? "-m multiport --dports " : "--dport ") + ports();
 }
 
 std::string Rules::fwmark_match(std::string_view fwmark) const {
@@ -146,7 +156,7 @@ std::vector<std::string> Rules::namespace_matches(const NamespaceRange& range) c
 // To a port that is the NAT's.
 void Rules::add_ports(IptablesChain& chain, std::string_view verdict) const {
   for (const std::string_view protocol : {"tcp", "udp"}) {
-    chain.rules.push_back(fmt::format("-p {0} -m {0} --dport {1} {2}", protocol, ports(), verdict));
+    chain.rules.push_back(fmt::format("-p {0} -m {0} {1} {2}", protocol, to_ports(), verdict));
   }
   for (const ProtocolEndpoint& each : forwarded_endpoints(config_, family_)) {
     chain.rules.push_back(fmt::format("{} {}", to_endpoint(each), verdict));
@@ -244,9 +254,9 @@ IptablesChain Rules::answer_chain() const {
   IptablesChain chain{"SWNAT-ANSWER", {}};
   for (const ProtocolEndpoint& each : redirect_targets(config_, family_)) {
     chain.rules.push_back(fmt::format(
-        "-s {0} -p {1} -m {1} --sport {2} --dport {3}"
+        "-s {0} -p {1} -m {1} --sport {2} {3}"
         " -j SWNAT-TO-PORT",
-        host(each.endpoint.address), name_of(each.protocol), each.endpoint.port, ports()));
+        host(each.endpoint.address), name_of(each.protocol), each.endpoint.port, to_ports()));
   }
   add_errors(chain, "-j SWNAT-ERROR");
   return chain;

@@ -58,6 +58,14 @@ std::string queue_to(const Config& config) {
   return config.fail_open ? "queue flags bypass to" : "queue to";
 }
 
+std::string ports_text(const PortRanges& ports) {
+  std::vector<std::string> all;
+  for (const PortRange& each : ports.ranges()) {
+    all.push_back(fmt::format("{}-{}", each.first, each.last));
+  }
+  return all.size() == 1 ? all[0] : fmt::format("{{ {} }}", fmt::join(all, ", "));
+}
+
 }  // namespace
 
 const NftFamily& nft_family(Family family) {
@@ -85,7 +93,7 @@ std::vector<std::string> quoted(const std::vector<std::string>& names) {
 NftWords::NftWords(const Config& config)
     : external_interface(fmt::format("\"{}\"", config.external_interface)),
       fwmark(fmt::format("meta mark & {:#x}", config.fwmark_mask)),
-      ports(fmt::format("{}-{}", config.ports.first, config.ports.last)) {
+      ports(ports_text(config.ports)) {
   std::vector<std::string> names = quoted(tenant_interfaces(config));
   if (!names.empty()) interfaces = nft_set(names);
   names.push_back(external_interface);
