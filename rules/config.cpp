@@ -64,15 +64,18 @@ Config to_config(Draft draft) {
     config.namespaces.push_back(std::move(result));
   }
   for (const DropDraft& each : draft.drops) {
-    config.drops.push_back({*each.protocol, each.ports, *names.range(each.namespace_name)});
+    for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
+      config.drops.push_back({*each.protocol, each.ports, namespaces});
+    }
   }
   for (const RedirectDraft& each : draft.redirects) {
-    config.redirects.push_back(
-        {*each.protocol, each.from->value, each.to->value, *names.range(each.namespace_name)});
+    for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
+      config.redirects.push_back({*each.protocol, each.from->value, each.to->value, namespaces});
+    }
   }
   for (const ForwardDraft& each : draft.forwards) {
     config.forwards.push_back({*each.protocol, each.external->value,
-                               names.range(each.namespace_name)->first, each.to->value});
+                               names.ranges(each.namespace_name).front().first, each.to->value});
   }
   return config;
 }
@@ -100,6 +103,22 @@ LoadResult load_config(const std::string& file) {
   return {std::nullopt, std::move(faults).by_line()};
 }
 
+std::vector<NamespacePiece> namespace_pieces(const Config& config) {
+  std::vector<std::uint32_t> singles;
+  for (const NamespaceConfig& each : config.namespaces) {
+    if (!each.is_range()) singles.push_back(each.fwmark_first);
+  }
+  std::ranges::sort(singles);
+  std::vector<NamespacePiece> pieces;
+  for (const NamespaceConfig& each : config.namespaces) {
+    const NamespaceRange whole{each.fwmark_first, each.fwmark_last};
+    const auto parts = each.is_range() ? without(whole, singles) : std::vector{whole};
+    for (const NamespaceRange& part : parts) pieces.push_back({part.first, part.last, &each});
+  }
+  std::ranges::sort(pieces, {}, &NamespacePiece::first);
+  return pieces;
+}
+
 Policy make_policy(const Config& config) {
   Policy policy;
   policy.external = by_family(config.external_addresses);
@@ -109,16 +128,14 @@ Policy make_policy(const Config& config) {
   policy.at_limit = config.at_limit;
   policy.hairpin = config.hairpin;
   policy.timeouts = config.timeouts;
-  for (const NamespaceConfig& each : config.namespaces) {
-    policy.namespaces.push_back({.first = each.fwmark_first,
-                                 .last = each.fwmark_last,
-                                 .session_limit = each.session_limit,
-                                 .external = by_family(each.external),
-                                 .inside = networks_of(each),
-                                 .untranslated = each.untranslated});
+  for (const NamespacePiece& each : namespace_pieces(config)) {
+    policy.namespaces.push_back({.first = each.first,
+                                 .last = each.last,
+                                 .session_limit = each.config->session_limit,
+                                 .external = by_family(each.config->external),
+                                 .inside = networks_of(*each.config),
+                                 .untranslated = each.config->untranslated});
   }
-  std::sort(policy.namespaces.begin(), policy.namespaces.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
   policy.drops = config.drops;
   policy.redirects = config.redirects;
   policy.forwards = config.forwards;
@@ -126,11 +143,13 @@ Policy make_policy(const Config& config) {
 }
 
 std::string namespace_name(const Config& config, NamespaceId id) {
+  const NamespaceConfig* range = nullptr;
   for (const NamespaceConfig& each : config.namespaces) {
     if (id < each.fwmark_first || id > each.fwmark_last) continue;
-    return each.is_range() ? fmt::format("{}-{}", each.name, id) : each.name;
+    if (!each.is_range()) return each.name;
+    range = &each;
   }
-  return "";
+  return range == nullptr ? "" : fmt::format("{}-{}", range->name, id);
 }
 
 }  // namespace swnat::rules

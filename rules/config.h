@@ -19,7 +19,9 @@ struct Route {
 
 struct NamespaceConfig {
   std::string name;
-  std::uint32_t fwmark_first = 0;  // a range is first != last: each fwmark a namespace of its own
+  // A range is first != last: each fwmark is a namespace of its own, but those that another
+  // NamespaceConfig has.
+  std::uint32_t fwmark_first = 0;
   std::uint32_t fwmark_last = 0;
   std::vector<std::string> interfaces;
   std::vector<IpNetwork> subnets;
@@ -76,6 +78,16 @@ struct LoadResult {
   std::vector<ConfigError> errors;
 };
 LoadResult load_config(const std::string& file);
+
+// Fwmarks that are one namespace, or that a range has without a gap.
+struct NamespacePiece {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+  const NamespaceConfig* config = nullptr;
+};
+// All fwmarks of all namespaces, sorted and apart: a range is cut where members of it have a
+// [[namespace]] of their own. Refers to the configuration.
+std::vector<NamespacePiece> namespace_pieces(const Config& config);
 
 // What the engine needs of it.
 Policy make_policy(const Config& config);

@@ -67,7 +67,7 @@ void check_apart(const Sender& sender, const Located<IpNetwork>& to, const Sende
 void check_untranslated(const Draft& draft, Faults& faults) {
   std::vector<Sender> earlier;
   for (const NamespaceDraft& each : draft.namespaces) {
-    if (each.untranslated.empty()) continue;
+    if (each.untranslated.empty() || is_range(each)) continue;
     Sender sender{&each, sources(each)};
     for (const auto& to : each.untranslated) {
       check_answers(sender, to, faults);
