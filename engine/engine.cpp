@@ -50,6 +50,7 @@ class Engine::State {
 
   void translate(std::span<Packet> packets, Tick now);
   void set_policy(std::shared_ptr<const Policy> policy, Tick now);
+  void withhold(std::uint8_t protocol, const PortBits& ports);
   std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);
   Counters counters() const;
   std::uint64_t session_count() const;
@@ -65,9 +66,11 @@ class Engine::State {
   void for_each_shard(Do&& act) const;
 
   std::uint32_t shard_count_;
-  mutable std::mutex policy_mutex_;  // guards the next two
+  mutable std::mutex policy_mutex_;  // guards the next three
   std::unordered_map<NamespaceId, std::uint32_t> slots_;
   std::shared_ptr<const Snapshot> snapshot_;
+  PortBits withheld_tcp_;
+  PortBits withheld_udp_;
   mutable NamespaceUses uses_;
   std::optional<ReservedArray<std::byte>> own_memory_;
   bool has_sessions_ = false;  // the memory was written before
@@ -172,6 +175,22 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
   enforce_limits();
 }
 
+void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
+  if (protocol != protocol::tcp && protocol != protocol::udp) {
+    throw std::invalid_argument("only TCP and UDP ports can be withheld");
+  }
+  const std::lock_guard lock(policy_mutex_);
+  PortBits& before = protocol == protocol::tcp ? withheld_tcp_ : withheld_udp_;
+  const PortBits changed = before ^ ports;
+  if (changed.none()) return;
+  before = ports;
+  for (std::uint32_t port = 1; port < changed.size(); ++port) {
+    if (!changed.test(port)) continue;
+    v4_.withhold(protocol, static_cast<std::uint16_t>(port), ports.test(port));
+    v6_.withhold(protocol, static_cast<std::uint16_t>(port), ports.test(port));
+  }
+}
+
 void Engine::State::enforce_limits() {
   for (const Tenant& tenant : snapshot_->tenants()) {
     while (uses_.count(tenant.slot) > tenant.session_limit && evict(tenant.slot)) {
@@ -258,6 +277,10 @@ std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget
 
 void Engine::set_policy(std::shared_ptr<const Policy> policy, Time now) {
   state_->set_policy(std::move(policy), tick_of(now));
+}
+
+void Engine::withhold(std::uint8_t protocol, const PortBits& ports) {
+  state_->withhold(protocol, ports);
 }
 
 Counters Engine::counters() const {

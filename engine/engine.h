@@ -100,6 +100,12 @@ class Engine {
   // or a namespace is new beyond the number that fits, and then changes nothing.
   void set_policy(std::shared_ptr<const Policy> policy, Time now);
 
+  // From now on no session gets one of these external ports that has none yet: somebody else uses
+  // them, on any of the external addresses. Replaces what was withheld of the protocol before.
+  // Sessions keep their ports, and forwards theirs; once such a port is free it is withheld too.
+  // Throws std::invalid_argument for other protocols than TCP and UDP.
+  void withhold(std::uint8_t protocol, const PortBits& ports);
+
   // Consistent within a shard, not over them.
   Counters counters() const;
   std::uint64_t session_count() const;

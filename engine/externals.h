@@ -37,6 +37,11 @@ class Externals {
   const std::vector<Address>& addresses() const { return addresses_; }
   bool contains(const Address& address) const { return number_of(address) != nowhere; }
 
+  // TCP's or UDP's, of all addresses.
+  void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
+    for (const Address& address : addresses_) ports(address, protocol).withhold(port, is_withheld);
+  }
+
   void populate() {
     for (PortSpace& space : spaces_) space.populate();
   }

@@ -30,8 +30,8 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
   require(policy.external.v4.size() <= external_addresses_max &&
               policy.external.v6.size() <= external_addresses_max,
           "a policy may have 64 external addresses of a family");
-  require(policy.ports.first >= 1 && policy.ports.first <= policy.ports.last,
-          "the external ports must be a range within 1 to 65535");
+  require(policy.ports.is_valid(),
+          "the external ports must be 1 to 64 ranges within 1 to 65535, apart");
   for (const auto timeout : {policy.timeouts.tcp_established, policy.timeouts.tcp_transitory,
                              policy.timeouts.udp, policy.timeouts.icmp}) {
     require(timeout.count() >= 0 && timeout <= max_timeout, "a timeout must be within 0 to 7 days");

@@ -5,8 +5,12 @@
 // (Engine::set_policy), and timeouts and limits follow the new policy.
 #pragma once
 
+#include <algorithm>
+#include <bitset>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "engine/address.h"
@@ -22,6 +26,56 @@ struct PortRange {
   constexpr bool contains(std::uint16_t port) const { return port >= first && port <= last; }
   friend bool operator==(const PortRange&, const PortRange&) = default;
 };
+
+inline constexpr std::size_t port_ranges_max = 64;
+
+// Some ports: sorted ranges, of which those that touch are one.
+class PortRanges {
+ public:
+  PortRanges() : PortRanges(PortRange{}) {}
+  PortRanges(PortRange only) : ranges_{only} {}
+  PortRanges(std::uint16_t first, std::uint16_t last) : PortRanges(PortRange{first, last}) {}
+  explicit PortRanges(std::vector<PortRange> ranges) : ranges_(std::move(ranges)) {
+    std::ranges::sort(ranges_, {}, &PortRange::first);
+    std::size_t kept = 0;
+    for (std::size_t i = 1; i < ranges_.size(); ++i) {
+      if (ranges_[kept].last + 1u == ranges_[i].first) {
+        ranges_[kept].last = ranges_[i].last;
+      } else {
+        ranges_[++kept] = ranges_[i];
+      }
+    }
+    if (!ranges_.empty()) ranges_.resize(kept + 1);
+  }
+
+  const std::vector<PortRange>& ranges() const { return ranges_; }
+  bool has_gaps() const { return ranges_.size() > 1; }
+  // From the first port to the last; there must be one.
+  PortRange envelope() const { return {ranges_.front().first, ranges_.back().last}; }
+
+  bool contains(std::uint16_t port) const {
+    return std::ranges::any_of(ranges_, [=](const PortRange& one) { return one.contains(port); });
+  }
+
+  // Whether there is a port, none is 0 or there twice, and the ranges are no more than
+  // port_ranges_max.
+  bool is_valid() const {
+    std::uint32_t next = 1;
+    for (const PortRange& one : ranges_) {
+      if (one.first < next || one.last < one.first) return false;
+      next = one.last + 1u;
+    }
+    return !ranges_.empty() && ranges_.size() <= port_ranges_max;
+  }
+
+  friend bool operator==(const PortRanges&, const PortRanges&) = default;
+
+ private:
+  std::vector<PortRange> ranges_;
+};
+
+// Any ports, a bit for each.
+using PortBits = std::bitset<65'536>;
 
 // Which internal endpoints share an external endpoint (RFC 4787 section 4.1).
 enum class Mapping : std::uint8_t {
@@ -119,7 +173,7 @@ struct Policy {
   // At least one address; at most external_addresses_max of a family. This and the next two are
   // fixed for an engine's life. Packets of a family without one are dropped.
   AddressLists external;
-  PortRange ports;  // what may be handed out
+  PortRanges ports;  // what may be handed out
   Mapping mapping = Mapping::endpoint_independent;
   Filtering filtering = Filtering::address_dependent;
   AtLimit at_limit = AtLimit::evict_oldest;

@@ -42,19 +42,18 @@ std::uint32_t PortSet::words_for(std::uint32_t size) {
 }
 
 PortSet::PortSet(std::uint32_t size, std::span<std::uint64_t> words, std::span<RestingPort> resting)
-    : size_(size),
-      words_(words.first(words_of_bits(size))),
+    : words_(words.first(words_of_bits(size))),
       summary_(words.subspan(words_.size())),
       resting_(resting) {
   assert(size <= 32'768);
   assert(words.size() == words_for(size) && resting.size() == size);
 }
 
-std::optional<std::uint32_t> PortSet::take(std::uint32_t random, Tick now) {
+std::optional<std::uint32_t> PortSet::take(std::uint32_t start, Tick now) {
   free_rested(now);
   std::optional<std::uint32_t> place;
   if (free_count_ != 0) {
-    place = next_free(static_cast<std::uint32_t>(std::uint64_t{random} * size_ >> 32));
+    place = next_free(start);
     clear_free(*place);
   }
   publish();

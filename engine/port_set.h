@@ -42,8 +42,9 @@ class PortSet {
   // Of `size` ports, 32,768 at most, all taken. `words` is words_for(size) long, `resting` size.
   PortSet(std::uint32_t size, std::span<std::uint64_t> words, std::span<RestingPort> resting);
 
-  // A free one, found from the place that `random`, of 32 bits, says. Nothing when none is left.
-  std::optional<std::uint32_t> take(std::uint32_t random, Tick now);
+  // The next free one at or after `start`, which is a place of the set, or else the first. Nothing
+  // when none is left.
+  std::optional<std::uint32_t> take(std::uint32_t start, Tick now);
 
   // This very one, if it is free.
   bool take_free(std::uint32_t place, Tick now);
@@ -86,7 +87,6 @@ class PortSet {
   void free_rested(Tick now);
   void publish();
 
-  std::uint32_t size_;
   std::uint16_t free_count_ = 0;
   std::uint16_t resting_count_ = 0;
   std::uint16_t earliest_plus_1_ = 0;

@@ -24,50 +24,98 @@ constexpr std::size_t in_lines(std::size_t count) {
 
 }  // namespace
 
-PortSpace::PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
+PortSpace::PortSpace(const PortRanges& ranges, std::uint32_t shards, bool has_classes,
                      std::atomic<std::uint32_t>* displaced)
-    : range_(range),
+    : ranges_(ranges),
+      envelope_(ranges.envelope()),
       shards_(shards),
       position_shift_(1 + static_cast<std::uint32_t>(std::countr_zero(shards))),
       second_class_(has_classes ? first_of_second_class : port_count),
-      classes_{class_between(range.first, std::min(range.last + 1u, second_class_)),
-               class_between(std::max<std::uint32_t>(range.first, second_class_), range.last + 1u)},
+      classes_{class_between(0, second_class_), class_between(second_class_, port_count)},
       words_(2 * shards *
              (in_lines<std::uint64_t>(PortSet::words_for(classes_[0].size)) +
               in_lines<std::uint64_t>(PortSet::words_for(classes_[1].size)))),
       resting_(2 * shards *
                (in_lines<RestingPort>(classes_[0].size) + in_lines<RestingPort>(classes_[1].size))),
+      withheld_(port_count / 64),
+      parked_(port_count / 64),
       owners_(port_count),
       displaced_(displaced) {
   assert(std::has_single_bit(shards) && shards <= max_shards);
-  assert(range.first >= 1 && range.first <= range.last);
+  assert(ranges.is_valid());
   make_parts();
   for (std::uint32_t shard = 0; shard < shards; ++shard) {
     for (std::uint32_t number = 0; number < 2; ++number) {
       for (std::uint32_t parity = 0; parity < 2; ++parity) release_all(shard, number, parity);
     }
   }
+  for (std::uint32_t number = 0; number < 2 && ranges_.has_gaps(); ++number) {
+    for (const PortRange& range : ranges_.ranges()) {
+      const PortRange part = part_of(range, number);
+      if (part.first > part.last) continue;
+      const std::uint32_t first = place_of(part.first);
+      stretches_[number].push_back({first, place_of(part.last) - first + 1});
+    }
+  }
 }
 
-// Only the set's first and last places may stand for ports that are not of the range.
+// The ports of a range that are of a class; none if the first is above the last.
+PortRange PortSpace::part_of(const PortRange& range, std::uint32_t number) const {
+  const std::uint32_t first = number == 0 ? 1 : second_class_;
+  const std::uint32_t last = number == 0 ? second_class_ - 1 : port_count - 1;
+  if (range.first > last || range.last < first) return {1, 0};
+  return {static_cast<std::uint16_t>(std::max<std::uint32_t>(range.first, first)),
+          static_cast<std::uint16_t>(std::min<std::uint32_t>(range.last, last))};
+}
+
+// Only the first and last places of a range may stand for ports that are not of it.
 void PortSpace::release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity) {
-  const std::uint32_t first = classes_[number].first;
-  const auto stands_for_none = [&](std::uint32_t place) {
-    const std::uint32_t port = (first + place) << position_shift_ | shard << 1 | parity;
-    return port < range_.first || port > range_.last;
-  };
-  std::uint32_t begin = 0;
-  std::uint32_t end = classes_[number].size;
-  if (begin < end && stands_for_none(begin)) ++begin;
-  if (begin < end && stands_for_none(end - 1)) --end;
-  parts_[shard]->sets[number][parity].release_all(begin, end);
+  const std::uint32_t offset = classes_[number].first;
+  for (const PortRange& range : ranges_.ranges()) {
+    const PortRange part = part_of(range, number);
+    if (part.first > part.last) continue;
+    const auto stands_for_none = [&](std::uint32_t place) {
+      const std::uint32_t port = (offset + place) << position_shift_ | shard << 1 | parity;
+      return port < part.first || port > part.last;
+    };
+    std::uint32_t begin = place_of(part.first);
+    std::uint32_t end = place_of(part.last) + 1;
+    if (stands_for_none(begin)) ++begin;
+    if (begin < end && stands_for_none(end - 1)) --end;
+    parts_[shard]->sets[number][parity].release_all(begin, end);
+  }
 }
 
 // Of the ports from `first` up to, but not including, `end`.
 PortSpace::Class PortSpace::class_between(std::uint32_t first, std::uint32_t end) const {
-  if (first >= end) return {};
-  const std::uint32_t position = first >> position_shift_;
-  return {position, ((end - 1) >> position_shift_) - position + 1};
+  std::uint32_t lowest = end;
+  std::uint32_t highest = 0;
+  for (const PortRange& range : ranges_.ranges()) {
+    if (range.first >= end || range.last < first) continue;
+    lowest = std::min(lowest, std::max<std::uint32_t>(range.first, first));
+    highest = std::min<std::uint32_t>(range.last, end - 1);
+  }
+  if (lowest == end) return {};
+  const std::uint32_t position = lowest >> position_shift_;
+  return {position, (highest >> position_shift_) - position + 1};
+}
+
+// A place of the class from which to look for a free port. What lies in a gap would make the port
+// behind the gap easy to guess.
+std::uint32_t PortSpace::start_of(std::uint32_t number, std::uint32_t random) const {
+  const auto below = [random](std::uint32_t end) {
+    return static_cast<std::uint32_t>(std::uint64_t{random} * end >> 32);
+  };
+  const std::vector<Stretch>& stretches = stretches_[number];
+  if (stretches.empty()) return below(classes_[number].size);
+  std::uint32_t total = 0;
+  for (const Stretch& one : stretches) total += one.size;
+  std::uint32_t place = below(total);
+  for (const Stretch& one : stretches) {
+    if (place < one.size) return one.first + place;
+    place -= one.size;
+  }
+  return 0;
 }
 
 void PortSpace::make_parts() {
@@ -83,7 +131,7 @@ void PortSpace::make_parts() {
   };
   for (std::uint32_t shard = 0; shard < shards_; ++shard) {
     parts_.push_back(std::unique_ptr<Part>(new Part{
-        {}, {{make(classes_[0]), make(classes_[0])}, {make(classes_[1]), make(classes_[1])}}}));
+        {}, 0, {{make(classes_[0]), make(classes_[0])}, {make(classes_[1]), make(classes_[1])}}}));
   }
   assert(words == words_.size() && ports == resting_.size());
 }
@@ -149,7 +197,7 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   PortSet& set = part.sets[choice.number][choice.parity];
   if (!set.may_serve(choice.now)) return {};
   const std::lock_guard lock(part.mutex);
-  const std::optional<std::uint32_t> place = set.take(choice.random, choice.now);
+  const auto place = set.take(start_of(choice.number, choice.random), choice.now);
   if (!place) return {};
   const std::uint32_t position = classes_[choice.number].first + *place;
   const auto port =
@@ -171,9 +219,39 @@ bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {
     return false;
   }
   const std::lock_guard lock(parts_[home_of(port)]->mutex);
-  if (!set_of(port).take_exactly(place_of(port))) return false;
+  if (!set_of(port).take_exactly(place_of(port)) && !unpark(port)) return false;
   set_owner(port, shard);
   return true;
+}
+
+void PortSpace::set(Bits& bits, std::uint16_t port, bool value) {
+  const std::uint64_t bit = std::uint64_t{1} << port % 64;
+  if (value) {
+    bits[port / 64].fetch_or(bit, std::memory_order_relaxed);
+  } else {
+    bits[port / 64].fetch_and(~bit, std::memory_order_relaxed);
+  }
+}
+
+bool PortSpace::unpark(std::uint16_t port) {
+  const bool is_parked = test(parked_, port);
+  if (is_parked) set(parked_, port, false);
+  return is_parked;
+}
+
+void PortSpace::withhold(std::uint16_t port, bool is_withheld) {
+  if (!in_range(port)) return;
+  Part& part = *parts_[home_of(port)];
+  const std::lock_guard lock(part.mutex);
+  if (test(withheld_, port) == is_withheld) return;
+  set(withheld_, port, is_withheld);
+  if (is_withheld) {
+    ++part.withheld;
+    if (set_of(port).take_exactly(place_of(port))) set(parked_, port, true);
+  } else {
+    --part.withheld;
+    if (unpark(port)) set_of(port).release(place_of(port));
+  }
 }
 
 void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port, Tick now,
@@ -185,9 +263,12 @@ void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port
     end_displacement();
     return;
   }
-  const std::lock_guard lock(parts_[home_of(port)]->mutex);
+  Part& part = *parts_[home_of(port)];
+  const std::lock_guard lock(part.mutex);
   set_owner(port, home_of(port));
-  if (rest == Rest::full) {
+  if (part.withheld != 0 && is_withheld(port)) {
+    set(parked_, port, true);
+  } else if (rest == Rest::full) {
     set_of(port).rest(place_of(port), now);
   } else {
     set_of(port).release(place_of(port));

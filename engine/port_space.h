@@ -7,6 +7,13 @@
 // port may be reserved for any shard; the owner table knows those, and only those are written
 // there. A port that is released is again one of the shard that its bits name.
 //
+// There may be gaps between the ports. The places of a set go on through them, without ever being
+// free, and random places are drawn from the others.
+//
+// A port may be withheld, because somebody else uses it on the address. If it is not taken it is
+// parked: neither free nor taken, but whoever must have this very port still gets it. A taken one
+// is parked once it is released.
+//
 // A shard's ports are four sets (port_set.h), by class and parity, under a lock of their own, with
 // memory of their own. Only a borrower, or who gives back what it borrowed, meets another shard's:
 // otherwise no lock is waited for and no cache line goes from one CPU to another. No thread holds
@@ -44,7 +51,7 @@ class PortSpace {
   // `shards` is a power of two, max_shards at most. ICMP identifiers have no classes. `displaced`
   // counts, for several port spaces together, the ports that are not with the shard that their bits
   // name; it must outlive this.
-  PortSpace(PortRange range, std::uint32_t shards, bool has_classes,
+  PortSpace(const PortRanges& ranges, std::uint32_t shards, bool has_classes,
             std::atomic<std::uint32_t>* displaced = nullptr);
 
   void populate() {
@@ -53,7 +60,7 @@ class PortSpace {
     owners_.populate();
   }
 
-  // The shard that the sessions of an external port are in, whether it is in the range or not.
+  // The shard that the sessions of an external port are in, whether it is in the ranges or not.
   // Takes no lock.
   std::uint32_t shard_of(std::uint16_t port) const;
 
@@ -64,12 +71,16 @@ class PortSpace {
   std::optional<std::uint16_t> take(std::uint32_t shard, std::uint16_t like, std::uint64_t random,
                                     Tick now);
 
-  // This very port for `shard`, of the range or not, be it free or resting. False if it is taken,
-  // and for port 0.
+  // This very port for `shard`, of the ranges or not, be it free, resting or withheld. False if it
+  // is taken, and for port 0.
   bool take_exactly(std::uint32_t shard, std::uint16_t port);
 
-  // `shard` took it. A port outside the range is not handed out, so it does not rest either.
+  // `shard` took it. A port outside the ranges is not handed out, so it does not rest either.
   void release(std::uint32_t shard, std::uint16_t port, Tick now, Rest rest);
+
+  // Whether the port is not to be handed out from now on, or may be again.
+  void withhold(std::uint16_t port, bool is_withheld);
+  bool is_withheld(std::uint16_t port) const { return test(withheld_, port); }
 
   // Of the ports that may be handed out, resting ones not counted. One that has rested is counted
   // only after its shard looked for a port.
@@ -83,15 +94,33 @@ class PortSpace {
     std::uint32_t size = 0;
   };
   struct alignas(64) Part {
-    std::mutex mutex;    // guards the sets, and the owner of each of their ports
+    std::mutex mutex;  // guards the rest, and the owner and the bits of each of the ports
+    std::uint32_t withheld = 0;
     PortSet sets[2][2];  // by class, then parity
   };
 
+  // A range's places within a class.
+  struct Stretch {
+    std::uint32_t first;
+    std::uint32_t size;
+  };
+  using Bits = ReservedArray<std::atomic<std::uint64_t>>;
+
+  static bool test(const Bits& bits, std::uint16_t port) {
+    return (bits[port / 64].load(std::memory_order_relaxed) >> port % 64 & 1) != 0;
+  }
+  static void set(Bits& bits, std::uint16_t port, bool value);
+
   Class class_between(std::uint32_t first, std::uint32_t end) const;
+  PortRange part_of(const PortRange& range, std::uint32_t number) const;
+  std::uint32_t start_of(std::uint32_t number, std::uint32_t random) const;
+  bool unpark(std::uint16_t port);
   void make_parts();
   void release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity);
 
-  bool in_range(std::uint16_t port) const { return port >= range_.first && port <= range_.last; }
+  bool in_range(std::uint16_t port) const {
+    return envelope_.contains(port) && (!ranges_.has_gaps() || ranges_.contains(port));
+  }
   std::uint32_t home_of(std::uint16_t port) const { return shard_of_port(port, shards_); }
   std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
   std::uint32_t position_of(std::uint16_t port) const {
@@ -119,15 +148,19 @@ class PortSpace {
   void begin_displacement();
   void end_displacement();
 
-  PortRange range_;
+  PortRanges ranges_;
+  PortRange envelope_;
   std::uint32_t shards_;
   std::uint32_t position_shift_;
   std::uint32_t second_class_;  // the first port of it
   Class classes_[2];
+  std::vector<Stretch> stretches_[2];  // of each class, where there are gaps
   ReservedArray<std::uint64_t> words_;
   ReservedArray<RestingPort> resting_;
   std::vector<std::unique_ptr<Part>> parts_;  // by shard
-  // By port: 0 where its bits say the shard, else the shard plus 1. A port outside the range is
+  Bits withheld_;
+  Bits parked_;
+  // By port: 0 where its bits say the shard, else the shard plus 1. A port outside the ranges is
   // taken while it is not 0.
   ReservedArray<std::atomic<std::uint8_t>> owners_;
   std::atomic<std::uint32_t>* displaced_;

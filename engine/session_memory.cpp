@@ -22,9 +22,14 @@ std::size_t records_size(std::uint32_t shards, std::uint32_t capacity, const Pol
 
 std::uint64_t fingerprint(const Policy& policy) {
   constexpr std::uint64_t odd = 0x9e37'79b9'7f4a'7c15;
-  std::uint64_t mixed = std::uint64_t{policy.ports.first} << 16 | policy.ports.last |
-                        std::uint64_t{static_cast<std::uint8_t>(policy.mapping)} << 32;
+  const auto word_of = [](const PortRange& range) {
+    return std::uint64_t{range.first} << 16 | range.last;
+  };
+  const auto& ranges = policy.ports.ranges();
+  std::uint64_t mixed =
+      word_of(ranges.front()) | std::uint64_t{static_cast<std::uint8_t>(policy.mapping)} << 32;
   const auto mix = [&](std::uint64_t word) { mixed = fold_multiply(mixed ^ word, odd) + 1; };
+  for (std::size_t i = 1; i < ranges.size(); ++i) mix(word_of(ranges[i]));
   for (const Ipv4Address address : policy.external.v4) mix(address.wire);
   for (const Ipv6Address& address : policy.external.v6) {
     for (const std::uint64_t word : address.wire) mix(word);

@@ -28,6 +28,48 @@ bool is_sound_receiver(const TcpReceiver& receiver) {
   return receiver.scale <= tcp_scale_max && known <= 1;
 }
 
+// The ports `offset`, offset + step, … that lie in some ranges, from a random one on.
+class PortWalk {
+ public:
+  PortWalk(const PortRanges& ranges, std::uint32_t offset, std::uint32_t step, std::uint32_t random)
+      : step_(step) {
+    for (const PortRange& range : ranges.ranges()) {
+      const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
+      if (base > range.last) continue;
+      const Run run{base, (range.last - base) / step + 1};
+      runs_[run_count_++] = run;
+      count_ += run.count;
+    }
+    place_ = static_cast<std::uint32_t>(std::uint64_t{random} * count_ >> 32);
+    while (count_ != 0 && place_ >= runs_[run_].count) place_ -= runs_[run_++].count;
+  }
+
+  std::uint32_t count() const { return count_; }
+
+  // Each once, if called count() times.
+  std::uint16_t next() {
+    const auto port = static_cast<std::uint16_t>(runs_[run_].base + place_ * step_);
+    if (++place_ == runs_[run_].count) {
+      place_ = 0;
+      if (++run_ == run_count_) run_ = 0;
+    }
+    return port;
+  }
+
+ private:
+  struct Run {
+    std::uint32_t base;
+    std::uint32_t count;
+  };
+
+  std::uint32_t step_;
+  std::array<Run, port_ranges_max> runs_;  // not initialized beyond what there is
+  std::uint32_t run_count_ = 0;
+  std::uint32_t count_ = 0;
+  std::uint32_t run_ = 0;
+  std::uint32_t place_ = 0;
+};
+
 template <class Family>
 constexpr SessionState first_state(std::uint8_t protocol) {
   if (protocol == protocol::udp) return SessionState::udp;
@@ -407,26 +449,20 @@ std::optional<std::uint16_t> Shard<Family>::take_port(const Plan& plan, std::uin
 template <class Family>
 std::optional<Reason> Shard<Family>::choose_port_for_remote(Plan& plan, std::uint8_t protocol,
                                                             Tick now) {
-  const PortRange range = snapshot_->policy().ports;
+  const PortRanges& ranges = snapshot_->policy().ports;
+  const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const std::uint16_t like = plan.inside.local_port;
-  const auto serves = [&](std::uint32_t port) {
+  const auto serves = [&](std::uint16_t port) {
     plan.outside.local = plan.external.address;
-    plan.external.port = plan.outside.local_port = static_cast<std::uint16_t>(port);
-    return is_free_for_remote(plan, protocol, now);
+    plan.external.port = plan.outside.local_port = port;
+    return !space.is_withheld(port) && is_free_for_remote(plan, protocol, now);
   };
-  if (range.contains(like) && serves(like)) return {};
-  const std::uint32_t step = 2 * shards_;
+  if (ranges.contains(like) && serves(like)) return {};
   const std::uint32_t random = static_cast<std::uint32_t>(random_.next() >> 32);
   for (const std::uint32_t parity : {like & 1u, ~like & 1u}) {
-    // The ports of this shard and parity are `base`, base + step, …
-    const std::uint32_t offset = number_ << 1 | parity;
-    const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
-    if (base > range.last) continue;
-    const std::uint32_t count = (range.last - base) / step + 1;
-    const auto start = static_cast<std::uint32_t>(std::uint64_t{random} * count >> 32);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const std::uint32_t place = start + i < count ? start + i : start + i - count;
-      if (serves(base + place * step)) return {};
+    PortWalk walk(ranges, number_ << 1 | parity, 2 * shards_, random);
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      if (serves(walk.next())) return {};
     }
   }
   return Reason::no_free_port;

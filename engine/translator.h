@@ -49,6 +49,10 @@ class Translator {
   // are returned.
   Places translate(std::span<Packet> packets, Places places, Tick now);
 
+  void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
+    externals_.withhold(protocol, port, is_withheld);
+  }
+
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
 
   std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);

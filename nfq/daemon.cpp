@@ -30,6 +30,8 @@ namespace {
 constexpr Time longest_silence{2000};
 static_assert(longest_silence >= 4 * Worker::longest_pause);
 
+constexpr std::uint64_t socket_look_pause = 1'000'000;  // in microseconds
+
 constexpr std::array stop_signals{SIGTERM, SIGINT};
 
 void require_net_admin() {
@@ -82,12 +84,14 @@ Daemon::Daemon(rules::Config config)
     : config_(std::make_shared<const rules::Config>(std::move(config))),
       started_(now()),
       loop_(make_loop()),
-      worker_failure_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      worker_failure_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      own_sockets_(config_->external_addresses, config_->ports) {
   require_net_admin();
   rules::require_external_interface(*config_);
   watch_signals();
   watch_workers();
   make_engine();
+  withhold_own_ports();
   control_ = std::make_unique<ControlServer>(
       loop_.get(), config_->control_socket,
       [this](std::string_view request) { return answer_control_request(*this, request); });
@@ -167,6 +171,24 @@ void Daemon::bind_queues() {
   }
 }
 
+// No tenant gets a port that a socket of the gateway has. Where the kernel does not tell them, the
+// NAT works as well as it can.
+void Daemon::withhold_own_ports() {
+  const std::string fault = own_sockets_.update(*engine_);
+  if (!fault.empty() && knows_sockets_) {
+    log("the gateway's own sockets cannot be read ({}): tenants may get their ports", fault);
+  }
+  knows_sockets_ = fault.empty();
+}
+
+void Daemon::keep_looking_at_sockets() {
+  sd_event_source* source = nullptr;
+  require(sd_event_add_time_relative(loop_.get(), &source, CLOCK_MONOTONIC, socket_look_pause, 0,
+                                     on_look_at_sockets, this),
+          "timer");
+  socket_look_.reset(source);
+}
+
 void Daemon::start_watchdog() {
   std::uint64_t period = 0;
   if (sd_watchdog_enabled(0, &period) <= 0) return;
@@ -182,6 +204,7 @@ void Daemon::start_watchdog() {
 int Daemon::run() {
   for (const auto& worker : workers_) worker->start();
   start_watchdog();
+  keep_looking_at_sockets();
   if (state_) state_->keep();
   keeper_->start();
   log("ready");
@@ -229,6 +252,12 @@ int Daemon::on_watchdog(sd_event_source* source, std::uint64_t, void* self) {
   const auto& daemon = *static_cast<const Daemon*>(self);
   if (daemon.workers_make_progress()) sd_notify(0, "WATCHDOG=1");
   sd_event_source_set_time_relative(source, daemon.watchdog_pause_);
+  return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int Daemon::on_look_at_sockets(sd_event_source* source, std::uint64_t, void* self) {
+  static_cast<Daemon*>(self)->withhold_own_ports();
+  sd_event_source_set_time_relative(source, socket_look_pause);
   return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 

@@ -14,6 +14,7 @@
 #include "nfq/control_server.h"
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
+#include "nfq/own_sockets.h"
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
@@ -49,11 +50,14 @@ class Daemon {
   static int on_report_signal(sd_event_source*, const signalfd_siginfo*, void* self);
   static int on_worker_failure(sd_event_source*, int, std::uint32_t, void* self);
   static int on_watchdog(sd_event_source*, std::uint64_t, void* self);
+  static int on_look_at_sockets(sd_event_source*, std::uint64_t, void* self);
 
   void make_engine();
   void watch_signals();
   void watch_workers();
   void start_watchdog();
+  void withhold_own_ports();
+  void keep_looking_at_sockets();
   void bind_queues();
   void stop_workers();
   bool workers_make_progress() const;
@@ -68,6 +72,9 @@ class Daemon {
   std::uint64_t watchdog_pause_ = 0;  // in microseconds
   std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
   std::unique_ptr<Engine> engine_;
+  OwnSockets own_sockets_;
+  EventSource socket_look_;
+  bool knows_sockets_ = true;  // until the kernel does not tell them
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<RuleKeeper> keeper_;  // reads the workers' counters
   std::unique_ptr<ControlServer> control_;

@@ -32,13 +32,17 @@ std::vector<T> values(const std::vector<Located<T>>& located) {
   return result;
 }
 
-std::vector<std::uint32_t> order_of(const std::vector<NamespaceConfig>& namespaces) {
-  std::vector<std::uint32_t> places(namespaces.size());
+void order_by_fwmark(Config& config) {
+  std::vector<std::uint32_t> places(config.namespaces.size());
   std::iota(places.begin(), places.end(), 0u);
   std::sort(places.begin(), places.end(), [&](auto a, auto b) {
-    return namespaces[a].fwmark_first < namespaces[b].fwmark_first;
+    return config.namespaces[a].fwmark_first < config.namespaces[b].fwmark_first;
   });
-  return places;
+  for (const std::uint32_t place : places) {
+    auto& kind =
+        config.namespaces[place].is_range() ? config.ranges_by_fwmark : config.singles_by_fwmark;
+    kind.push_back(place);
+  }
 }
 
 // Called only when no fault was found, so whatever must be there is.
@@ -61,17 +65,20 @@ Config to_config(Draft draft) {
     result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
   }
-  config.by_fwmark = order_of(config.namespaces);
+  order_by_fwmark(config);
   for (const DropDraft& each : draft.drops) {
-    config.drops.push_back({*each.protocol, each.ports, *names.range(each.namespace_name)});
+    for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
+      config.drops.push_back({*each.protocol, each.ports, namespaces});
+    }
   }
   for (const RedirectDraft& each : draft.redirects) {
-    config.redirects.push_back(
-        {*each.protocol, each.from->value, each.to->value, *names.range(each.namespace_name)});
+    for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
+      config.redirects.push_back({*each.protocol, each.from->value, each.to->value, namespaces});
+    }
   }
   for (const ForwardDraft& each : draft.forwards) {
     config.forwards.push_back({*each.protocol, each.external->value,
-                               names.range(each.namespace_name)->first, each.to->value});
+                               names.ranges(each.namespace_name).front().first, each.to->value});
   }
   return config;
 }
@@ -101,6 +108,22 @@ LoadResult load_config(const std::string& file) {
   return {std::nullopt, std::move(faults).by_line()};
 }
 
+std::vector<NamespacePiece> namespace_pieces(const Config& config) {
+  std::vector<std::uint32_t> singles;
+  for (const NamespaceConfig& each : config.namespaces) {
+    if (!each.is_range()) singles.push_back(each.fwmark_first);
+  }
+  std::ranges::sort(singles);
+  std::vector<NamespacePiece> pieces;
+  for (const NamespaceConfig& each : config.namespaces) {
+    const NamespaceRange whole{each.fwmark_first, each.fwmark_last};
+    const auto parts = each.is_range() ? without(whole, singles) : std::vector{whole};
+    for (const NamespaceRange& part : parts) pieces.push_back({part.first, part.last, &each});
+  }
+  std::ranges::sort(pieces, {}, &NamespacePiece::first);
+  return pieces;
+}
+
 Policy make_policy(const Config& config) {
   Policy policy;
   policy.external = by_family(config.external_addresses);
@@ -110,16 +133,14 @@ Policy make_policy(const Config& config) {
   policy.at_limit = config.at_limit;
   policy.hairpin = config.hairpin;
   policy.timeouts = config.timeouts;
-  for (const NamespaceConfig& each : config.namespaces) {
-    policy.namespaces.push_back({.first = each.fwmark_first,
-                                 .last = each.fwmark_last,
-                                 .session_limit = each.session_limit,
-                                 .external = by_family(each.external),
-                                 .inside = networks_of(each),
-                                 .untranslated = each.untranslated});
+  for (const NamespacePiece& each : namespace_pieces(config)) {
+    policy.namespaces.push_back({.first = each.first,
+                                 .last = each.last,
+                                 .session_limit = each.config->session_limit,
+                                 .external = by_family(each.config->external),
+                                 .inside = networks_of(*each.config),
+                                 .untranslated = each.config->untranslated});
   }
-  std::sort(policy.namespaces.begin(), policy.namespaces.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
   policy.drops = config.drops;
   policy.redirects = config.redirects;
   policy.forwards = config.forwards;
@@ -127,14 +148,18 @@ Policy make_policy(const Config& config) {
 }
 
 std::string namespace_name(const Config& config, NamespaceId id) {
-  const auto after = std::upper_bound(config.by_fwmark.begin(), config.by_fwmark.end(), id,
-                                      [&](NamespaceId wanted, auto place) {
-                                        return wanted < config.namespaces[place].fwmark_first;
-                                      });
-  if (after == config.by_fwmark.begin()) return "";
-  const NamespaceConfig& found = config.namespaces[*std::prev(after)];
-  if (id > found.fwmark_last) return "";
-  return found.is_range() ? fmt::format("{}-{}", found.name, id) : found.name;
+  const auto with_id = [&](const std::vector<std::uint32_t>& places) -> const NamespaceConfig* {
+    const auto after = std::upper_bound(places.begin(), places.end(), id,
+                                        [&](NamespaceId wanted, std::uint32_t place) {
+                                          return wanted < config.namespaces[place].fwmark_first;
+                                        });
+    if (after == places.begin()) return nullptr;
+    const NamespaceConfig& found = config.namespaces[*std::prev(after)];
+    return id <= found.fwmark_last ? &found : nullptr;
+  };
+  if (const NamespaceConfig* single = with_id(config.singles_by_fwmark)) return single->name;
+  const NamespaceConfig* range = with_id(config.ranges_by_fwmark);
+  return range == nullptr ? "" : fmt::format("{}-{}", range->name, id);
 }
 
 }  // namespace swnat::rules

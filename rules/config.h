@@ -19,7 +19,9 @@ struct Route {
 
 struct NamespaceConfig {
   std::string name;
-  std::uint32_t fwmark_first = 0;  // a range is first != last: each fwmark a namespace of its own
+  // A range is first != last: each fwmark is a namespace of its own, but those that another
+  // NamespaceConfig has.
+  std::uint32_t fwmark_first = 0;
   std::uint32_t fwmark_last = 0;
   std::vector<std::string> interfaces;
   std::vector<IpNetwork> subnets;
@@ -36,7 +38,7 @@ struct Config {
 
   std::string external_interface;
   std::vector<IpAddress> external_addresses;
-  PortRange ports;
+  PortRanges ports;
 
   Mapping mapping = Mapping::endpoint_independent;
   Filtering filtering = Filtering::address_dependent;
@@ -58,7 +60,9 @@ struct Config {
   bool repair = true;      // the daemon puts back what others change in the kernel
 
   std::vector<NamespaceConfig> namespaces;  // this and the rest in the file's order
-  std::vector<std::uint32_t> by_fwmark;     // places in `namespaces`, by their fwmarks
+  // Places in `namespaces`, sorted by fwmark.
+  std::vector<std::uint32_t> singles_by_fwmark;
+  std::vector<std::uint32_t> ranges_by_fwmark;
   std::vector<DropRule> drops;
   std::vector<RedirectRule> redirects;
   std::vector<ForwardRule> forwards;
@@ -78,6 +82,16 @@ struct LoadResult {
   std::vector<ConfigError> errors;
 };
 LoadResult load_config(const std::string& file);
+
+// Fwmarks that are one namespace, or that a range has without a gap.
+struct NamespacePiece {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+  const NamespaceConfig* config = nullptr;
+};
+// All fwmarks of all namespaces, sorted and apart: a range is cut where members of it have a
+// [[namespace]] of their own. Refers to the configuration.
+std::vector<NamespacePiece> namespace_pieces(const Config& config);
 
 // What the engine needs of it.
 Policy make_policy(const Config& config);

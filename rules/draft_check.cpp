@@ -64,6 +64,9 @@ void check_names(const Draft& draft, Faults& faults) {
     if (!single.name || is_range(single)) continue;
     const NamespaceDraft* range = names.range_with(single.name->value);
     if (range == nullptr) continue;
+    // That very member may have its name.
+    const auto fwmark = member_named(*range, single.name->value);
+    if (single.fwmark && single.fwmark->value.first == *fwmark) continue;
     faults.add(
         single.name->line,
         fmt::format("[[namespace]] name: \"{}\" is what a namespace of the range \"{}\" (line {})"
@@ -95,27 +98,13 @@ void check_fwmark(const Draft& draft, const NamespaceDraft& each, Faults& faults
   }
 }
 
-void check_fwmarks(const Draft& draft, Faults& faults) {
-  std::vector<const NamespaceDraft*> sorted;
-  std::uint64_t count = 0;
-  for (const NamespaceDraft& each : draft.namespaces) {
-    if (!each.fwmark) continue;
-    check_fwmark(draft, each, faults);
-    const FwmarkRange range = each.fwmark->value;
-    const std::uint64_t before = count;
-    count += std::uint64_t{range.last} - range.first + 1;
-    if (count > most_namespaces && before <= most_namespaces) {
-      faults.add(each.fwmark->line,
-                 fmt::format("[[namespace]] fwmark: {} brings the namespaces to {}; at most {} fit",
-                             fwmark_text(range), count, most_namespaces));
-    }
-    sorted.push_back(&each);
-  }
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) {
+// Two ranges must not overlap, nor two namespaces have one fwmark.
+void check_apart(std::vector<const NamespaceDraft*> some, Faults& faults) {
+  std::stable_sort(some.begin(), some.end(), [](const auto* a, const auto* b) {
     return a->fwmark->value.first < b->fwmark->value.first;
   });
   const NamespaceDraft* reaching = nullptr;  // of those before, the one with the highest fwmark
-  for (const NamespaceDraft* each : sorted) {
+  for (const NamespaceDraft* each : some) {
     if (reaching != nullptr && each->fwmark->value.first <= reaching->fwmark->value.last) {
       const bool in_order = each->fwmark->line > reaching->fwmark->line;
       const NamespaceDraft& later = in_order ? *each : *reaching;
@@ -131,6 +120,28 @@ void check_fwmarks(const Draft& draft, Faults& faults) {
       reaching = each;
     }
   }
+}
+
+void check_fwmarks(const Draft& draft, const NamespaceNames& names, Faults& faults) {
+  std::vector<const NamespaceDraft*> ranges;
+  std::vector<const NamespaceDraft*> singles;
+  std::uint64_t count = 0;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    if (!each.fwmark) continue;
+    check_fwmark(draft, each, faults);
+    const FwmarkRange range = each.fwmark->value;
+    const std::uint64_t before = count;
+    (is_range(each) ? ranges : singles).push_back(&each);
+    if (!is_range(each) && names.is_member(range.first)) continue;  // counted with its range
+    count += std::uint64_t{range.last} - range.first + 1;
+    if (count > most_namespaces && before <= most_namespaces) {
+      faults.add(each.fwmark->line,
+                 fmt::format("[[namespace]] fwmark: {} brings the namespaces to {}; at most {} fit",
+                             fwmark_text(range), count, most_namespaces));
+    }
+  }
+  check_apart(std::move(ranges), faults);
+  check_apart(std::move(singles), faults);
 }
 
 void check_interfaces(const Draft& draft, Faults& faults) {
@@ -221,18 +232,20 @@ void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& fau
   }
 }
 
-void check_shape(const NamespaceDraft& each, Faults& faults) {
-  if (is_range(each)) {
-    const std::string why = fmt::format(
-        "{} is a range of namespaces, which no interface or subnet can tell apart; the operator's "
-        "own"
-        " rules set their fwmarks and routes",
-        title(each));
-    if (each.interfaces_line) faults.add(*each.interfaces_line, "[[namespace]] interfaces: " + why);
-    if (each.subnets_line) faults.add(*each.subnets_line, "[[namespace]] subnets: " + why);
-    if (each.routes_line) faults.add(*each.routes_line, "[[namespace]] routes: " + why);
-    return;
-  }
+void check_range_shape(const NamespaceDraft& each, Faults& faults) {
+  const std::string why = fmt::format(
+      "{} is a range of namespaces, which no interface or route can tell apart; the operator's own"
+      " rules set their fwmarks and routes",
+      title(each));
+  if (each.interfaces_line) faults.add(*each.interfaces_line, "[[namespace]] interfaces: " + why);
+  if (each.routes_line) faults.add(*each.routes_line, "[[namespace]] routes: " + why);
+  if (each.untranslated.empty()) return;
+  faults.add(each.untranslated.front().line, "[[namespace]] untranslated: " + why);
+}
+
+// Whoever is a member of a range may do without interfaces, as the range does.
+void check_shape(const NamespaceDraft& each, bool is_member, Faults& faults) {
+  if (is_range(each)) return check_range_shape(each, faults);
   if (each.interfaces_line && !each.subnets_line) {
     faults.add(
         *each.interfaces_line,
@@ -240,11 +253,17 @@ void check_shape(const NamespaceDraft& each, Faults& faults) {
                     " would be dropped",
                     title(each)));
   }
-  if (each.subnets_line && !each.interfaces_line) {
+  if (each.interfaces_line || !each.subnets_line) return;
+  if (!is_member) {
     faults.add(
         *each.subnets_line,
         fmt::format("[[namespace]] subnets: {} has subnets but no interfaces to route them to",
                     title(each)));
+  } else if (!each.untranslated.empty()) {
+    faults.add(each.untranslated.front().line,
+               fmt::format("[[namespace]] untranslated: {} has no interfaces that answers could be"
+                           " routed to",
+                           title(each)));
   }
 }
 
@@ -254,10 +273,11 @@ void check_draft(const Draft& draft, Faults& faults) {
   check_external_addresses(draft, faults);
   check_queues(draft, faults);
   check_names(draft, faults);
-  check_fwmarks(draft, faults);
+  const NamespaceNames names(draft);
+  check_fwmarks(draft, names, faults);
   check_interfaces(draft, faults);
   for (const NamespaceDraft& each : draft.namespaces) {
-    check_shape(each, faults);
+    check_shape(each, each.fwmark && names.is_member(each.fwmark->value.first), faults);
     check_networks(draft, each.subnets, "subnets", faults);
     check_networks(draft, each.untranslated, "untranslated", faults);
     check_routes(draft, each, faults);

@@ -47,7 +47,7 @@ void read_external(const TableReader& table, Draft& draft) {
       list != nullptr && list->is_array() && list->as_array()->empty()) {
     table.fault("addresses", line_of(*list), "must hold at least one address");
   }
-  if (const auto ports = read_ports(table, "ports")) draft.config.ports = *ports;
+  if (const auto ports = read_port_ranges(table, "ports")) draft.config.ports = *ports;
 }
 
 void read_nat(const TableReader& table, Draft& draft) {

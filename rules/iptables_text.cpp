@@ -75,10 +75,6 @@ class Rules {
   const IptablesWords& word_;
 };
 
-std::vector<PortRange> port_ranges(const Config& config) {
-  return {config.ports};
-}
-
 std::string_view name_of(std::uint8_t protocol) {
   return protocol == 6 ? "tcp" : "udp";
 }
@@ -179,7 +175,7 @@ void Rules::add_node(const BitNode& node, std::vector<IptablesChain>& chains,
 
 // To a port that is the NAT's.
 void Rules::add_ports(IptablesChain& chain, std::string_view verdict) const {
-  for (const PortRange& range : port_ranges(config_)) {
+  for (const PortRange& range : config_.ports.ranges()) {
     for (const std::string_view protocol : {"tcp", "udp"}) {
       chain.rules.push_back(fmt::format("-p {0} -m {0} --dport {1}:{2} {3}", protocol, range.first,
                                         range.last, verdict));
@@ -258,7 +254,7 @@ IptablesChain Rules::entry_chain() const {
 IptablesChain Rules::outside_chain() const {
   IptablesChain chain{"SWNAT-OUTSIDE", {}};
   add_ports(chain, "-j SWNAT-TO-PORT");
-  for (const PortRange& range : port_ranges(config_)) {
+  for (const PortRange& range : config_.ports.ranges()) {
     const std::string ids =
         u32(fmt::format("{}{}={}:{}", word_.is_icmp, echo_id(), range.first, range.last));
     chain.rules.push_back(
@@ -272,10 +268,9 @@ IptablesChain Rules::outside_chain() const {
 IptablesChain Rules::elsewhere_chain() const {
   IptablesChain chain{"SWNAT-ELSEWHERE", {}};
   for (const ProtocolEndpoint& each : redirect_targets(config_, family_)) {
-    for (const PortRange& range : port_ranges(config_)) {
+    for (const PortRange& range : config_.ports.ranges()) {
       chain.rules.push_back(
-          fmt::format("-s {0} -p {1} -m {1} --sport {2} --dport {3}:{4}"
-                      " -j SWNAT-TO-PORT",
+          fmt::format("-s {0} -p {1} -m {1} --sport {2} --dport {3}:{4} -j SWNAT-TO-PORT",
                       host(each.endpoint.address), name_of(each.protocol), each.endpoint.port,
                       range.first, range.last));
     }

@@ -186,9 +186,10 @@ std::vector<std::string> nft_untranslated(const NftWords& word, const NftFamily&
 }
 
 void nft_check_unplaced_sources(const Config& config, const NftWords& word, NftChain& chain) {
-  for (const NamespaceConfig& each : config.namespaces) {
+  for (const NamespacePiece& piece : namespace_pieces(config)) {
+    const NamespaceConfig& each = *piece.config;
     if (!each.interfaces.empty()) continue;
-    const std::string match = nft_from(word, each);
+    const std::string match = nft_from(word, piece.first, piece.last);
     chain.rule("{} iifname != {} fib saddr type local counter name forged_source drop", match,
                word.external_interface);
     if (each.subnets.empty()) continue;

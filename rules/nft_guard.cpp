@@ -24,13 +24,14 @@ std::string private_source_chain(const Config& config, const NftWords& word, Nft
   if (!word.interfaces.empty()) {
     chain.rule("oifname . {} {} accept", word.fwmark, word.interface_owners);
   }
-  for (const NamespaceConfig& each : config.namespaces) {
+  for (const NamespacePiece& piece : namespace_pieces(config)) {
+    const NamespaceConfig& each = *piece.config;
     if (!each.interfaces.empty()) continue;
     for (const Family family : all_families) {
       const std::vector<std::string> subnets = texts(each.subnets, family);
       if (subnets.empty()) continue;
-      chain.rule("{} {} daddr {} accept", nft_from(word, each), nft_family(family).ip,
-                 nft_set(subnets));
+      chain.rule("{} {} daddr {} accept", nft_from(word, piece.first, piece.last),
+                 nft_family(family).ip, nft_set(subnets));
     }
   }
   for (const Family family : all_families) {

@@ -23,8 +23,7 @@ std::string address_set(const std::vector<ProtocolEndpoint>& endpoints) {
 std::string from_namespaces(const Config& config, const NftWords& word,
                             const NamespaceRange& range) {
   if (range.first <= 1 && range.last >= config.fwmark_mask) return word.fwmark + " != 0";
-  if (range.first == range.last) return fmt::format("{} == {:#x}", word.fwmark, range.first);
-  return fmt::format("{} {:#x}-{:#x}", word.fwmark, range.first, range.last);
+  return nft_from(word, range.first, range.last);
 }
 
 void queue_fragments(const Config& config, const NftFamily& family, std::string_view match,

@@ -65,6 +65,14 @@ std::string queue_to(const Config& config) {
   return config.fail_open ? "queue flags bypass to" : "queue to";
 }
 
+std::string ports_text(const PortRanges& ports) {
+  std::vector<std::string> all;
+  for (const PortRange& each : ports.ranges()) {
+    all.push_back(fmt::format("{}-{}", each.first, each.last));
+  }
+  return all.size() == 1 ? all[0] : fmt::format("{{ {} }}", fmt::join(all, ", "));
+}
+
 }  // namespace
 
 const NftFamily& nft_family(Family family) {
@@ -94,7 +102,7 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
       networks(tenant_networks(config, removed)),
       external_interface(fmt::format("\"{}\"", config.external_interface)),
       fwmark(fmt::format("meta mark & {:#x}", config.fwmark_mask)),
-      ports(fmt::format("{}-{}", config.ports.first, config.ports.last)) {
+      ports(ports_text(config.ports)) {
   std::vector<std::string> owners;
   for (const Tenant& tenant : tenants) {
     for (const std::string& name : quoted(tenant.interfaces)) {
@@ -117,9 +125,9 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
   udp_timeout = fmt::format("{}s", std::max<std::int64_t>(seconds, 1));
 }
 
-std::string nft_from(const NftWords& word, const NamespaceConfig& one) {
-  if (!one.is_range()) return fmt::format("{} == {:#x}", word.fwmark, one.fwmark_first);
-  return fmt::format("{} {:#x}-{:#x}", word.fwmark, one.fwmark_first, one.fwmark_last);
+std::string nft_from(const NftWords& word, std::uint32_t first, std::uint32_t last) {
+  return first == last ? fmt::format("{} == {:#x}", word.fwmark, first)
+                       : fmt::format("{} {:#x}-{:#x}", word.fwmark, first, last);
 }
 
 std::string nft_externals(const Config& config, Family family) {

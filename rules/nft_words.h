@@ -54,8 +54,8 @@ struct NftWords {
   std::string udp_timeout;
 };
 
-// Matches what has the namespace's fwmark, or one of them.
-std::string nft_from(const NftWords& word, const NamespaceConfig& one);
+// Matches what has one of these namespaces' fwmarks.
+std::string nft_from(const NftWords& word, std::uint32_t first, std::uint32_t last);
 
 // "{ a, b }".
 std::string nft_set(const std::vector<std::string>& elements);

@@ -46,7 +46,7 @@ std::vector<Sysctl> sysctls(const Config& config) {
 }
 
 std::vector<PortRange> reserved_ports(const Config& config) {
-  std::vector<PortRange> all = {config.ports};
+  std::vector<PortRange> all = config.ports.ranges();
   for (const ForwardRule& each : config.forwards) {
     const PortRange port{each.external.port, each.external.port};
     if (config.ports.contains(port.first)) continue;
@@ -55,17 +55,28 @@ std::vector<PortRange> reserved_ports(const Config& config) {
   return all;
 }
 
-// Beside the NAT's ports, on the side where there is more room, off what only root may use. None if
-// there is too little room on both.
-std::optional<PortRange> local_ports(PortRange reserved) {
+// Beside the NAT's ports, where there is most room, off what only root may use. None if there is
+// too little everywhere.
+std::optional<PortRange> local_ports(const PortRanges& reserved) {
   constexpr std::uint32_t least = 1024;
-  constexpr std::uint32_t most = 65'535;
+  constexpr std::uint32_t end = 65'536;
   constexpr std::uint32_t plenty = 16'384;
-  const std::uint32_t below = reserved.first > least ? reserved.first - least : 0;
-  const std::uint32_t above = most - reserved.last;
-  const std::uint32_t count = std::min(plenty, std::max(below, above));
+  std::uint32_t best = 0;
+  std::uint32_t size = 0;
+  std::uint32_t begin = least;  // of the room that ends before the next range
+  const auto consider = [&](std::uint32_t room_end) {
+    if (room_end <= begin || room_end - begin <= size) return;
+    size = room_end - begin;
+    best = begin;
+  };
+  for (const PortRange& range : reserved.ranges()) {
+    consider(range.first);
+    begin = std::max(begin, range.last + 1u);
+  }
+  consider(end);
+  const std::uint32_t count = std::min(plenty, size);
   if (count < enough_local_ports) return std::nullopt;
-  const std::uint32_t first = below >= above ? reserved.first - count : reserved.last + 1u;
+  const std::uint32_t first = best == least ? best + size - count : best;
   return PortRange{static_cast<std::uint16_t>(first),
                    static_cast<std::uint16_t>(first + count - 1)};
 }
@@ -80,6 +91,7 @@ Plan make_plan(const Config& config, Format format, const std::vector<RemovedTen
   plan.layout.routing = policy_routing(config, removed);
   plan.sysctls = sysctls(config);
   plan.reserved_ports = reserved_ports(config);
+  plan.nat_ports = config.ports.envelope();
   plan.local_ports = local_ports(config.ports);
   if (is_used(config, Family::ipv6)) plan.advertised_interface = config.external_interface;
   return plan;

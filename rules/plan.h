@@ -33,6 +33,8 @@ struct Plan {
   // Added to net/ipv4/ip_local_reserved_ports, so that the gateway's own sockets stay off them:
   // what the NAT may hand out comes first, then other ports that are forwarded.
   std::vector<PortRange> reserved_ports;
+  // From the first port that the NAT may hand out to the last.
+  PortRange nat_ports;
   // Where those find ports instead, if what they have now leaves them too few: by default the NAT's
   // ports are all that they have by default.
   std::optional<PortRange> local_ports;

@@ -56,7 +56,7 @@ std::string routing_script(const PolicyRouting& routing) {
 // The gateway's own sockets must find ports that are not the NAT's.
 std::string local_ports_script(const Plan& plan) {
   if (!plan.local_ports) return "";
-  const PortRange reserved = plan.reserved_ports.front();
+  const PortRange reserved = plan.nat_ports;
   return fmt::format(
       "# The gateway's own sockets take their ports from this range: elsewhere, if too few would "
       "be left.\n"

@@ -55,21 +55,49 @@ void check_redirect_ends(const Draft& draft, const RedirectDraft& each, Faults& 
   }
 }
 
+// Both are sorted.
+bool any_shared(const std::vector<NamespaceRange>& some,
+                const std::vector<NamespaceRange>& others) {
+  auto one = some.begin();
+  auto other = others.begin();
+  while (one != some.end() && other != others.end()) {
+    if (one->first <= other->last && other->first <= one->last) return true;
+    one->last < other->last ? static_cast<void>(++one) : static_cast<void>(++other);
+  }
+  return false;
+}
+
+// A rule for a range is one for each piece of it.
+void check_count(const Draft& draft, const NamespaceNames& names, Faults& faults) {
+  constexpr std::size_t most = 65'536;
+  std::size_t count = 0;
+  const auto add = [&](std::string_view rule, const NamespaceChoice& choice) {
+    if (!choice || count > most) return;
+    count += names.ranges(choice).size();
+    if (count <= most) return;
+    faults.add(choice->line,
+               fmt::format("{} namespace: \"{}\" has so many members with a [[namespace]] of their "
+                           "own that there are more than {} rules",
+                           rule, choice->value, most));
+  };
+  for (const DropDraft& each : draft.drops) add("[[drop]]", each.namespace_name);
+  for (const RedirectDraft& each : draft.redirects) add("[[redirect]]", each.namespace_name);
+}
+
 void check_redirects(const Draft& draft, const NamespaceNames& names, Faults& faults) {
   struct Earlier {
-    NamespaceRange namespaces;
+    std::vector<NamespaceRange> namespaces;
     std::uint32_t line;
   };
   std::map<Match, std::vector<Earlier>> seen;
   for (const RedirectDraft& each : draft.redirects) {
     check_namespace(names, "[[redirect]]", each.namespace_name, faults);
     check_redirect_ends(draft, each, faults);
-    const auto namespaces = names.range(each.namespace_name);
-    if (!each.protocol || !each.from || !namespaces) continue;
+    const auto namespaces = names.ranges(each.namespace_name);
+    if (!each.protocol || !each.from || namespaces.empty()) continue;
     std::vector<Earlier>& same = seen[{*each.protocol, to_text(each.from->value)}];
     const auto earlier = std::find_if(same.begin(), same.end(), [&](const Earlier& other) {
-      return other.namespaces.first <= namespaces->last &&
-             namespaces->first <= other.namespaces.last;
+      return any_shared(other.namespaces, namespaces);
     });
     if (earlier != same.end()) {
       faults.add(each.from->line,
@@ -77,7 +105,7 @@ void check_redirects(const Draft& draft, const NamespaceNames& names, Faults& fa
                              "namespaces or some of them",
                              to_text(each.from->value), earlier->line));
     }
-    same.push_back({*namespaces, each.from->line});
+    same.push_back({namespaces, each.from->line});
   }
 }
 
@@ -140,6 +168,7 @@ void check_rules(const Draft& draft, Faults& faults) {
   for (const DropDraft& each : draft.drops) {
     check_namespace(names, "[[drop]]", each.namespace_name, faults);
   }
+  check_count(draft, names, faults);
   check_redirects(draft, names, faults);
   check_forwards(draft, names, faults);
 }

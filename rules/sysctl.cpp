@@ -144,7 +144,7 @@ std::optional<std::string> wanted_local_ports(const Plan& plan, const std::strin
   std::uint32_t first = 0;
   std::uint32_t last = 0;
   if (!plan.local_ports || !(text >> first >> last)) return std::nullopt;
-  const PortRange reserved = plan.reserved_ports.front();
+  const PortRange reserved = plan.nat_ports;
   const std::uint32_t below = std::min(last + 1, std::uint32_t{reserved.first});
   const std::uint32_t above = std::max(first, reserved.last + 1u);
   const std::uint32_t left =

@@ -31,7 +31,7 @@ struct Reach {
 std::vector<Reach> reaches(const Draft& draft) {
   std::vector<Reach> all;
   for (const NamespaceDraft& each : draft.namespaces) {
-    if (each.untranslated.empty()) continue;
+    if (each.untranslated.empty() || is_range(each)) continue;
     const auto sources_of_it = std::make_shared<const Networks>(sources(each));
     for (const auto& to : each.untranslated) all.push_back({&each, &to, sources_of_it});
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "rules/address_text.h"
@@ -185,10 +186,37 @@ std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
   return time;
 }
 
-std::optional<PortRange> read_ports(const TableReader& table, std::string_view key) {
-  const auto text = table.text(key);
-  if (!text) return std::nullopt;
-  return parse_ports(table, key, *text, "\"FIRST-LAST\" within 1-65535");
+std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string_view key) {
+  constexpr std::string_view allowed = "\"FIRST-LAST\" within 1-65535, or an array of such texts";
+  const toml::node* node = table.node(key);
+  if (node == nullptr) return std::nullopt;
+  if (!node->is_array()) {
+    const auto text = table.text(key);
+    const auto range = text ? parse_ports(table, key, *text, allowed) : std::nullopt;
+    return range ? std::optional<PortRanges>(*range) : std::nullopt;
+  }
+  const std::vector<Located<std::string>> texts = table.texts(key);
+  const std::size_t count = node->as_array()->size();
+  if (count == 0 || count > port_ranges_max) {
+    table.fault(key, line_of(*node),
+                fmt::format("must hold 1 to {} ranges, not {}", port_ranges_max, count));
+    return std::nullopt;
+  }
+  std::vector<PortRange> ranges;
+  bool is_sound = texts.size() == count;
+  for (const auto& text : texts) {
+    const auto range = parse_ports(table, key, text, allowed);
+    const auto same = std::ranges::find_if(ranges, [&](const PortRange& other) {
+      return range && other.first <= range->last && range->first <= other.last;
+    });
+    if (same != ranges.end()) {
+      table.fault(key, text.line,
+                  fmt::format("\"{}\" overlaps \"{}-{}\"", text.value, same->first, same->last));
+    }
+    is_sound = is_sound && range && same == ranges.end();
+    if (range) ranges.push_back(*range);
+  }
+  return is_sound ? std::optional<PortRanges>(std::move(ranges)) : std::nullopt;
 }
 
 std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,

@@ -31,9 +31,9 @@ enum class Zero { refused, allowed };
 std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
                                                       std::string_view key, Zero zero);
 
-// Text like "32768-65535".
-std::optional<PortRange> read_ports(const TableReader& table, std::string_view key);
-// The same, or a number.
+// Text like "32768-65535", or an array of such texts.
+std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string_view key);
+// One such text, or a number.
 std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
                                                      std::string_view key);
 

@@ -21,7 +21,7 @@ inline Policy policy_with(Filtering filtering) {
   return policy;
 }
 
-inline Policy policy_with(PortRange ports) {
+inline Policy policy_with(PortRanges ports) {
   Policy policy = roomy_policy();
   policy.ports = ports;
   return policy;

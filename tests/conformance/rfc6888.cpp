@@ -70,6 +70,17 @@ TEST_CASE("rfc6888_req6_destinations_without_translation") {
   CHECK_EQ(gateway.session_count(blue), 3);
 }
 
+TEST_CASE("rfc6888_req3_ports_with_gaps") {
+  const PortRanges ports({{40000, 40015}, {50000, 50015}});
+  Gateway gateway(policy_with(ports), options_of(2));
+  std::set<std::uint16_t> used;
+  for (std::uint16_t port = 1; port <= 32; ++port) {
+    used.insert(gateway.open(protocol::udp, blue, at(client, port), server).port);
+  }
+  CHECK_EQ(used.size(), 32);
+  for (const std::uint16_t port : used) CHECK(ports.contains(port));
+}
+
 TEST_CASE("rfc6888_req8_freed_ports_rest") {
   Gateway gateway(policy_with(PortRange{40000, 40000}));
   const Peer external = gateway.open(protocol::udp, blue, client, server);

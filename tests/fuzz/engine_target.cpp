@@ -254,9 +254,11 @@ void Trial::check_that_nothing_leaked() {
 // A port that is free is kept, so each of them can be asked for.
 void Trial::take_all_ports(const IpAddress& external, std::uint8_t protocol) {
   const Places& places = places_of(std::holds_alternative<Ipv4Address>(external) ? 4 : 6);
-  const std::uint32_t count = frame_.ports.last - frame_.ports.first + 1U;
+  const PortRange all = frame_.ports.envelope();
+  const std::uint32_t count = all.last - all.first + 1U;
   if (count / shards + 1 > frame_.max_sessions / shards) return;
-  for (std::uint32_t port = frame_.ports.first; port <= frame_.ports.last; ++port) {
+  for (std::uint32_t port = all.first; port <= all.last; ++port) {
+    if (!frame_.ports.contains(static_cast<std::uint16_t>(port))) continue;
     const IpEndpoint internal{places.hosts[0], static_cast<std::uint16_t>(port)};
     const IpEndpoint remote{places.remotes[0], 9};
     const Packet packet = pass({.bytes = plain_packet(protocol, internal, remote, false, true),

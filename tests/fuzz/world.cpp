@@ -85,7 +85,8 @@ const Places& places_of(int version) {
 }
 
 Frame draw_frame(Input& input) {
-  constexpr PortRange ranges[] = {{40000, 40007}, {1018, 1029}, {65528, 65535}, {40000, 40001}};
+  const PortRanges ranges[] = {
+      {40000, 40007}, {1018, 1029}, PortRanges({{65500, 65503}, {65532, 65535}}), {40000, 40001}};
   constexpr std::uint32_t capacities[] = {32, 8, 3, 64};
   const std::uint8_t choice = input.byte();
   Frame frame;

@@ -28,7 +28,7 @@ inline constexpr std::uint16_t remote_ports[] = {80, 53, 25, 8080, 5353};
 // What is fixed for an engine's life.
 struct Frame {
   AddressLists external;
-  PortRange ports;
+  PortRanges ports;
   Mapping mapping = Mapping::endpoint_independent;
   std::uint32_t max_sessions = 32;
 };

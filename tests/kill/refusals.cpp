@@ -66,7 +66,10 @@ const Refusal refusals[] = {
     {"one more external address",
      [](Attempt& a) { a.policy.external.v4.push_back(Host::of(203, 0, 113, 2)); }},
     {"no IPv6 address", [](Attempt& a) { a.policy.external.v6.clear(); }},
-    {"other ports", [](Attempt& a) { a.policy.ports.last = 48189; }},
+    {"other ports",
+     [](Attempt& a) {
+       a.policy.ports = {40000, 48189};
+     }},
     {"another mapping", [](Attempt& a) { a.policy.mapping = Mapping::address_and_port_dependent; }},
     {"cut by a byte",
      [](Attempt& a) {

@@ -102,6 +102,10 @@ Policy Generator::policy() {
     const auto first = one_of<int>({40000, 40001, 40013, 1010, 590, 65530});
     const int last = std::min<int>(first + static_cast<int>(dice_.below(24)), 65535);
     policy.ports = {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)};
+    if (dice_.one_in(3) && last < 65'000) {
+      const auto second = static_cast<std::uint16_t>(last + 2 + static_cast<int>(dice_.below(40)));
+      policy.ports = PortRanges({policy.ports.envelope(), {second, second}});
+    }
   }
   if (dice_.one_in(4)) policy.mapping = Mapping::address_and_port_dependent;
   choose_namespaces(policy);
@@ -283,7 +287,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
   // A peer's packets come as its own outbound ones.
   if (step.remote == peer_remote && step.what == What::in) step.what = What::out;
   if (model.owns_ports() && step.what == What::in && dice_.one_in(12)) {
-    const PortRange ports = model.policy().ports;
+    const PortRange ports = model.policy().ports.envelope();
     step.guess =
         static_cast<std::uint16_t>(ports.first + dice_.below(ports.last - ports.first + 1u));
   }

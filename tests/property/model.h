@@ -13,6 +13,7 @@
 // still be there.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <set>
 
@@ -132,6 +133,7 @@ class Model {
   void check_address(const ModelSession& session, const IpEndpoint& external);
   void check_port(const ModelSession& session, const IpEndpoint& external) const;
   void check_exhausted(const ModelSession& session) const;
+  std::optional<std::uint16_t> find_port(const std::function<bool(std::uint16_t)>& wanted) const;
   int rank_of(const ModelSession& session, std::uint16_t port) const;
   std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
   std::vector<IpAddress> possible_addresses(const ModelSession& session) const;

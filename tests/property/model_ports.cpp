@@ -7,11 +7,13 @@ namespace swnat::property {
 namespace {
 
 // RFC 4787 REQ-3: ports 0 to 1023 and the others are handed out apart, if the range has both.
-bool is_other_class(const ModelSession& session, std::uint16_t port, const PortRange& range) {
+bool is_other_class(const ModelSession& session, std::uint16_t port, const PortRanges& ports) {
   constexpr std::uint16_t second = 1024;
   if (session.protocol == ip::icmp) return false;
   const bool wants_low = session.internal.port < second;
-  const bool has_wanted = wants_low ? range.first < second : range.last >= second;
+  const bool has_wanted = std::ranges::any_of(ports.ranges(), [&](const PortRange& range) {
+    return wants_low ? range.first < second : range.last >= second;
+  });
   return has_wanted && (port < second) != wants_low;
 }
 
@@ -135,27 +137,36 @@ void Model::check_port(const ModelSession& session, const IpEndpoint& external) 
   if (port_state(session, external) == PortState::taken) {
     throw Disagreement(text(external) + " is taken, or rests");
   }
-  for (std::uint32_t port = policy_.ports.first; rank > 0 && port <= policy_.ports.last; ++port) {
-    const auto other = static_cast<std::uint16_t>(port);
+  if (rank == 0) return;
+  const auto better = find_port([&](std::uint16_t other) {
     const int other_rank = rank_of(session, other);
-    if (other_rank >= 0 && other_rank < rank &&
-        port_state(session, {external.address, other}) == PortState::free) {
-      throw Disagreement("port " + std::to_string(external.port) + " for " +
-                         std::to_string(session.internal.port) + ", though " +
-                         std::to_string(port) + " was free");
+    return other_rank >= 0 && other_rank < rank &&
+           port_state(session, {external.address, other}) == PortState::free;
+  });
+  if (!better) return;
+  throw Disagreement("port " + std::to_string(external.port) + " for " +
+                     std::to_string(session.internal.port) + ", though " + std::to_string(*better) +
+                     " was free");
+}
+
+// The first of the policy's ports that is wanted.
+std::optional<std::uint16_t> Model::find_port(
+    const std::function<bool(std::uint16_t)>& wanted) const {
+  for (const PortRange& range : policy_.ports.ranges()) {
+    for (std::uint32_t port = range.first; port <= range.last; ++port) {
+      if (wanted(static_cast<std::uint16_t>(port))) return static_cast<std::uint16_t>(port);
     }
   }
+  return {};
 }
 
 void Model::check_exhausted(const ModelSession& session) const {
   const auto has_free = [&](const IpAddress& address) {
-    for (std::uint32_t port = policy_.ports.first; port <= policy_.ports.last; ++port) {
-      const auto one = static_cast<std::uint16_t>(port);
-      if (rank_of(session, one) >= 0 && port_state(session, {address, one}) == PortState::free) {
-        return true;
-      }
-    }
-    return false;
+    return find_port([&](std::uint16_t port) {
+             return rank_of(session, port) >= 0 &&
+                    port_state(session, {address, port}) == PortState::free;
+           })
+        .has_value();
   };
   const auto addresses = possible_addresses(session);
   if (std::ranges::all_of(addresses, has_free)) {

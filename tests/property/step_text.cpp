@@ -197,6 +197,11 @@ std::string code(const NamespacePolicy& own) {
 std::string code(const PortRange& range) {
   return "{" + std::to_string(range.first) + ", " + std::to_string(range.last) + "}";
 }
+std::string code(const PortRanges& ports) {
+  std::string all;
+  for (const PortRange& range : ports.ranges()) all += (all.empty() ? "" : ", ") + code(range);
+  return ports.has_gaps() ? "PortRanges({" + all + "})" : all;
+}
 std::string code(const NamespaceRange& range) {
   return "{" + std::to_string(range.first) + ", " + std::to_string(range.last) + "}";
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <bit>
 #include <chrono>
 
@@ -316,4 +317,64 @@ TEST_CASE("namespaces have names") {
 }
 
 }  // namespace
+
+TEST_CASE("external ports may be several ranges, in any order") {
+  const Config config = load(R"(
+[external]
+interface = "wan0"
+addresses = ["203.0.113.1"]
+ports     = ["40000-65535", "20000-29999", "30000-30001"]
+[[namespace]]
+name   = "blue"
+fwmark = 1
+)");
+  CHECK(config.ports == PortRanges({{20'000, 30'001}, {40'000, 65'535}}));
+  CHECK(make_policy(config).ports == config.ports);
+}
+
+TEST_CASE("a member of a range may have a namespace of its own") {
+  const Config config = load(R"(
+[external]
+interface = "wan0"
+addresses = ["203.0.113.1"]
+[[namespace]]
+name   = "vpn"
+fwmark = "1000-1005"
+subnets = ["10.8.0.0/16"]
+[[namespace]]
+name   = "gold"
+fwmark = 1002
+session_limit = 9
+subnets = ["10.9.0.0/16"]
+[[namespace]]
+name   = "vpn-1005"
+fwmark = 1005
+[[drop]]
+protocol  = "tcp"
+port      = 25
+namespace = "vpn"
+[[drop]]
+protocol  = "tcp"
+port      = 26
+namespace = "vpn-1004"
+)");
+  const Policy policy = make_policy(config);
+  std::vector<std::array<std::uint32_t, 3>> pieces;
+  for (const NamespacePolicy& one : policy.namespaces) {
+    pieces.push_back({one.first, one.last, one.session_limit});
+  }
+  const std::vector<std::array<std::uint32_t, 3>> expected{
+      {1000, 1001, 200}, {1002, 1002, 9}, {1003, 1004, 200}, {1005, 1005, 200}};
+  CHECK(pieces == expected);
+  CHECK(policy.namespaces[0].inside.size() == 1);
+  CHECK(namespace_name(config, 1001) == "vpn-1001");
+  CHECK(namespace_name(config, 1002) == "gold");
+  CHECK(namespace_name(config, 1005) == "vpn-1005");
+  CHECK(namespace_name(config, 1006).empty());
+  REQUIRE(policy.drops.size() == 3);
+  CHECK(policy.drops[0].namespaces == NamespaceRange{1000, 1001});
+  CHECK(policy.drops[1].namespaces == NamespaceRange{1003, 1004});
+  CHECK(policy.drops[2].namespaces == NamespaceRange{1004, 1004});
+}
+
 }  // namespace swnat::rules

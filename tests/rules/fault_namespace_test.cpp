@@ -41,9 +41,9 @@ TEST_CASE("names and fwmarks of namespaces") {
        second("green", "1"),
        {"9: [[namespace]] fwmark: 1 overlaps 1 of namespace \"blue\" (line 6); each fwmark names "
         "one namespace"}},
-      {"in a range",
-       second("vpn", "\"1-5\""),
-       {"9: [[namespace]] fwmark: 1-5 overlaps 1 of namespace \"blue\" (line 6); each fwmark names "
+      {"twice in a range",
+       second("vpn", "\"1-5\"", "[[namespace]]\nname = \"lan\"\nfwmark = 1"),
+       {"12: [[namespace]] fwmark: 1 overlaps 1 of namespace \"blue\" (line 6); each fwmark names "
         "one namespace"}},
       {"ranges",
        second("vpn", "\"10-50\"", "[[namespace]]\nname = \"lan\"\nfwmark = \"20-30\""),
@@ -118,11 +118,8 @@ TEST_CASE("interfaces, subnets and routes of namespaces") {
       {"a range",
        second("vpn", "\"5-9\"", net),
        {"10: [[namespace]] interfaces: namespace \"vpn\" is a range of namespaces, which no "
-        "interface or subnet can tell"
-        " apart; the operator's own rules set their fwmarks and routes",
-        "11: [[namespace]] subnets: namespace \"vpn\" is a range of namespaces, which no interface "
-        "or subnet can tell"
-        " apart; the operator's own rules set their fwmarks and routes"}},
+        "interface or route can tell apart; the operator's own rules set their fwmarks and "
+        "routes"}},
       {"a router outside",
        base(net + "routes = [{ to = \"10.9.0.0/16\", via = \"10.0.1.1\" }]"),
        {"9: [[namespace]] routes: via 10.0.1.1 lies in none of this namespace's subnets"}},

@@ -215,14 +215,23 @@ TEST_CASE("the external side") {
       {"ports too high",
        wan("[\"203.0.113.1\"]", "ports = \"40000-65536\""),
        {"4: [external] ports: \"40000-65536\" is no port range (allowed: \"FIRST-LAST\" within "
-        "1-65535)"}},
+        "1-65535, or an array of such texts)"}},
       {"port 0",
        wan("[\"203.0.113.1\"]", "ports = \"0-100\""),
        {"4: [external] ports: \"0-100\" is no port range (allowed: \"FIRST-LAST\" within "
-        "1-65535)"}},
+        "1-65535, or an array of such texts)"}},
       {"no ports",
        wan("[\"203.0.113.1\"]", "ports = \"\""),
-       {"4: [external] ports: \"\" is no port range (allowed: \"FIRST-LAST\" within 1-65535)"}},
+       {"4: [external] ports: \"\" is no port range (allowed: \"FIRST-LAST\" within 1-65535, or an "
+        "array of such texts)"}},
+      {"no ranges of ports",
+       wan("[\"203.0.113.1\"]", "ports = []"),
+       {"4: [external] ports: must hold 1 to 64 ranges, not 0"}},
+      {"ranges of ports that overlap, one of them empty, one no text",
+       wan("[\"203.0.113.1\"]", "ports = [\"40000-50000\",\n\"20000-40000\",\n\"9-8\",\n7]"),
+       {"5: [external] ports: \"20000-40000\" overlaps \"40000-50000\"",
+        "6: [external] ports: \"9-8\" is empty: the first port must not be above the last",
+        "7: [external] ports: must hold texts in quotes, not a whole number"}},
   });
 }
 

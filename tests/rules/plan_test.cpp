@@ -33,7 +33,7 @@ TEST_CASE("reserved ports are merged as the kernel lists them") {
 }
 
 TEST_CASE("the gateway keeps ports of its own") {
-  const auto local = [](PortRange ports) {
+  const auto local = [](PortRanges ports) {
     Config config;
     config.external_interface = "wan0";
     config.ports = ports;
@@ -44,6 +44,8 @@ TEST_CASE("the gateway keeps ports of its own") {
   CHECK(local({4000, 65'000}) == PortRange{1024, 3999});
   CHECK_FALSE(local({2000, 65'000}));
   CHECK_FALSE(local({1, 65'535}));
+  CHECK(local(PortRanges({{20'000, 29'999}, {50'000, 65'535}})) == PortRange{30'000, 46'383});
+  CHECK(local(PortRanges({{20'000, 29'999}, {40'000, 65'535}})) == PortRange{3616, 19'999});
 }
 
 TEST_CASE("what a tenant may send from holds nothing twice") {

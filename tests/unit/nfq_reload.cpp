@@ -40,7 +40,10 @@ TEST_CASE("a reload names each key that cannot change") {
   const Change changes[] = {
       {"external.interface", [](rules::Config& config) { config.external_interface = "wan1"; }},
       {"external.addresses", [](rules::Config& config) { config.external_addresses.clear(); }},
-      {"external.ports", [](rules::Config& config) { config.ports.first = 40000; }},
+      {"external.ports",
+       [](rules::Config& config) {
+         config.ports = {40000, 65535};
+       }},
       {"nat.mapping",
        [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
       {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
