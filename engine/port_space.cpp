@@ -28,6 +28,7 @@ PortSpace::PortSpace(const PortRanges& ranges, std::uint32_t shards, bool has_cl
                      std::atomic<std::uint32_t>* displaced)
     : ranges_(ranges),
       envelope_(ranges.envelope()),
+      has_gaps_(ranges.has_gaps()),
       shards_(shards),
       position_shift_(1 + static_cast<std::uint32_t>(std::countr_zero(shards))),
       second_class_(has_classes ? first_of_second_class : port_count),
@@ -49,7 +50,7 @@ PortSpace::PortSpace(const PortRanges& ranges, std::uint32_t shards, bool has_cl
       for (std::uint32_t parity = 0; parity < 2; ++parity) release_all(shard, number, parity);
     }
   }
-  for (std::uint32_t number = 0; number < 2 && ranges_.has_gaps(); ++number) {
+  for (std::uint32_t number = 0; number < 2 && has_gaps_; ++number) {
     for (const PortRange& range : ranges_.ranges()) {
       const PortRange part = part_of(range, number);
       if (part.first > part.last) continue;
@@ -102,12 +103,12 @@ PortSpace::Class PortSpace::class_between(std::uint32_t first, std::uint32_t end
 
 // A place of the class from which to look for a free port. What lies in a gap would make the port
 // behind the gap easy to guess.
-std::uint32_t PortSpace::start_of(std::uint32_t number, std::uint32_t random) const {
+inline std::uint32_t PortSpace::start_of(std::uint32_t number, std::uint32_t random) const {
   const auto below = [random](std::uint32_t end) {
     return static_cast<std::uint32_t>(std::uint64_t{random} * end >> 32);
   };
+  if (!has_gaps_) return below(classes_[number].size);
   const std::vector<Stretch>& stretches = stretches_[number];
-  if (stretches.empty()) return below(classes_[number].size);
   std::uint32_t total = 0;
   for (const Stretch& one : stretches) total += one.size;
   std::uint32_t place = below(total);

@@ -119,7 +119,7 @@ class PortSpace {
   void release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity);
 
   bool in_range(std::uint16_t port) const {
-    return envelope_.contains(port) && (!ranges_.has_gaps() || ranges_.contains(port));
+    return envelope_.contains(port) && (!has_gaps_ || ranges_.contains(port));
   }
   std::uint32_t home_of(std::uint16_t port) const { return shard_of_port(port, shards_); }
   std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
@@ -150,6 +150,7 @@ class PortSpace {
 
   PortRanges ranges_;
   PortRange envelope_;
+  bool has_gaps_;
   std::uint32_t shards_;
   std::uint32_t position_shift_;
   std::uint32_t second_class_;  // the first port of it

@@ -83,8 +83,9 @@ std::string remote_text(const Json& session) {
   return remote;
 }
 
-// For people the counters that never moved are noise, but for these three.
-constexpr std::array<std::string_view, 3> basic_counters{"received", "accepted", "dropped"};
+// For people the counters that never moved are noise, but for these.
+constexpr std::array<std::string_view, 4> basic_counters{"received", "accepted", "passed",
+                                                         "dropped"};
 
 std::string queue_text(const Json& queue) {
   std::string text = fmt::format("queue {}:", number(queue.at("queue")));
