@@ -39,6 +39,7 @@ constexpr const char* footer =
 struct Arguments {
   std::string file = "/etc/swnat/swnat.toml";
   std::string format = "auto";
+  std::string only;
 };
 
 Format format_of(const std::string& name) {
@@ -65,8 +66,10 @@ int check(const rules::Config& config) {
   return 0;
 }
 
-int print_rules(const rules::Config& config, Format format) {
-  const std::string text = rules::render(config, format);
+int print_rules(const rules::Config& config, const Arguments& arguments) {
+  const Format format = format_of(arguments.format);
+  const std::string text =
+      arguments.only == "nft" ? rules::render_nft(config, format) : rules::render(config, format);
   std::fputs(text.c_str(), stdout);
   return 0;
 }
@@ -123,6 +126,9 @@ int run_command_line(int argc, char** argv) {
         ->capture_default_str();
   };
   add_format(rules_command);
+  rules_command->add_option("--only", arguments.only, "nft: the nft table alone, for `nft -f`")
+      ->type_name("PART")
+      ->check(CLI::IsMember({"nft"}));
   add_format(up_command);
 
   try {
@@ -135,7 +141,7 @@ int run_command_line(int argc, char** argv) {
     auto config = load(arguments.file);
     if (!config) return 1;
     if (*check_command) return check(*config);
-    if (*rules_command) return print_rules(*config, format_of(arguments.format));
+    if (*rules_command) return print_rules(*config, arguments);
     if (*up_command) return apply(*config, format_of(arguments.format));
     if (*down_command) return remove(*config);
     return run(std::move(*config));

@@ -108,6 +108,7 @@ ControlAnswer stats(Daemon& daemon) {
   for (const RuleCounter& each : rule_counters()) dropped_by_rules[each.name] = each.packets;
   return {line({{"ok", true},
                 {"packets", packets},
+                {"verdicts", verdicts},
                 {"dropped_by_rules", dropped_by_rules},
                 {"queues", queues_json(daemon)}})};
 }

@@ -22,6 +22,9 @@ class KernelError : public std::runtime_error {
 // choose here.
 std::string render(const Config& config, Format format);
 
+// Of it, the nft table alone, as `nft -f` takes it.
+std::string render_nft(const Config& config, Format format);
+
 // Tells apart what configurations ask of the kernel.
 std::string configuration_digest(const Config& config);
 

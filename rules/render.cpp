@@ -98,6 +98,10 @@ std::string sysctl_script(const Plan& plan) {
 
 }  // namespace
 
+std::string render_nft(const Config& config, Format format) {
+  return make_plan(config, choose_format(format)).layout.nft;
+}
+
 std::string render(const Config& config, Format format) {
   const Format chosen = choose_format(format);
   const Plan plan = make_plan(config, chosen);

@@ -77,10 +77,6 @@ for program in up run; do
   refused "$program without the external interface" 'nowhere0' "${in_gw[@]}" "$nfq" "$program" --config "$config"
 done
 LAB_SETTINGS[external.interface]='"wan0"'
-LAB_SETTINGS[green.interfaces]='["nowhere1"]'
-lab_write_config
-refused "up without a tenant's interface" 'nowhere1' "${in_gw[@]}" "$nfq" up --config "$config"
-LAB_SETTINGS[green.interfaces]='["green0"]'
 lab_write_config
 refused "swnatctl without a daemon" "$LAB_DIR/run/control.sock" \
   "$PROGRAMS/swnatctl" --socket "$LAB_DIR/run/control.sock" status

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2119,SC2120
+# shellcheck shell=bash disable=SC2016,SC2034,SC2119,SC2120
 # What the tests in this folder share: a lab with swnat running in it, checks that say what was expected and
 # what was seen, and a clean end. To be sourced first. A test is started with the folder of the programs as its
 # only argument (build/ if there is none).

@@ -47,7 +47,7 @@ def outbound_cases(remote):
     yield "invalid_port", ip / UDP(sport=0, dport=9) / b"x"
     yield "invalid_port", ip / UDP(sport=5000, dport=0) / b"x"
     yield "invalid_port", ip / TCP(sport=0, dport=80, flags="S")
-    yield "translated_outbound", ip / GRE() / b"x"
+    yield "translated_outbound", ip / GRE() / (b"x" * 8)  # an error that quotes less is malformed
     yield "translated_outbound", IP(src=ip.src, dst=remote, proto=132) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=51) / Raw(b"\x12\x34" * 8)
     yield "unsupported_protocol", IP(src=ip.src, dst=remote, proto=253) / b"experiment"

@@ -102,7 +102,7 @@ expect_at_least "sessions of vpn-1001" 10 "$(sessions_of vpn-1001)"
 own='[[namespace]]
 name = "own"
 fwmark = 1001
-session_limit = 20
+session_limit = 40
 '
 range='[[namespace]]
 name = "vpn"
@@ -119,7 +119,7 @@ $(forwards own)"
     traffic "$TENANT" udp "$LAB_REMOTE" 7000 --name "$TENANT" --ports 21001-21060 >"$LAB_DIR/many.out"
   done
   expect_at_least "sessions of a member by the range's limit" 60 "$(sessions_of vpn-1000)"
-  expect "sessions of the member with a limit of its own" 20 "$(sessions_of own)"
+  expect "sessions of the member with a limit of its own" 40 "$(sessions_of own)"
   expect "sessions of a member that is another namespace" 0 "$(sessions_of vpn-1001)"
 done
 swnat check || fail "the file is not valid"

@@ -49,7 +49,7 @@ swnat() { "$program" "$@" --config "$config"; }
 
 # A table's sets and chains by their names: in which order they were made is no matter.
 table_by_name() { # family, table
-  nft list table "$1" "$2" | sed 's/packets [0-9]* bytes [0-9]*//' |
+  nft list table "$1" "$2" | sed -e 's/packets [0-9]* bytes [0-9]*//' -e '/^}$/d' |
     awk 'BEGIN { RS = ""; ORS = "\n\n" } { print }' | awk '
       /^\t[a-z]+ [^ ]+ \{$/ { name = $1 " " $2 }
       { print name "\t" NR "\t" $0 }' | sort -t "$(printf '\t')" -k 1,1 -k 2,2n | cut -f 3-

@@ -90,9 +90,11 @@ for format in $formats; do
 done
 
 iptables-nft -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT
+iptables-nft -t raw -A OUTPUT -p udp --dport 53 -j ACCEPT
 iptables-nft -t raw -N OPERATOR
 iptables-nft -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT
 ip6tables-nft -t raw -A PREROUTING -p udp --dport 53 -j ACCEPT
+ip6tables-nft -t raw -A OUTPUT -p udp --dport 53 -j ACCEPT
 ip6tables-nft -t raw -N OPERATOR
 ip6tables-nft -t mangle -A POSTROUTING -p udp --dport 53 -j ACCEPT
 for format in $formats; do
@@ -289,5 +291,6 @@ expect_same "down left something" "$folder/before" "$folder/after"
 swnat rules --format iptables | sh
 snapshot >"$folder/printed"
 expect_same "the printed script does something else than up" "$folder/applied" "$folder/printed"
+swnat rules --format iptables --only nft | nft -c -f - || fail "the nft table alone is nothing that nft takes"
 
 finish

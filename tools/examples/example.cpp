@@ -105,8 +105,10 @@ std::string text(const swnat::IpEndpoint& endpoint) {
 }
 
 std::string text(swnat::Reason reason) {
-  const bool dropped = swnat::verdict_of(reason) == swnat::Verdict::drop;
-  return (dropped ? "dropped: " : "") + std::string(swnat::info(reason).text);
+  std::string begin;
+  if (swnat::verdict_of(reason) == swnat::Verdict::drop) begin = "dropped: ";
+  if (swnat::verdict_of(reason) == swnat::Verdict::pass) begin = "not the NAT's: ";
+  return begin + std::string(swnat::info(reason).text);
 }
 
 std::array<std::uint64_t, 4> random_secret() {

@@ -28,7 +28,7 @@ Endpoint destination_of(const Bytes& packet);
 
 // "10.0.0.2:5000"
 std::string text(const swnat::IpEndpoint& endpoint);
-// "dropped: nothing is mapped to this external endpoint"
+// "not the NAT's: nothing is mapped to this external endpoint"
 std::string text(swnat::Reason reason);
 
 // From the system's source of randomness. A tenant that knows it can guess ports.

@@ -1,0 +1,151 @@
+// What a packet meets does not grow with the namespaces: no rules of nft, and few of routing.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
+#include "rules/address_text.h"
+#include "rules/bit_tree.h"
+#include "rules/iptables_text.h"
+#include "rules/nft_text.h"
+#include "rules/plan.h"
+#include "rules/policy_route.h"
+
+namespace swnat::rules {
+namespace {
+
+Config with_tenants(std::uint32_t count) {
+  Config config;
+  config.external_interface = "wan0";
+  config.external_addresses = {Ipv4Address::of(203, 0, 113, 1)};
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    NamespaceConfig one;
+    one.name = "t" + std::to_string(i);
+    one.fwmark_first = one.fwmark_last = i * 3;  // with gaps, so that no range holds them all
+    one.interfaces = {"t" + std::to_string(i)};
+    one.subnets = {Network<Ipv4Address>{Ipv4Address::from_host(0x0a00'0000 + i * 512), 24}};
+    one.untranslated = {parse_network("192.168.0.0/16").value()};
+    config.namespaces.push_back(std::move(one));
+  }
+  return config;
+}
+
+// Rules of all chains but those that set a fwmark, of which a packet meets one for each octet.
+std::size_t rules_in(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t count = 0;
+  bool sets_fwmark = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("\tchain ")) sets_fwmark = line.starts_with("\tchain fwmark_");
+    if (line.starts_with("\t\t") && !line.starts_with("\t\t#") && !sets_fwmark) ++count;
+  }
+  return count;
+}
+
+TEST_CASE("nft has as many rules for two tenants as for thousands, but for a fwmark's octets") {
+  for (const Format format : {Format::nft, Format::iptables}) {
+    const std::size_t few = rules_in(nft_text(with_tenants(2), format));
+    const std::size_t many = rules_in(nft_text(with_tenants(3000), format));
+    // A second octet of the fwmark, by interface, by zone and from where tenants go untranslated.
+    CHECK(many <= few + 4);
+  }
+}
+
+TEST_CASE("iptables' lists of namespaces are short") {
+  for (const IptablesTable& table : iptables_tables(with_tenants(3000))) {
+    for (const IptablesChain& chain : table.chains) {
+      CAPTURE(chain.name);
+      CHECK(chain.rules.size() <= bit_list_max + 1);
+    }
+  }
+}
+
+// The rules of one family by their priorities, walked as the kernel does.
+struct Walk {
+  std::string found;
+  std::size_t met = 0;
+};
+Walk walk(const std::vector<IpRule>& rules, std::uint32_t fwmark, bool is_local) {
+  std::map<std::uint32_t, std::vector<std::string>> lists;
+  for (const IpRule& rule : rules) lists[rule.priority].push_back(rule.what);
+  Walk result;
+  std::uint32_t next = 0;
+  for (auto list = lists.begin(); list != lists.end();) {
+    next = 0;
+    for (const std::string& what : list->second) {
+      ++result.met;
+      std::istringstream words(what);
+      std::string word;
+      words >> word;
+      if (word == "fwmark") {
+        std::string value;
+        words >> value >> word;
+        const std::uint32_t wanted = static_cast<std::uint32_t>(std::stoul(value, nullptr, 0));
+        const std::uint32_t mask =
+            static_cast<std::uint32_t>(std::stoul(value.substr(value.find('/') + 1), nullptr, 0));
+        if ((fwmark & mask) != wanted) continue;
+      } else if (word == "iif") {
+        words >> word >> word;
+        if (!is_local) continue;
+      } else if (word == "from") {
+        continue;
+      }
+      if (word == "goto") {
+        words >> next;
+        break;
+      }
+      if (word == "nop") continue;
+      result.found = what;
+      return result;
+    }
+    list = next == 0 ? std::next(list) : lists.find(next);
+    if (next != 0 && list == lists.end()) result.found = "a jump to nowhere";
+  }
+  return result;
+}
+
+TEST_CASE("each of thousands of fwmarks finds its table, and all others none, in a short walk") {
+  const Config config = with_tenants(3000);
+  const std::vector<IpRule> rules = policy_routing(config, {}).rules;
+  for (std::uint32_t fwmark = 1; fwmark <= 9100; ++fwmark) {
+    const bool is_known = fwmark % 3 == 0 && fwmark <= 9000;
+    const Walk result = walk(rules, fwmark, false);
+    CAPTURE(fwmark);
+    CHECK(result.met <= 4 * (bit_list_max + 2) + 4);
+    if (is_known) {
+      CHECK(result.found.ends_with(" lookup " + std::to_string(0x5300'0000 + fwmark)));
+    } else {
+      CHECK(result.found.empty());
+    }
+  }
+  CHECK(walk(rules, 0, true).met <= 6);
+}
+
+TEST_CASE("one priority never has a fwmark of zeros beside others") {
+  std::map<std::uint32_t, std::size_t> all;
+  std::map<std::uint32_t, std::size_t> zeros;
+  for (const IpRule& rule : policy_routing(with_tenants(3000), {}).rules) {
+    ++all[rule.priority];
+    if (rule.what.starts_with("fwmark 0x0/")) ++zeros[rule.priority];
+  }
+  for (const auto& [priority, count] : zeros) CHECK(all.at(priority) == 1);
+  CHECK(!zeros.empty());
+}
+
+TEST_CASE("networks side by side are joined") {
+  Config config = with_tenants(0);
+  NamespaceConfig one;
+  one.subnets = {parse_network("10.0.1.0/24").value(), parse_network("10.0.0.0/24").value(),
+                 parse_network("10.0.0.0/25").value(), parse_network("10.0.3.0/24").value()};
+  config.namespaces = {one};
+  std::vector<std::string> joined;
+  for (const IpNetwork& each :
+       tenant_networks(config, {{{"red0"}, {parse_network("10.0.2.0/24").value()}}})) {
+    joined.push_back(to_text(each));
+  }
+  CHECK(joined == std::vector<std::string>{"10.0.0.0/22"});
+}
+
+}  // namespace
+}  // namespace swnat::rules
