@@ -160,7 +160,7 @@ void Witness::examine_answers(Engine& engine, std::span<const SessionView> live)
     Bytes packet = known_of(view).dialogue->replied;
     set_destination_port(packet, view.external.port);
     const Engine::Inbound received = engine.inbound(packet, now());
-    if (verdict_of(received.reason) == Verdict::drop) {
+    if (verdict_of(received.reason) != Verdict::accept) {
       fail(view, "an answer is dropped as " + std::string(info(received.reason).name));
     }
     if (received.namespace_id != view.namespace_id || destination_in(packet) != view.internal) {

@@ -195,7 +195,7 @@ bool Worker::receive(const Dialogue& dialogue, const Bytes& packet, std::uint16_
   Copy copy(packet);
   set_destination_port(copy.span(), port);
   const Engine::Inbound received = engine_.inbound(copy.span(), Time(now));
-  if (verdict_of(received.reason) == Verdict::drop) return false;
+  if (verdict_of(received.reason) != Verdict::accept) return false;
   if (received.namespace_id != dialogue.namespace_id ||
       destination_in(copy.span()) != dialogue.internal) {
     fail(dialogue, "an answer reached somebody else");
