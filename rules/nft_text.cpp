@@ -32,7 +32,7 @@
 // - outgoing: postrouting, where mangle is. What has a namespace's fwmark and leaves by the
 //   external interface goes to a queue.
 // - guard: postrouting, behind the queue. What has an address of a tenant's network leaves by no
-//   interface that is not the tenant's own, whatever its fwmark and whereever it came in, and what
+//   interface that is not the tenant's own, whatever its fwmark and wherever it came in, and what
 //   has a fwmark leaves with an external address only.
 //
 // `telling` and `leaving` stand before the rules of iptables, where these send to the queues.
