@@ -1,6 +1,7 @@
 // Zeroed memory, reserved at once and touched only as it is used.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -30,9 +31,9 @@ inline void populate(std::span<std::byte> memory) {
 }
 
 // An array of trivial elements, all zero, aligned to cache lines. A large one costs no memory until
-// it is written, because the C library takes it as untouched pages from the kernel; huge pages are
-// asked for, because random access to many small ones spends more time on finding the page than on
-// the memory.
+// it is written: it is taken as untouched pages from the kernel, and not from the C library, which
+// clears what it had given away before. Huge pages are asked for, because random access to many
+// small ones spends more time on finding the page than on the memory.
 template <class Element>
 class ReservedArray {
   static_assert(std::is_trivially_destructible_v<Element>);
@@ -41,8 +42,7 @@ class ReservedArray {
   explicit ReservedArray(std::size_t size) : size_(size) {
     const std::size_t bytes = size * sizeof(Element);
     const std::size_t alignment = bytes < huge_page ? cache_line : huge_page;
-    block_.reset(static_cast<std::uint8_t*>(std::calloc(1, bytes + alignment)));
-    if (!block_) throw std::bad_alloc();
+    block_ = reserve(bytes + alignment);
     const auto address = reinterpret_cast<std::uintptr_t>(block_.get());
     elements_ = reinterpret_cast<Element*>((address + alignment - 1) / alignment * alignment);
 #ifdef MADV_HUGEPAGE
@@ -55,9 +55,11 @@ class ReservedArray {
     return size_;
   }
   Element& operator[](std::size_t i) {
+    assert(i < size_);
     return elements_[i];
   }
   const Element& operator[](std::size_t i) const {
+    assert(i < size_);
     return elements_[i];
   }
   Element* data() {
@@ -71,10 +73,38 @@ class ReservedArray {
   static constexpr std::size_t cache_line = 64;
   static constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-  struct Free {
-    void operator()(std::uint8_t* block) const { std::free(block); }
+  static constexpr std::size_t mapped_from = std::size_t{128} << 10;
+
+  struct GiveBack {
+    std::size_t mapped = 0;  // its size; 0: the C library's
+
+    void operator()(std::uint8_t* block) const {
+#ifdef MAP_ANONYMOUS
+      if (mapped != 0) {
+        munmap(block, mapped);
+        return;
+      }
+#endif
+      std::free(block);
+    }
   };
-  std::unique_ptr<std::uint8_t, Free> block_;
+  using Block = std::unique_ptr<std::uint8_t, GiveBack>;
+
+  static Block reserve(std::size_t bytes) {
+#ifdef MAP_ANONYMOUS
+    if (bytes >= mapped_from) {
+      void* const block =
+          mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (block == MAP_FAILED) throw std::bad_alloc();
+      return Block(static_cast<std::uint8_t*>(block), {bytes});
+    }
+#endif
+    Block block(static_cast<std::uint8_t*>(std::calloc(1, bytes)));
+    if (!block) throw std::bad_alloc();
+    return block;
+  }
+
+  Block block_;
   Element* elements_ = nullptr;
   std::size_t size_ = 0;
 };
