@@ -61,42 +61,67 @@ TEST_CASE("iptables' lists of namespaces are short") {
   }
 }
 
-// The rules of one family by their priorities, walked as the kernel does.
+// One rule as the kernel reads it: what a packet must be, and what happens to it then.
+struct ReadRule {
+  std::uint32_t fwmark = 0;
+  std::uint32_t mask = 0;
+  bool of_local_packets = false;
+  bool of_a_network = false;
+  bool does_nothing = false;
+  std::uint32_t jumps_to = 0;  // 0: ends here
+  std::string what;
+};
+
+ReadRule read(const std::string& what) {
+  ReadRule rule{.what = what};
+  std::istringstream words(what);
+  std::string word;
+  words >> word;
+  if (word == "fwmark") {
+    std::string value;
+    words >> value >> word;
+    rule.fwmark = static_cast<std::uint32_t>(std::stoul(value, nullptr, 0));
+    rule.mask =
+        static_cast<std::uint32_t>(std::stoul(value.substr(value.find('/') + 1), nullptr, 0));
+  } else if (word == "iif") {
+    words >> word >> word;
+    rule.of_local_packets = true;
+  } else if (word == "from") {
+    rule.of_a_network = true;
+  }
+  if (word == "goto") words >> rule.jumps_to;
+  rule.does_nothing = word == "nop";
+  return rule;
+}
+
+// The rules of one family by their priorities.
+using RuleLists = std::map<std::uint32_t, std::vector<ReadRule>>;
+RuleLists lists_of(const std::vector<IpRule>& rules) {
+  RuleLists lists;
+  for (const IpRule& rule : rules) lists[rule.priority].push_back(read(rule.what));
+  return lists;
+}
+
 struct Walk {
   std::string found;
   std::size_t met = 0;
 };
-Walk walk(const std::vector<IpRule>& rules, std::uint32_t fwmark, bool is_local) {
-  std::map<std::uint32_t, std::vector<std::string>> lists;
-  for (const IpRule& rule : rules) lists[rule.priority].push_back(rule.what);
+// As the kernel walks.
+Walk walk(const RuleLists& lists, std::uint32_t fwmark, bool is_local) {
   Walk result;
   std::uint32_t next = 0;
   for (auto list = lists.begin(); list != lists.end();) {
     next = 0;
-    for (const std::string& what : list->second) {
+    for (const ReadRule& rule : list->second) {
       ++result.met;
-      std::istringstream words(what);
-      std::string word;
-      words >> word;
-      if (word == "fwmark") {
-        std::string value;
-        words >> value >> word;
-        const std::uint32_t wanted = static_cast<std::uint32_t>(std::stoul(value, nullptr, 0));
-        const std::uint32_t mask =
-            static_cast<std::uint32_t>(std::stoul(value.substr(value.find('/') + 1), nullptr, 0));
-        if ((fwmark & mask) != wanted) continue;
-      } else if (word == "iif") {
-        words >> word >> word;
-        if (!is_local) continue;
-      } else if (word == "from") {
-        continue;
-      }
-      if (word == "goto") {
-        words >> next;
+      if ((fwmark & rule.mask) != rule.fwmark) continue;
+      if ((rule.of_local_packets && !is_local) || rule.of_a_network) continue;
+      if (rule.jumps_to != 0) {
+        next = rule.jumps_to;
         break;
       }
-      if (word == "nop") continue;
-      result.found = what;
+      if (rule.does_nothing) continue;
+      result.found = rule.what;
       return result;
     }
     list = next == 0 ? std::next(list) : lists.find(next);
@@ -107,7 +132,7 @@ Walk walk(const std::vector<IpRule>& rules, std::uint32_t fwmark, bool is_local)
 
 TEST_CASE("each of thousands of fwmarks finds its table, and all others none, in a short walk") {
   const Config config = with_tenants(3000);
-  const std::vector<IpRule> rules = policy_routing(config, {}).rules;
+  const RuleLists rules = lists_of(policy_routing(config, {}).rules);
   for (std::uint32_t fwmark = 1; fwmark <= 9100; ++fwmark) {
     const bool is_known = fwmark % 3 == 0 && fwmark <= 9000;
     const Walk result = walk(rules, fwmark, false);
