@@ -1,11 +1,12 @@
 #!/bin/bash
 # Whatever happens to the daemon, the rules and the links, under traffic of both tenants and families, no packet of a
 # tenant's leaves with a private address, by a link that is not the external one, or to the other tenant. One capture on
-# all outside links sees every fault. First with what others change put back by the daemon, then without, where policy
-# routing is what still holds.
+# all outside links sees every fault. `repaired`: what others change is put back by the daemon; `unrepaired`: it is not,
+# and policy routing is what still holds.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
+part=${2:?repaired or unrepaired}
 gw=$(lab_netns gw)
 
 # --- traffic
@@ -167,88 +168,107 @@ start_traffic
 
 # --- before `up`; `up` with a tenant's interface down
 
-let_traffic_pass 300
-expect_no_leak "before up"
-interface_down blue
-senders=(green)
-apply_rules
-let_traffic_pass 300
-expect_no_leak "up with a tenant's interface down, no daemon"
-start_daemon
-expect_translation "a tenant's interface is down" green
-expect_no_leak "a tenant's interface down"
-interface_up blue
-senders=(blue green)
-expect_translation "the interface came up" blue green
-end_daemon KILL
-
-# --- the daemon comes and goes
-
-for round in 1 2; do
-  start_daemon
-  expect_translation "round $round" blue green
-  end_daemon KILL
-  wait_until 5 no_queue_is_left || fail "a queue is left after kill -9: $(queue_lines)"
+before_the_daemon() {
   let_traffic_pass 300
-  expect_no_leak "after kill -9, round $round"
-done
+  expect_no_leak "before up"
+  interface_down blue
+  senders=(green)
+  apply_rules
+  let_traffic_pass 300
+  expect_no_leak "up with a tenant's interface down, no daemon"
+  start_daemon
+  expect_translation "a tenant's interface is down" green
+  expect_no_leak "a tenant's interface down"
+  interface_up blue
+  senders=(blue green)
+  expect_translation "the interface came up" blue green
+  end_daemon KILL
+}
 
-start_daemon
-all_faults
-swnat down
-let_traffic_pass 300
-expect_no_leak "after down"
-apply_rules
-expect_translation "after the second up" blue green
-end_daemon TERM
-expect "exit status of the daemon, stopped under traffic" 0 "$DAEMON_STATUS"
-expect "queues left" "" "$(queue_lines)"
-swnat down
-let_traffic_pass 300
-expect_no_leak "after the last down"
+# --- the daemon comes and goes, and others change what it set up
+
+daemon_that_repairs() {
+  for round in 1 2; do
+    start_daemon
+    expect_translation "round $round" blue green
+    end_daemon KILL
+    wait_until 5 no_queue_is_left || fail "a queue is left after kill -9: $(queue_lines)"
+    let_traffic_pass 300
+    expect_no_leak "after kill -9, round $round"
+  done
+
+  start_daemon
+  all_faults
+  swnat down
+  let_traffic_pass 300
+  expect_no_leak "after down"
+  apply_rules
+  expect_translation "after the second up" blue green
+  end_daemon TERM
+  expect "exit status of the daemon, stopped under traffic" 0 "$DAEMON_STATUS"
+  expect "queues left" "" "$(queue_lines)"
+  swnat down
+  let_traffic_pass 300
+  expect_no_leak "after the last down"
+}
 
 # --- the kernel forwards already when `up` is run, as beside Docker; and nothing is put back
 
-lab_exec gw sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
-let_traffic_pass 300
-expect_at_least "private addresses seen while the kernel forwards and there are no rules" 100 \
-  $(($(leaks_so_far) - known_leaks))
-repair=false
-LAB_SETTINGS[control.repair]=false
-lab_write_config
-apply_rules
-known_leaks=$(leaks_so_far)
-let_traffic_pass 300
-expect_no_leak "forwarding on before up, no daemon"
-start_daemon
-expect_translation "forwarding on before up" blue green
-all_faults
-flush_ruleset
-rules_are_missed() { [[ $(control status --json | jq -r .rules.state) =~ ^(differ|missing)$ ]]; }
-wait_until 10 rules_are_missed || fail "nobody misses the rules: $(control status)"
-passed "status misses the rules"
-apply_rules
+daemon_that_repairs_nothing() {
+  lab_exec gw sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
+  let_traffic_pass 300
+  expect_at_least "private addresses seen while the kernel forwards and there are no rules" 100 \
+    $(($(leaks_so_far) - known_leaks))
+  repair=false
+  LAB_SETTINGS[control.repair]=false
+  lab_write_config
+  apply_rules
+  known_leaks=$(leaks_so_far)
+  let_traffic_pass 300
+  expect_no_leak "forwarding on before up, no daemon"
+  start_daemon
+  expect_translation "forwarding on before up" blue green
+  all_faults
+  flush_ruleset
+  rules_are_missed() { [[ $(control status --json | jq -r .rules.state) =~ ^(differ|missing)$ ]]; }
+  wait_until 10 rules_are_missed || fail "nobody misses the rules: $(control status)"
+  passed "status misses the rules"
+  apply_rules
+}
 
 # --- one tenant alone, and what the outside sends to its mappings while its interface is down
 
-configure blue
-expect_translation "blue alone" blue
-for family in "${LAB_FAMILIES[@]}"; do
-  lab_exec blue ncat --udp --send-only --source-port 40100 "${FAR_OF[family]}" 7100 <<<question
-done
-mappings_are_there() { (($(sessions '.internal | endswith(":40100")' | wc -l) == ${#LAB_FAMILIES[@]})); }
-wait_until 5 mappings_are_there || fail "blue gets no mappings"
-interface_down blue
-senders=(green)
-while read -r external; do
-  address=${external%:*}
-  for _ in 1 2 3; do
-    lab_exec far ncat --udp --send-only --source-port 7100 "$(tr -d '[]' <<<"$address")" "${external##*:}" <<<secret
+one_tenant_alone() {
+  configure blue
+  expect_translation "blue alone" blue
+  for family in "${LAB_FAMILIES[@]}"; do
+    lab_exec blue ncat --udp --send-only --source-port 40100 "${FAR_OF[family]}" 7100 <<<question
   done
-done < <(sessions '.internal | endswith(":40100")' | jq -r .external)
-let_traffic_pass 300
-expect_no_leak "one tenant alone, its interface down"
-expect "sessions that are nobody's" "" "$(sessions ".internal | (startswith(\"$LAB_TENANT:\") or contains(\"$LAB_TENANT6\")) | not")"
+  mappings_are_there() { (($(sessions '.internal | endswith(":40100")' | wc -l) == ${#LAB_FAMILIES[@]})); }
+  wait_until 5 mappings_are_there || fail "blue gets no mappings"
+  interface_down blue
+  senders=(green)
+  while read -r external; do
+    address=${external%:*}
+    for _ in 1 2 3; do
+      lab_exec far ncat --udp --send-only --source-port 7100 "$(tr -d '[]' <<<"$address")" "${external##*:}" <<<secret
+    done
+  done < <(sessions '.internal | endswith(":40100")' | jq -r .external)
+  let_traffic_pass 300
+  expect_no_leak "one tenant alone, its interface down"
+  expect "sessions that are nobody's" "" "$(sessions ".internal | (startswith(\"$LAB_TENANT:\") or contains(\"$LAB_TENANT6\")) | not")"
+}
+
+case $part in
+  repaired)
+    before_the_daemon
+    daemon_that_repairs
+    ;;
+  unrepaired)
+    daemon_that_repairs_nothing
+    one_tenant_alone
+    ;;
+esac
 
 for leg in "${legs[@]}"; do end_capture "$leg"; done
 expect "datagrams of green's at blue" "" "$(packets at-blue | sed -n 1,3p)"
