@@ -12,10 +12,4 @@ struct Campaign {
 };
 inline Campaign campaign;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr std::uint32_t effort = 1;
-#else
-inline constexpr std::uint32_t effort = 10;
-#endif
-
 }  // namespace swnat::property

@@ -12,6 +12,7 @@
 #include "tests/property/generator.h"
 #include "tests/property/shrink.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/effort.h"
 
 using namespace swnat;
 using namespace swnat::property;
@@ -91,7 +92,7 @@ Run run(std::uint32_t seed) {
 }  // namespace
 
 TEST_CASE("crowd: tenants of different threads") {
-  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 20 * effort;
+  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 20 * test::effort;
   for (std::uint32_t seed = campaign.seed; seed != campaign.seed + runs; ++seed) {
     CAPTURE(seed);  // should it crash
     const Run one = run(seed);
@@ -208,7 +209,7 @@ class Hammering {
 }  // namespace
 
 TEST_CASE("crowd: one namespace at its limit, hammered by all threads") {
-  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 10 * effort;
+  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 10 * test::effort;
   for (std::uint32_t seed = campaign.seed; seed != campaign.seed + runs; ++seed) {
     CAPTURE(seed);
     for (const AtLimit at_limit : {AtLimit::evict_oldest, AtLimit::refuse}) {

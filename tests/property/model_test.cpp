@@ -8,6 +8,7 @@
 #include "tests/property/generator.h"
 #include "tests/property/rehearsal.h"
 #include "tests/property/shrink.h"
+#include "tests/unit/effort.h"
 
 using namespace swnat;
 using namespace swnat::property;
@@ -46,7 +47,7 @@ Run run(std::uint32_t seed) {
 }  // namespace
 
 TEST_CASE("model: random sequences") {
-  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 400 * effort;
+  const std::uint32_t runs = campaign.runs != 0 ? campaign.runs : 400 * test::effort;
   Counters met{};
   for (std::uint32_t seed = campaign.seed; seed != campaign.seed + runs; ++seed) {
     CAPTURE(seed);  // should it crash

@@ -6,6 +6,7 @@
 
 #include "engine/session_memory.h"
 #include "tests/unit/dice.h"
+#include "tests/unit/effort.h"
 #include "tests/unit/families.h"
 #include "tests/unit/memory_block.h"
 
@@ -184,7 +185,7 @@ TEST_CASE_TEMPLATE("takeover: a record that contradicts itself or the policy is 
 TEST_CASE("takeover: memory of random bytes does no harm") {
   const Policy policy = everything<V4>();
   const EngineOptions options = options_of(2, 64);
-  for (std::uint32_t seed = 0; seed < 200; ++seed) {
+  for (std::uint32_t seed = 0; seed < 20 * effort; ++seed) {
     Dice random(seed);
     Memory memory(options, policy);
     {
