@@ -24,6 +24,7 @@
 #include "rules/interfaces.h"
 #include "rules/iptables_apply.h"
 #include "rules/nft_text.h"
+#include "rules/operators_rules.h"
 #include "rules/plan.h"
 #include "rules/process.h"
 #include "rules/record.h"
@@ -291,6 +292,7 @@ std::vector<std::string> up(const Config& config, Format format) {
                     " there is dropped as long as it is there",
                     fmt::join(each.interfaces, ", "), config.file));
   }
+  for (std::string& each : missing_operators_rules(config)) told.push_back(std::move(each));
   return told;
 }
 
