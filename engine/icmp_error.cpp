@@ -16,7 +16,11 @@
 namespace swnat {
 namespace {
 
-constexpr std::size_t quoted_transport_min = 8;  // RFC 792
+// RFC 792 quotes at least 8 bytes. Of a protocol without ports nothing behind the IP header is
+// needed, so that some routers' errors, which quote no more, reach whom they are about as well.
+constexpr std::size_t quoted_transport_min(std::uint8_t protocol) {
+  return protocol::is_portless(protocol) ? 0 : 8;
+}
 
 bool sums_to_zero(std::span<const std::uint8_t> bytes, std::uint64_t pseudo_header = 0) {
   return fold(pseudo_header + sum_of(bytes)) == 0xffff;
@@ -76,14 +80,14 @@ std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& pa
   const auto quotation = icmp.subspan(icmp_header_size);
   Parsed<Family>& packet = quoted.packet;
   if (ip_version(quotation) != Family::version || parse_network(quotation, packet) ||
-      packet.transport_size < quoted_transport_min || packet.piece.is_later()) {
+      packet.transport_size < quoted_transport_min(packet.protocol) || packet.piece.is_later()) {
     return Reason::malformed_icmp_error;
   }
   if (Family::has_header_checksum && !sums_to_zero(quotation.first(packet.transport))) {
     return Reason::malformed_icmp_error;
   }
   quoted.offset = static_cast<std::uint16_t>(parsed.transport + icmp_header_size);
-  return read_quoted_ports(&quotation[packet.transport], packet);
+  return read_quoted_ports(quotation.data() + packet.transport, packet);
 }
 
 // A router on the way is seen as itself. The remote endpoint is seen as the internal host knows it,

@@ -13,7 +13,7 @@
 namespace swnat {
 
 // The headers of the quoted packet. `packet.transport_size` is what the quotation holds: at least 8
-// bytes.
+// bytes of what has ports or identifiers.
 template <class Family>
 struct Quoted {
   Parsed<Family> packet;

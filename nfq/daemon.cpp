@@ -21,6 +21,7 @@
 #include "nfq/error.h"
 #include "nfq/log.h"
 #include "nfq/reload.h"
+#include "nfq/rule_counters.h"
 #include "rules/kernel.h"
 
 namespace swnat::nfq {
@@ -217,7 +218,7 @@ int Daemon::run() {
   stop_workers();
   std::vector<QueueReport> reports = queues();
   for (std::size_t i = 0; i < reports.size(); ++i) reports[i].kernel = last[i].kernel;
-  write_log(counters_text(engine_->counters(), reports));
+  write_log(counters_text(engine_->counters(), rule_counters(), reports));
   return status < 0 ? 1 : status;
 }
 
@@ -237,7 +238,7 @@ int Daemon::on_reload_signal(sd_event_source*, const signalfd_siginfo*, void* se
 
 int Daemon::on_report_signal(sd_event_source*, const signalfd_siginfo*, void* self) {
   const auto& daemon = *static_cast<const Daemon*>(self);
-  write_log(counters_text(daemon.engine_->counters(), daemon.queues()));
+  write_log(counters_text(daemon.engine_->counters(), rule_counters(), daemon.queues()));
   return 0;
 }
 

@@ -21,9 +21,19 @@ void add_queue(std::string& text, const QueueReport& queue) {
                  queue.kernel->waiting, queue.kernel->dropped_full, queue.kernel->dropped_overflow);
 }
 
+void add_dropped_by_rules(std::string& text, const std::vector<RuleCounter>& dropped) {
+  std::string lines;
+  for (const RuleCounter& each : dropped) {
+    if (each.packets == 0) continue;
+    fmt::format_to(std::back_inserter(lines), "\n  {:<22} {:>12}", each.name, each.packets);
+  }
+  if (!lines.empty()) text += "\ndropped by rules:" + lines;
+}
+
 }  // namespace
 
-std::string counters_text(const Counters& packets, const std::vector<QueueReport>& queues) {
+std::string counters_text(const Counters& packets, const std::vector<RuleCounter>& dropped,
+                          const std::vector<QueueReport>& queues) {
   std::string text = "packets by reason:";
   bool has_any = false;
   for (std::size_t i = 0; i < packets.size(); ++i) {
@@ -33,6 +43,7 @@ std::string counters_text(const Counters& packets, const std::vector<QueueReport
                    packets[i], name_of(reasons[i].verdict), reasons[i].text);
   }
   if (!has_any) text += " none";
+  add_dropped_by_rules(text, dropped);
   for (const QueueReport& queue : queues) add_queue(text, queue);
   return text;
 }

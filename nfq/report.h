@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "nfq/counters.h"
 #include "nfq/queue_table.h"
+#include "nfq/rule_counters.h"
 
 namespace swnat::nfq {
 
@@ -17,7 +18,9 @@ struct QueueReport {
   std::optional<KernelQueue> kernel;  // what the kernel says of it
 };
 
-// Lines without the last line's end; reasons and queue counters that are 0 are left out.
-std::string counters_text(const Counters& packets, const std::vector<QueueReport>& queues);
+// Lines without the last line's end; reasons, counters of the rules and of queues that are 0 are
+// left out.
+std::string counters_text(const Counters& packets, const std::vector<RuleCounter>& dropped,
+                          const std::vector<QueueReport>& queues);
 
 }  // namespace swnat::nfq

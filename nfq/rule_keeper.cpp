@@ -19,6 +19,7 @@
 #include "nfq/log.h"
 #include "nfq/queue_table.h"
 #include "nfq/rule_counters.h"
+#include "rules/operators_rules.h"
 
 namespace swnat::nfq {
 namespace {
@@ -26,7 +27,7 @@ namespace {
 // For how long stray packets are told in the status after the last one came.
 constexpr Time stray_memory{60'000};
 // Other programs' rules matter less where there are ours.
-constexpr Time queue_rules_pause{30'000};
+constexpr Time others_rules_pause{30'000};
 constexpr std::chrono::seconds longest_start{2};
 
 bool is_read(std::uint16_t queue, const std::vector<KernelQueue>& bound) {
@@ -183,6 +184,7 @@ std::optional<rules::Inspection> RuleKeeper::inspect() {
     if (next_config_) {
       config_ = std::exchange(next_config_, nullptr);
       inspector_.reset();
+      others_rules_seen_ = Time{0};
     }
   }
   if (!inspector_) {
@@ -219,10 +221,11 @@ bool RuleKeeper::repair(const rules::Inspection& seen) {
 
 // Without a record, rules may be by hand. With one, what others queue is only worth a note.
 void RuleKeeper::add_hand_made(rules::Inspection& seen) {
-  if (!seen.has_record || queue_rules_seen_ == Time{0} ||
-      now() - queue_rules_seen_ > queue_rules_pause) {
+  if (!seen.has_record || others_rules_seen_ == Time{0} ||
+      now() - others_rules_seen_ > others_rules_pause) {
     queue_rules_ = rules::queue_rules();
-    queue_rules_seen_ = now();
+    missing_operators_rules_ = rules::missing_operators_rules(*config_);
+    others_rules_seen_ = now();
   }
   std::vector<std::string> lines = unread_queues(queue_rules_, *config_);
   const bool is_by_hand = std::ranges::any_of(queue_rules_, [&](const rules::QueueRule& rule) {
@@ -238,6 +241,7 @@ void RuleKeeper::add_hand_made(rules::Inspection& seen) {
   }
   auto& told = seen.has_record ? seen.notes : seen.differences;
   std::ranges::move(lines, std::back_inserter(told));
+  std::ranges::copy(missing_operators_rules_, std::back_inserter(seen.notes));
 }
 
 void RuleKeeper::add_strays(rules::Inspection& seen) {

@@ -94,7 +94,8 @@ class RuleKeeper {
   RepairPauses pauses_;
   StrayPackets strays_;
   std::vector<rules::QueueRule> queue_rules_;
-  Time queue_rules_seen_{0};
+  std::vector<std::string> missing_operators_rules_;
+  Time others_rules_seen_{0};
   Time wrong_hook_seen_{0};
   Time unknown_seen_{0};
   std::string told_ = "as configured";

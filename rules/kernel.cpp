@@ -16,12 +16,15 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <set>
+#include <utility>
 
 #include "rules/format.h"
 #include "rules/interfaces.h"
 #include "rules/iptables_apply.h"
 #include "rules/nft_text.h"
+#include "rules/operators_rules.h"
 #include "rules/plan.h"
 #include "rules/process.h"
 #include "rules/record.h"
@@ -154,6 +157,16 @@ void bring_to(const Layout& layout) {
   apply(layout.routing);
 }
 
+// The same. Returns how the kernel lists our table then: for thousands of namespaces that takes as
+// long as the rest, so both are done at once.
+Listing bring_to_and_list(const Layout& layout) {
+  apply_nft(layout.nft);
+  std::future<Listing> listing = std::async(std::launch::async, list_nft_rules);
+  apply(layout.iptables);
+  apply(layout.routing);
+  return listing.get();
+}
+
 void bring_to_nothing(const Record& record) {
   apply(PolicyRouting{});
   apply(std::vector<IptablesTable>{});
@@ -175,8 +188,8 @@ void remove_all(const Record& record, const RecordFolder& folder) {
 }
 
 // After all is done: how the kernel lists it.
-Stock take_stock(const Config& config, const Plan& plan, const SysctlWork& work) {
-  RuleListing rules{list_nft_rules(), {}};
+Stock take_stock(const Config& config, const Plan& plan, Listing nft, const SysctlWork& work) {
+  RuleListing rules{std::move(nft), {}};
   if (!plan.layout.iptables.empty()) rules.iptables = list_iptables_rules(true);
   return {std::move(rules), work.asked, configuration_digest(config), config.first_queue,
           config.workers};
@@ -190,23 +203,26 @@ struct Change {
   Record before;
   SysctlWork work;
   Record pending;            // what is true at any moment until the change is complete
-  std::vector<Sysctl> undo;  // of the sysctls written so far, the last one first
+  std::vector<Sysctl> undo;  // of the sysctls written so far, to be written from the last on
 
   void apply() {
     folder.save(pending);
-    bring_to(plan.layout);
+    Listing nft = bring_to_and_list(plan.layout);
     for (const Sysctl& each : work.writes) {
       const auto value = read_sysctl(each.name);
+      // One before it in the list may have switched it.
+      if (value == each.value) continue;
+      // What writing to it changes besides is put back after it.
       for (Sysctl& other : switched_with(each.name, pending.sysctls)) {
-        undo.insert(undo.begin(), std::move(other));
+        undo.push_back(std::move(other));
       }
-      if (value) undo.insert(undo.begin(), {each.name, *value});
+      if (value) undo.push_back({each.name, *value});
       write_sysctl(each);
     }
     Record after = pending;
     after.layout = plan.layout;
     after.sysctls = work.after;
-    after.stock = take_stock(config, plan, work);
+    after.stock = take_stock(config, plan, std::move(nft), work);
     folder.save(after);
   }
 
@@ -215,7 +231,7 @@ struct Change {
       remove_all(pending, folder);
       return;
     }
-    restore(undo);
+    restore({undo.rbegin(), undo.rend()});
     bring_to(*before.layout);
     remove_made_chains(pending.made_chains);
     folder.save(before);
@@ -276,6 +292,7 @@ std::vector<std::string> up(const Config& config, Format format) {
                     " there is dropped as long as it is there",
                     fmt::join(each.interfaces, ", "), config.file));
   }
+  for (std::string& each : missing_operators_rules(config)) told.push_back(std::move(each));
   return told;
 }
 

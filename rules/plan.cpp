@@ -42,6 +42,14 @@ std::vector<Sysctl> sysctls(const Config& config) {
   for (std::size_t i = 0; i < std::size(families); ++i) {
     if (families[i]) all.push_back({forwarding_sysctls[i], "1"});
   }
+  // Which switches it on for each interface too, where it was off. IPv6 asks for all only.
+  if (families[0]) {
+    std::vector<std::string> interfaces = tenant_interfaces(config);
+    interfaces.push_back(config.external_interface);
+    for (const std::string& each : interfaces) {
+      all.push_back({fmt::format("net/ipv4/conf/{}/forwarding", each), "1"});
+    }
+  }
   return all;
 }
 

@@ -37,8 +37,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Behind all routes by an interface, whatever their metric.
-constexpr std::uint32_t last_metric = 0xff00'0000;
+// Behind all routes by an interface, whatever their metric. Another one for each table: the kernel
+// looks for a route alike in all tables by a hash in which, for one that is unreachable, only the
+// metric differs. Thousands with one metric are compared one by one for each that is added.
+std::uint32_t last_metric(std::uint32_t table) {
+  return 0x8000'0000 | table;
+}
 
 std::uint32_t number(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -279,8 +283,8 @@ std::string to_text(const IpRule& rule) {
 
 std::string to_text(const FwmarkRoute& route) {
   if (route.interface.empty()) {
-    return fmt::format("unreachable {} metric {} table {} proto {}", route.to, last_metric,
-                       route.table, route_protocol);
+    return fmt::format("unreachable {} metric {} table {} proto {}", route.to,
+                       last_metric(route.table), route.table, route_protocol);
   }
   const std::string via = route.via.empty() ? "" : fmt::format("via {} ", route.via);
   return fmt::format("{} {}dev {} table {} proto {}", route.to, via, route.interface, route.table,

@@ -2,16 +2,22 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "rules/kernel.h"
@@ -99,11 +105,60 @@ std::vector<char*> argument_pointers(const std::vector<std::string>& arguments) 
   return pointers;
 }
 
-int wait_for(pid_t child) {
+int wait_for_end(pid_t child) {
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+// What the child and those that it has waited for computed so far, as its line in /proc has it.
+std::string computed_by(pid_t child) {
+  constexpr int first = 12;  // of four fields behind the program's name: utime to cstime
+  std::ifstream file(fmt::format("/proc/{}/stat", child));
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(std::min(line.size(), line.rfind(')') + 1)));
+  std::string all;
+  std::string field;
+  for (int i = 1; i < first + 4 && fields >> field; ++i) {
+    if (i >= first) all += field + ' ';
+  }
+  return all;
+}
+
+// False if it did not end, and computed nothing for too long. Where the kernel cannot tell of a
+// child's end (before 5.3) it is waited for without limit.
+bool ends_by_itself(pid_t child) {
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
+  if (fd < 0) return true;
+  const std::chrono::milliseconds idleness = longest_idleness;
+  bool has_ended = false;
+  std::string before;
+  for (std::string now = computed_by(child); !has_ended && now != before;
+       now = computed_by(child)) {
+    before = std::move(now);
+    const auto until = std::chrono::steady_clock::now() + idleness;
+    for (auto left = idleness; !has_ended && left.count() > 0;
+         left = std::chrono::ceil<std::chrono::milliseconds>(until -
+                                                             std::chrono::steady_clock::now())) {
+      pollfd end{fd, POLLIN, 0};
+      has_ended = poll(&end, 1, static_cast<int>(left.count())) > 0;
+    }
+  }
+  close(fd);
+  return has_ended;
+}
+
+// Its exit code. Throws KernelError.
+int wait_for(pid_t child, std::string_view name) {
+  const bool hangs = !ends_by_itself(child);
+  // With what it may have started, if it leads a group of its own.
+  if (hangs && kill(-child, SIGKILL) != 0) kill(child, SIGKILL);
+  const int exit_code = wait_for_end(child);
+  if (!hangs) return exit_code;
+  throw KernelError(fmt::format("{} hangs: it computed nothing for {} s, and was ended", name,
+                                std::chrono::duration<double>(longest_idleness.load()).count()));
 }
 
 class SpawnSettings {
@@ -154,7 +209,7 @@ ProcessResult run(const std::vector<std::string>& arguments, std::string_view in
   if (failure != 0) {
     throw KernelError(fmt::format("{} cannot be started: {}", path, std::strerror(failure)));
   }
-  const int exit_code = wait_for(child);
+  const int exit_code = wait_for(child, arguments.front());
   return {exit_code, out.read(), err.read()};
 }
 
@@ -190,7 +245,7 @@ std::optional<ProcessResult> run_apart(const std::vector<std::string>& arguments
     execv(path.c_str(), pointers.data());
     _exit(no_namespace);
   }
-  const int exit_code = wait_for(child);
+  const int exit_code = wait_for(child, arguments.front());
   if (exit_code == no_namespace) return std::nullopt;
   return ProcessResult{exit_code, out.read(), err.read()};
 }

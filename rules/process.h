@@ -1,6 +1,8 @@
 // Running the programs that tell the kernel: nft, iptables, ip.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,12 +16,15 @@ struct ProcessResult {
   std::string error;
 };
 
+// A program that computes nothing for so long hangs, however busy the machine is, and is ended.
+inline std::atomic<std::chrono::milliseconds> longest_idleness{std::chrono::seconds(30)};
+
 // Whether the program is found in PATH, or where administrators' programs lie.
 bool has_program(std::string_view name);
 
 // Runs a program without a shell, `input` as its standard input, and waits for its end. It is out
 // of reach of the terminal's Ctrl-C, so that no step ends half-way. Throws KernelError if it cannot
-// be started, naming the Debian package that it comes from.
+// be started, naming the Debian package that it comes from, or hangs.
 ProcessResult run(const std::vector<std::string>& arguments, std::string_view input = {});
 
 // The same; anything but exit code 0 is a KernelError with what the program said.

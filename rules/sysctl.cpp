@@ -1,6 +1,8 @@
 #include "rules/sysctl.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bitset>
@@ -8,7 +10,7 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
+#include <set>
 #include <sstream>
 
 #include "rules/kernel.h"
@@ -170,27 +172,37 @@ std::optional<Sysctl> wanted_advertisements(const Plan& plan, const SysctlRecord
 
 }  // namespace
 
+// There are some for each interface, of which there may be thousands: without the buffers and the
+// locale of streams.
 std::optional<std::string> read_sysctl(std::string_view name) {
   const std::string path = path_of(name);
-  errno = 0;
-  std::ifstream file(path);
-  if (!file && errno != ENOENT && errno != ENOTDIR) fail(path, errno);
-  if (!file) return std::nullopt;
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno != ENOENT && errno != ENOTDIR) fail(path, errno);
+  if (fd < 0) return std::nullopt;
   std::string value;
+  char block[4096];
+  ssize_t count = 0;
+  while ((count = read(fd, block, sizeof block)) > 0) {
+    value.append(block, static_cast<std::size_t>(count));
+  }
+  close(fd);
   // Some cannot be read before they are set, or any more when their interface is gone.
-  if (!std::getline(file, value) && !file.eof()) return std::nullopt;
+  if (count < 0) return std::nullopt;
+  value.resize(std::min(value.size(), value.find('\n')));
   return value;
 }
 
 void write_sysctl(const Sysctl& sysctl) {
-  errno = 0;
-  std::ofstream file(path_of(sysctl.name));
+  const int fd = open(path_of(sysctl.name).c_str(), O_WRONLY | O_CLOEXEC);
   // Something must be written even to empty a list.
-  file << sysctl.value << '\n' << std::flush;
-  if (!file) {
-    throw KernelError(fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name),
-                                  sysctl.value, std::strerror(errno)));
-  }
+  const std::string line = sysctl.value + '\n';
+  const bool good =
+      fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (good) return;
+  throw KernelError(fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name),
+                                sysctl.value, std::strerror(error)));
 }
 
 SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
@@ -209,10 +221,10 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
 SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& record) {
   SysctlWork work;
   work.asked = asked;
-  for (const auto& earlier : record.changes) {
-    const bool stays = std::any_of(asked.begin(), asked.end(),
-                                   [&](const Sysctl& each) { return each.name == earlier.first; });
-    if (!stays) put_back(earlier.first, earlier.second, record, work.writes);
+  std::set<std::string_view> stays;
+  for (const Sysctl& each : asked) stays.insert(each.name);
+  for (const auto& [name, change] : record.changes) {
+    if (!stays.contains(name)) put_back(name, change, record, work.writes);
   }
   for (const Sysctl& each : asked) {
     const auto current = read_sysctl(each.name);

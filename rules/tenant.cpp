@@ -3,23 +3,10 @@
 #include <algorithm>
 
 #include "rules/bit_tree.h"
+#include "rules/network_order.h"
 
 namespace swnat::rules {
 namespace {
-
-// Without those that lie within another.
-std::vector<IpNetwork> widest_of(std::vector<IpNetwork> all) {
-  std::vector<IpNetwork> widest;
-  std::stable_sort(all.begin(), all.end(), [](const IpNetwork& a, const IpNetwork& b) {
-    return length_of(a) < length_of(b);
-  });
-  for (const IpNetwork& each : all) {
-    const bool covered = std::any_of(widest.begin(), widest.end(),
-                                     [&](const IpNetwork& wide) { return overlap(wide, each); });
-    if (!covered) widest.push_back(each);
-  }
-  return widest;
-}
 
 std::vector<IpNetwork> sources(const NamespaceConfig& config) {
   std::vector<IpNetwork> all = config.subnets;
@@ -66,8 +53,8 @@ std::vector<Tenant> tenants(const Config& config) {
   std::vector<Tenant> all;
   for (const NamespaceConfig& each : config.namespaces) {
     if (each.interfaces.empty()) continue;
-    all.push_back({each.name, each.fwmark_first, each.interfaces, widest_of(sources(each)),
-                   widest_of(each.untranslated)});
+    all.push_back({each.name, each.fwmark_first, each.interfaces, disjoint(sources(each)),
+                   disjoint(each.untranslated)});
   }
   return all;
 }

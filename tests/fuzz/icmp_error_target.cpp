@@ -68,8 +68,10 @@ void check_quotation(View packet, const Quoted<Family>& quoted) {
               anatomy->transport_size == quoted.packet.transport_size &&
               anatomy->protocol == quoted.packet.protocol,
           "the quoted packet is read as it is");
-  require(anatomy->transport_size >= 8 && !anatomy->is_later(),
-          "8 bytes of a transport are quoted");
+  const bool is_located =
+      anatomy->is_icmp() || anatomy->protocol == number::tcp || anatomy->protocol == number::udp;
+  require((anatomy->transport_size >= 8 || !is_located) && !anatomy->is_later(),
+          "8 bytes of a transport with ports or identifiers are quoted");
   const Ends ends = ends_of(bytes, *anatomy);
   require(
       ends.source == IpEndpoint{quoted.packet.source, quoted.packet.source_port} &&

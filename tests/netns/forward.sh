@@ -8,26 +8,6 @@ source "$(dirname "$0")/lib.sh"
 STRANGER_OF=([4]=203.0.113.101 [6]=2001:db8:1::101)
 
 # forwards: the rules, in all families: blue's web server, green's name server.
-forwards() {
-  local family
-  for family in "${LAB_FAMILIES[@]}"; do
-    cat <<TOML
-[[forward]]
-protocol  = "tcp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40080)"
-namespace = "blue"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)"
-
-[[forward]]
-protocol  = "udp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40053)"
-namespace = "green"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 5353)"
-
-TOML
-  done
-}
-
 tenant_addresses=()
 for family in "${LAB_FAMILIES[@]}"; do tenant_addresses+=("${LAB_TENANT_OF[family]}"); done
 

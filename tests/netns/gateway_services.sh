@@ -8,26 +8,6 @@ source "$(dirname "$0")/lib.sh"
 GATEWAY_OF=([4]=$LAB_GATEWAY [6]=$LAB_GATEWAY6)
 declare -A answer=([blue]=192.0.2.1 [green]=192.0.2.2) pattern=([blue]=b1b1b1b1 [green]=93939393)
 
-forwards() {
-  local family
-  for family in "${LAB_FAMILIES[@]}"; do
-    cat <<TOML
-[[forward]]
-protocol  = "tcp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40080)"
-namespace = "blue"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)"
-
-[[forward]]
-protocol  = "udp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40053)"
-namespace = "green"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 5353)"
-
-TOML
-  done
-}
-
 start_lab
 LAB_RULES=$(forwards)
 start_swnat

@@ -148,6 +148,27 @@ start_swnat() {
   start_daemon
 }
 
+# [[forward]]s for LAB_RULES, of each family: port 40080 to a web server of blue's, 40053 to a name server of green's.
+forwards() {
+  local family
+  for family in "${LAB_FAMILIES[@]}"; do
+    cat <<TOML
+[[forward]]
+protocol  = "tcp"
+external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40080)"
+namespace = "blue"
+to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)"
+
+[[forward]]
+protocol  = "udp"
+external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40053)"
+namespace = "green"
+to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 5353)"
+
+TOML
+  done
+}
+
 # --- looking at it
 
 # count_of NAME: a counter of `swnatctl stats`, by the name of its reason.

@@ -41,7 +41,6 @@ forwards() {
 }
 
 start_lab
-operators_rules
 LAB_NAMESPACES=()
 LAB_RULES="[[namespace]]
 name = \"vpn\"
@@ -49,7 +48,24 @@ fwmark = \"1000-1999\"
 session_limit = 200
 
 $(forwards vpn-1001)"
+
+# What the operator's rules lack is told by `up`, and by the daemon as long as it is so.
+told_by_up() { apply_rules 2>&1 | grep -E 'no rule of nft|no .ip rule. looks|no chain of nft' || true; }
+notes_of_rules() { control status --json | jq -r '.rules.notes[]' | grep -cE 'no rule of nft|no .ip rule. looks|no chain of nft' || true; }
+has_notes() { [[ $(notes_of_rules) == "$1" ]]; }
+lab_write_config
+told=$(told_by_up)
+expect_match "up without rules of the operator's: fwmarks" \
+  'no rule of nft or iptables sets a fwmark of namespace vpn \(fwmarks 1000-1999\)' "$told"
+expect_match "up without rules of the operator's: the way back" \
+  'no .ip rule. looks at a fwmark of namespace vpn \(fwmarks 1000-1999\)' "$told"
+expect_match "up without rules of the operator's: fragments" \
+  'no chain of nft with a priority below -400 sets notrack' "$told"
 start_swnat
+wait_until 60 has_notes 3 || fail "the daemon says nothing of it: $(control status)"
+operators_rules
+expect "what up tells with the operator's rules" "" "$(told_by_up)"
+wait_until 90 has_notes 0 || fail "the daemon goes on telling it: $(control status)"
 for family in "${LAB_FAMILIES[@]}"; do
   lab_serve "answers-$family" tcp 7000 /usr/bin/python3 "$HERE/traffic.py" serve "${LAB_REMOTE_OF[family]}" 7000
 done

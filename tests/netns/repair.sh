@@ -74,6 +74,7 @@ expect_state "as configured" "ip rules deleted"
 expect_traffic "ip rules deleted"
 mended "a route deleted" ip route del 10.0.0.0/24 table "$blue_table"
 mended "forwarding switched off" sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+mended "forwarding of one interface switched off" sh -c 'echo 0 >/proc/sys/net/ipv4/conf/blue0/forwarding'
 mended "forwarding of IPv6 switched off" sh -c 'echo 0 >/proc/sys/net/ipv6/conf/all/forwarding'
 mended "a sysctl that nobody tells of" sh -c 'echo 0 >/proc/sys/net/ipv4/fwmark_reflect'
 

@@ -14,10 +14,14 @@ start_swnat
 lab_serve answers tcp 7000 /usr/bin/python3 "$HERE/traffic.py" serve "$LAB_REMOTE" 7000
 
 expect "answered" "20001 20002 20003" "$(ask 20001-20003)"
+lab_exec blue ip address add 172.31.0.1/32 dev eth0
+lab_exec blue ping -q -c 1 -W 1 -I 172.31.0.1 "$LAB_REMOTE" >"$LAB_DIR/forged.out" || true
+expect_counter forged_source 1
 signal_daemon USR1
 wait_until 10 log_has translated_outbound 1 || fail "SIGUSR1 prints no counters"
 expect_match "SIGUSR1 prints the packets by reason" 'translated_outbound[^0-9]*3([^0-9]|$)' \
   "$(grep translated_outbound "$LAB_DIR/daemon.log")"
+expect_match "SIGUSR1 prints what the rules dropped" 'dropped by rules:.* forged_source +1' "$(cat "$LAB_DIR/daemon.log")"
 
 before=$(sessions true | jq -c '[.namespace, .internal, .external, .remote]' | sort)
 LAB_SETTINGS[blue.session_limit]=3

@@ -158,6 +158,37 @@ TEST_CASE("icmp error: what quotes too little, a later fragment or an error is d
   CHECK_EQ(gateway.in(error_about(other, router, external_host)).reason, Reason::foreign_protocol);
 }
 
+TEST_CASE("icmp error: of a protocol without ports the quoted IP header is enough") {
+  for (const std::uint8_t number : {std::uint8_t{47}, std::uint8_t{50}, std::uint8_t{132}}) {
+    for (const std::size_t size : {20u, 21u, 24u, 27u, 28u}) {
+      CAPTURE(int{number});
+      CAPTURE(size);
+      Gateway gateway;
+      const Bytes sent =
+          ip_packet(client.address, server.address, payload_of(20), {.protocol = number});
+      const Outcome left = gateway.out(blue, sent);
+      REQUIRE(left.accepted());
+      const Outcome passed =
+          gateway.in(error_about(left.bytes, router, external_host, {3, 4}, size));
+      CHECK_EQ(passed.reason, Reason::translated_inbound);
+      CHECK(is_summed(passed.bytes));
+      CHECK_EQ(destination_of(passed.bytes).address, client.address);
+      CHECK_EQ(quoted_in(passed.bytes), Bytes(sent.begin(), sent.begin() + std::ptrdiff_t(size)));
+
+      const Bytes came =
+          ip_packet(server.address, external_host, payload_of(20), {.protocol = number});
+      const Outcome entered = gateway.in(came);
+      REQUIRE(entered.accepted());
+      const Outcome told = gateway.out(
+          blue, error_about(entered.bytes, client.address, server.address, {3, 2}, size));
+      CHECK_EQ(told.reason, Reason::translated_outbound);
+      CHECK(is_summed(told.bytes));
+      CHECK_EQ(source_of(told.bytes).address, external_host);
+      CHECK_EQ(quoted_in(told.bytes), Bytes(came.begin(), came.begin() + std::ptrdiff_t(size)));
+    }
+  }
+}
+
 TEST_CASE("icmp error: without a session it is dropped, whoever else has one") {
   Gateway gateway;
   const Outcome left = gateway.out(blue, udp(client, server, payload_of(30)));

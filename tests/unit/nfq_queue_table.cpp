@@ -52,15 +52,18 @@ TEST_CASE("a kernel without NFQUEUE has no list of queues") {
 TEST_CASE("the report leaves out what never happened") {
   Counters packets{};
   QueueReport queue{.number = 4, .counts = {}, .kernel = {}};
-  CHECK_EQ(counters_text(packets, {queue}),
+  CHECK_EQ(counters_text(packets, {{"unowned", 0}}, {queue}),
            "packets by reason: none\nqueue 4: received 0 accepted 0 passed 0 dropped 0");
   packets[static_cast<std::size_t>(Reason::no_mapping)] = 12;
   queue.counts[static_cast<std::size_t>(QueueCounter::rebinds)] = 1;
-  const std::string text = counters_text(packets, {queue});
+  const std::string text = counters_text(packets, {{"forged_source", 3}, {"unowned", 0}}, {queue});
   CHECK_NE(text.find("no_mapping"), std::string::npos);
   CHECK_NE(text.find("12  pass"), std::string::npos);
   CHECK_NE(text.find("rebinds 1"), std::string::npos);
   CHECK_EQ(text.find("filtered"), std::string::npos);
+  CHECK_NE(text.find("\ndropped by rules:\n  forged_source                     3\nqueue 4"),
+           std::string::npos);
+  CHECK_EQ(text.find("unowned"), std::string::npos);
 }
 
 TEST_CASE("a table that cannot be opened does not mean that the kernel has none") {

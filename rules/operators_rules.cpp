@@ -1,0 +1,212 @@
+#include "rules/operators_rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "rules/iptables_text.h"
+#include "rules/policy_route.h"
+#include "rules/process.h"
+
+namespace swnat::rules {
+namespace {
+
+using Json = nlohmann::json;
+
+// The kernel puts fragments together at this priority of prerouting.
+constexpr int defragmentation = -400;
+
+// Bits of a fwmark, and what they are; with no bits nothing is known, and it may be any.
+struct Marking {
+  std::uint32_t value = 0;
+  std::uint32_t bits = 0;
+};
+
+// Whether a packet with such a fwmark may be the namespace's.
+bool may_be(const Marking& marking, const NamespaceConfig& one, std::uint32_t mask) {
+  const std::uint32_t bits = marking.bits & mask;
+  const std::uint32_t value = marking.value & bits;
+  if (bits == mask) return value >= one.fwmark_first && value <= one.fwmark_last;
+  for (std::uint64_t fwmark = one.fwmark_first; fwmark <= one.fwmark_last; ++fwmark) {
+    if ((fwmark & bits) == value) return true;
+  }
+  return false;
+}
+
+bool any_may_be(const std::vector<Marking>& markings, const NamespaceConfig& one,
+                std::uint32_t mask) {
+  return std::any_of(markings.begin(), markings.end(),
+                     [&](const Marking& each) { return may_be(each, one, mask); });
+}
+
+std::string text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+// What the rules of nft set, but for ours: fwmarks, and what keeps fragments apart.
+struct NftRules {
+  std::vector<Marking> markings;
+  bool keeps_fragments_apart = false;
+};
+
+bool is_key(const Json& statement, const char* of, const char* key) {
+  const Json& left = statement.value("key", Json::object());
+  return left.is_object() && left.contains(of) && text(left[of], "key") == key;
+}
+
+NftRules nft_rules(const std::string& printed) {
+  NftRules found;
+  std::set<std::string> early;  // tables with a chain before fragments are put together
+  std::set<std::string> untracking;
+  const Json json = Json::parse(printed, nullptr, false);
+  if (!json.is_object() || !json.contains("nftables")) return found;
+  for (const Json& object : json["nftables"]) {
+    if (!object.is_object()) continue;
+    for (const auto& [kind, body] : object.items()) {
+      if (!body.is_object()) continue;
+      const std::string table = fmt::format("{} {}", text(body, "family"), text(body, "table"));
+      if (table == "inet swnat") continue;
+      const Json& priority = body.value("prio", Json());
+      if (kind == "chain" && text(body, "hook") == "prerouting" && priority.is_number_integer() &&
+          priority.get<int>() < defragmentation) {
+        early.insert(table);
+      }
+      if (kind != "rule" || !body.contains("expr")) continue;
+      for (const Json& statement : body["expr"]) {
+        if (!statement.is_object()) continue;
+        if (statement.contains("notrack")) untracking.insert(table);
+        if (!statement.contains("mangle") || !statement["mangle"].is_object()) continue;
+        const Json& mangle = statement["mangle"];
+        if (is_key(mangle, "ct", "zone")) untracking.insert(table);
+        if (!is_key(mangle, "meta", "mark")) continue;
+        const Json& value = mangle.value("value", Json());
+        found.markings.push_back(value.is_number_unsigned()
+                                     ? Marking{value.get<std::uint32_t>(), 0xffff'ffff}
+                                     : Marking{});
+      }
+    }
+  }
+  found.keeps_fragments_apart =
+      std::any_of(untracking.begin(), untracking.end(),
+                  [&](const std::string& table) { return early.contains(table); });
+  return found;
+}
+
+// "0x3e8/0xffff", "1000": value and bits.
+Marking marking_of(const std::string& words) {
+  const std::size_t slash = words.find('/');
+  const auto number = [](const std::string& digits) {
+    return static_cast<std::uint32_t>(std::strtoull(digits.c_str(), nullptr, 0));
+  };
+  return {number(words),
+          slash == std::string::npos ? 0xffff'ffff : number(words.substr(slash + 1))};
+}
+
+void add_iptables_markings(std::string_view saved, std::vector<Marking>& markings) {
+  while (!saved.empty()) {
+    const std::string_view line = saved.substr(0, saved.find('\n'));
+    saved.remove_prefix(std::min(saved.size(), line.size() + 1));
+    if (line.find(" --restore-mark") != std::string_view::npos) markings.push_back({});
+    constexpr std::string_view sets = " -j MARK --set-xmark ";
+    const std::size_t place = line.find(sets);
+    if (place == std::string_view::npos) continue;
+    const std::string_view rest = line.substr(place + sets.size());
+    markings.push_back(marking_of(std::string(rest.substr(0, rest.find(' ')))));
+  }
+}
+
+// What others' `ip rule`s of one family ask of the fwmark.
+std::vector<Marking> routed(const std::string& printed) {
+  std::vector<Marking> all;
+  const Json json = Json::parse(printed, nullptr, false);
+  if (!json.is_array()) return all;
+  for (const Json& rule : json) {
+    if (!rule.is_object() || !rule.contains("fwmark")) continue;
+    if (text(rule, "protocol") == std::to_string(route_protocol)) continue;
+    const std::string bits = rule.contains("fwmask") ? "/" + text(rule, "fwmask") : "";
+    all.push_back(marking_of(text(rule, "fwmark") + bits));
+  }
+  return all;
+}
+
+std::string name_of(const NamespaceConfig& one) {
+  return one.fwmark_first == one.fwmark_last
+             ? fmt::format("namespace {} (fwmark {})", one.name, one.fwmark_first)
+             : fmt::format("namespace {} (fwmarks {}-{})", one.name, one.fwmark_first,
+                           one.fwmark_last);
+}
+
+// With subnets it is known which families it has; without them, one with a way back is enough.
+void add_unrouted(const NamespaceConfig& one, std::uint32_t mask, const PrintedRules& printed,
+                  std::vector<std::string>& lines) {
+  std::vector<std::string_view> without;
+  bool has_any = false;
+  for (std::size_t i = 0; i < std::size(all_families); ++i) {
+    const Family family = all_families[i];
+    const bool has_way = any_may_be(routed(printed.routing[i]), one, mask);
+    has_any = has_any || has_way;
+    if (!has_way && !texts(one.subnets, family).empty()) without.push_back(ip_option(family));
+  }
+  if (one.subnets.empty() && !has_any) without.emplace_back("");
+  for (const std::string_view option : without) {
+    lines.push_back(
+        fmt::format("no `ip {}{}rule` looks at a fwmark of {}: what comes back to it is routed as"
+                    " if it had none",
+                    option, option.empty() ? "" : " ", name_of(one)));
+  }
+}
+
+bool has_interfaces(const NamespaceConfig& one) {
+  return !one.interfaces.empty();
+}
+
+}  // namespace
+
+std::vector<std::string> missing_operators_rules(const Config& config,
+                                                 const PrintedRules& printed) {
+  NftRules nft = nft_rules(printed.nft);
+  for (const std::string& saved : printed.iptables) add_iptables_markings(saved, nft.markings);
+  std::vector<std::string> lines;
+  for (const NamespaceConfig& each : config.namespaces) {
+    if (has_interfaces(each)) continue;
+    if (!any_may_be(nft.markings, each, config.fwmark_mask)) {
+      lines.push_back(
+          fmt::format("no rule of nft or iptables sets a fwmark of {}: unless another program does,"
+                      " no packet is its",
+                      name_of(each)));
+    }
+    add_unrouted(each, config.fwmark_mask, printed, lines);
+  }
+  const bool is_concerned =
+      !std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces);
+  if (is_concerned && !nft.keeps_fragments_apart) {
+    lines.push_back(
+        fmt::format("no chain of nft with a priority below {} sets notrack or a conntrack zone:"
+                    " fragments of namespaces without interfaces may be mixed up with others'",
+                    defragmentation));
+  }
+  return lines;
+}
+
+std::vector<std::string> missing_operators_rules(const Config& config) {
+  if (std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces)) return {};
+  PrintedRules printed;
+  if (has_program("nft")) printed.nft = run({"nft", "-t", "-j", "list", "ruleset"}).output;
+  for (std::size_t i = 0; i < std::size(all_families); ++i) {
+    const Family family = all_families[i];
+    const std::string program = iptables_program(family, "-save");
+    if (has_program(program)) printed.iptables[i] = run({program}).output;
+    printed.routing[i] =
+        run({"ip", std::string(ip_option(family)), "-N", "-json", "rule", "show"}).output;
+  }
+  return missing_operators_rules(config, printed);
+}
+
+}  // namespace swnat::rules

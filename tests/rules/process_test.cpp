@@ -1,0 +1,69 @@
+// A program that hangs is ended and told; one that only takes long is not.
+#include "rules/process.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "rules/kernel.h"
+#include "rules/listing.h"
+
+namespace swnat::rules {
+namespace {
+
+// A folder at the head of PATH, and less patience.
+class FakePrograms {
+ public:
+  FakePrograms() : path_(std::getenv("PATH")), idleness_(longest_idleness) {
+    char folder[] = "/tmp/swnat-programs-XXXXXX";
+    REQUIRE(mkdtemp(folder) != nullptr);
+    folder_ = folder;
+    setenv("PATH", fmt::format("{}:{}", folder_, path_).c_str(), 1);
+    longest_idleness = std::chrono::milliseconds(500);
+  }
+  ~FakePrograms() {
+    setenv("PATH", path_.c_str(), 1);
+    longest_idleness = idleness_;
+    std::filesystem::remove_all(folder_);
+  }
+  FakePrograms(const FakePrograms&) = delete;
+  FakePrograms& operator=(const FakePrograms&) = delete;
+
+  void add(const std::string& name, const std::string& script) const {
+    const std::string file = folder_ + "/" + name;
+    std::ofstream(file) << "#!/bin/sh\n" << script << '\n';
+    chmod(file.c_str(), 0755);
+  }
+
+ private:
+  std::string folder_;
+  std::string path_;
+  std::chrono::milliseconds idleness_;
+};
+
+}  // namespace
+
+TEST_CASE("an nft that hangs is ended, with what it started") {
+  const FakePrograms programs;
+  programs.add("nft", "echo begun; sleep 1000; echo never");
+  CHECK_THROWS_WITH_AS(list_nft_rules(), "nft hangs: it computed nothing for 0.5 s, and was ended",
+                       KernelError);
+}
+
+TEST_CASE("a program that computes may take its time") {
+  const FakePrograms programs;
+  programs.add("nft", "i=0; while [ $(date +%s%N) -lt $1 ]; do i=$((i + 1)); done; echo $i");
+  const auto until = std::chrono::system_clock::now() + std::chrono::milliseconds(1500);
+  const auto nanoseconds =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(until.time_since_epoch());
+  const ProcessResult result = run({"nft", std::to_string(nanoseconds.count())});
+  CHECK_EQ(result.exit_code, 0);
+  CHECK(!result.output.empty());
+}
+
+}  // namespace swnat::rules
