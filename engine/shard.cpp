@@ -263,13 +263,17 @@ template <class Family>
 void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
                             PortSpace::Rest rest) {
   const Record& session = table_[ref];
-  const bool has_free_port = table_.shares_mapping(session) && !session.is_forward;
+  const bool has_port = counts_as_port(session);
+  const bool shares_mapping = table_.shares_mapping(session);
+  const std::uint32_t slot = table_.namespace_slot(ref);
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
   if (is_over(session.state)) rest = PortSpace::Rest::none;
-  uses_.give_back(table_.namespace_slot(ref));
   const bool is_last = table_.remove(ref, hashes);
-  if (!is_last || !has_free_port) return;
+  // Whoever no longer counts the session does not count its port.
+  if (is_last && has_port) uses_.give_back_port(slot);
+  uses_.give_back(slot);
+  if (!is_last || !has_port || !shares_mapping) return;
   externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
 }
 
@@ -411,16 +415,10 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
     external.is_forward = true;
     external.mapping = find_mapping(Key::external(protocol, plan.outside), now);
   } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
-    return choose_port_for_remote(plan, protocol, now);
+    return choose_port(plan, protocol, now);
   } else {
     external.mapping = find_mapping(Key::internal(plan.tenant.id, protocol, inside), now);
-    if (external.mapping == no_session) {
-      const auto port = take_port(plan, protocol, now);
-      if (!port) return Reason::no_free_port;
-      use(external.address, *port);
-      plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
-      return {};
-    }
+    if (external.mapping == no_session) return choose_port(plan, protocol, now);
     const Leg<Family>& known = table_[external.mapping].outside;
     use(known.local, known.local_port);
   }
@@ -429,43 +427,61 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
   return {};
 }
 
-// A free port of the plan's address that no rule has.
+// A port of the plan's address for a new mapping of the tenant; sets the plan's outside.
 template <class Family>
-std::optional<std::uint16_t> Shard<Family>::take_port(const Plan& plan, std::uint8_t protocol,
-                                                      Tick now) {
+std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protocol, Tick now) {
+  if (!uses_.take_port(plan.tenant.slot, plan.tenant.port_limit)) return Reason::port_limit;
+  const bool serves_once = snapshot_->policy().mapping == Mapping::endpoint_independent;
+  plan.outside.local = plan.external.address;
+  if (serves_once ? take_port(plan, protocol, now) : find_port_for_remote(plan, protocol, now)) {
+    return {};
+  }
+  uses_.give_back_port(plan.tenant.slot);
+  return Reason::no_free_port;
+}
+
+template <class Family>
+bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
+  // Ports that new rules are about to take, which happens within moments, are passed over.
+  constexpr int passed_over_max = 16;
   const Address& address = plan.external.address;
+  const std::uint16_t like = plan.inside.local_port;
   PortSpace& ports = externals_.ports(address, protocol);
-  for (;;) {
-    const auto port = ports.take(number_, plan.inside.local_port, random_.next(), now);
-    if (!port || rules().forward(protocol, {address, *port}) == nullptr) return port;
-    // A new rule is about to take it, and does so while it rests.
+  for (int passed_over = 0; passed_over < passed_over_max; ++passed_over) {
+    auto port = ports.take(number_, like, random_.next(), now);
+    if (!port) port = ports.take_resting(number_, like, now);
+    if (!port) return false;
+    if (rules().forward(protocol, {address, *port}) == nullptr) {
+      plan.external.port = plan.outside.local_port = *port;
+      plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
+      return true;
+    }
     ports.release(number_, *port, now, PortSpace::Rest::full);
   }
+  return false;
 }
 
 // With address-and-port-dependent mapping a port serves once for each remote endpoint: the internal
 // port if it can, else the first that can from a random one on, of the same parity if possible. All
 // are this shard's own.
 template <class Family>
-std::optional<Reason> Shard<Family>::choose_port_for_remote(Plan& plan, std::uint8_t protocol,
-                                                            Tick now) {
+bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const std::uint16_t like = plan.inside.local_port;
   const auto serves = [&](std::uint16_t port) {
-    plan.outside.local = plan.external.address;
     plan.external.port = plan.outside.local_port = port;
     return !space.is_withheld(port) && is_free_for_remote(plan, protocol, now);
   };
-  if (ranges.contains(like) && serves(like)) return {};
+  if (ranges.contains(like) && serves(like)) return true;
   const std::uint32_t random = static_cast<std::uint32_t>(random_.next() >> 32);
   for (const std::uint32_t parity : {like & 1u, ~like & 1u}) {
     PortWalk walk(ranges, number_ << 1 | parity, 2 * shards_, random);
     for (std::uint32_t i = 0; i < walk.count(); ++i) {
-      if (serves(walk.next())) return {};
+      if (serves(walk.next())) return true;
     }
   }
-  return Reason::no_free_port;
+  return false;
 }
 
 template <class Family>
@@ -508,10 +524,10 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (ref == no_session) {
     uses_.give_back(plan.tenant.slot);
     const External& external = plan.external;
-    const bool was_taken = external.mapping == no_session && !external.is_forward &&
-                           snapshot_->policy().mapping == Mapping::endpoint_independent &&
-                           !protocol::is_portless(parsed.protocol);
-    if (was_taken) {
+    const bool is_counted = external.mapping == no_session && !external.is_forward &&
+                            !protocol::is_portless(parsed.protocol);
+    if (is_counted) uses_.give_back_port(plan.tenant.slot);
+    if (is_counted && snapshot_->policy().mapping == Mapping::endpoint_independent) {
       externals_.ports(external.address, parsed.protocol)
           .release(number_, external.port, now, PortSpace::Rest::none);
     }
@@ -734,6 +750,7 @@ bool Shard<Family>::adopt(SessionRef ref) {
   set_deltas(session);
   const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
   uses_.add(slot);
+  if (mapping == no_session && counts_as_port(session)) uses_.add_port(slot);
   table_.keep(ref, mapping, slot);
   return true;
 }
