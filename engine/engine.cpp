@@ -224,7 +224,11 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
   const std::lock_guard lock(policy_mutex_);
   std::vector<NamespaceUse> uses;
   for (const Tenant& tenant : snapshot_->tenants()) {
-    uses.push_back({tenant.id, uses_.count(tenant.slot), tenant.session_limit});
+    uses.push_back({.id = tenant.id,
+                    .sessions = uses_.count(tenant.slot),
+                    .session_limit = tenant.session_limit,
+                    .ports = uses_.port_count(tenant.slot),
+                    .port_limit = tenant.policy->port_limit});
   }
   return uses;
 }

@@ -60,6 +60,8 @@ struct NamespaceUse {
   // timeouts.
   std::uint32_t sessions;
   std::uint32_t session_limit;
+  std::uint32_t ports = 0;       // that mappings have, as NamespacePolicy::port_limit counts them
+  std::uint32_t port_limit = 0;  // as in the policy
 };
 
 class Engine {

@@ -15,8 +15,9 @@ namespace swnat {
 // The reasons to drop a packet from inside of which its sender should know: what it asks for is
 // right, but there is no more of it. Packets from outside are never answered (RFC 5382 REQ-4).
 constexpr bool deserves_answer(Reason reason) {
-  return reason == Reason::session_limit || reason == Reason::table_full ||
-         reason == Reason::no_free_port || reason == Reason::remote_in_use;
+  return reason == Reason::session_limit || reason == Reason::port_limit ||
+         reason == Reason::table_full || reason == Reason::no_free_port ||
+         reason == Reason::remote_in_use;
 }
 
 // RFC 1812 section 4.3.2.3 and RFC 4443 section 3.1: so much of the packet is quoted that the

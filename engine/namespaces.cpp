@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <stdexcept>
 
 namespace swnat {
 namespace {
 
+constexpr std::uint32_t no_port_limit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
 
 void require(bool holds, const char* what) {
@@ -70,7 +72,8 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
       const auto [entry, added] = new_slots.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < max_namespaces,
               "more than 65536 namespaces since the engine was made");
-      tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit, &one});
+      tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
+                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
       std::uint64_t at = id * spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
       positions_[at] = static_cast<std::uint32_t>(tenants_.size());

@@ -23,6 +23,7 @@ struct Tenant {
   NamespaceId id = 0;
   std::uint32_t slot = 0;
   std::uint32_t session_limit = 0;
+  std::uint32_t port_limit = 0;  // the greatest number where there is none
   const NamespacePolicy* policy = nullptr;
 };
 
@@ -49,18 +50,19 @@ class Snapshot {
   std::uint32_t shift_ = 0;
 };
 
-// Sessions of each namespace, and of all, over all shards and families. The count is taken before a
-// session is made, so that shards that race cannot exceed a limit together.
+// Sessions and external ports of each namespace, and sessions of all, over all shards and families.
+// The count is taken before a session is made, or a port taken, so that shards that race cannot
+// exceed a limit together.
 class NamespaceUses {
  public:
   enum class Taken : std::uint8_t { yes, namespace_is_full, table_is_full };
 
   explicit NamespaceUses(std::uint32_t max_sessions) : max_sessions_(max_sessions) {}
 
-  void populate() { counts_.populate(); }
+  void populate() { uses_.populate(); }
 
   Taken take(std::uint32_t slot, std::uint32_t limit) {
-    std::atomic_ref count(counts_[slot]);
+    std::atomic_ref count(uses_[slot].sessions);
     if (!raise(count, limit)) return Taken::namespace_is_full;
     if (raise(total_, max_sessions_)) return Taken::yes;
     count.fetch_sub(1, std::memory_order_relaxed);
@@ -68,18 +70,39 @@ class NamespaceUses {
   }
   // A session that is there already; the caller sees to those beyond the limit.
   void add(std::uint32_t slot) {
-    std::atomic_ref(counts_[slot]).fetch_add(1, std::memory_order_relaxed);
+    std::atomic_ref(uses_[slot].sessions).fetch_add(1, std::memory_order_relaxed);
     total_.fetch_add(1, std::memory_order_relaxed);
   }
   void give_back(std::uint32_t slot) {
-    std::atomic_ref(counts_[slot]).fetch_sub(1, std::memory_order_relaxed);
+    std::atomic_ref(uses_[slot].sessions).fetch_sub(1, std::memory_order_relaxed);
     total_.fetch_sub(1, std::memory_order_relaxed);
   }
   std::uint32_t count(std::uint32_t slot) {
-    return std::atomic_ref(counts_[slot]).load(std::memory_order_relaxed);
+    return std::atomic_ref(uses_[slot].sessions).load(std::memory_order_relaxed);
+  }
+
+  // Ports: one for each mapping that has one which no rule gives it.
+  bool take_port(std::uint32_t slot, std::uint32_t limit) {
+    std::atomic_ref count(uses_[slot].ports);
+    return raise(count, limit);
+  }
+  // One that it has already, be it beyond the limit.
+  void add_port(std::uint32_t slot) {
+    std::atomic_ref(uses_[slot].ports).fetch_add(1, std::memory_order_relaxed);
+  }
+  void give_back_port(std::uint32_t slot) {
+    std::atomic_ref(uses_[slot].ports).fetch_sub(1, std::memory_order_relaxed);
+  }
+  std::uint32_t port_count(std::uint32_t slot) {
+    return std::atomic_ref(uses_[slot].ports).load(std::memory_order_relaxed);
   }
 
  private:
+  struct Use {
+    std::uint32_t sessions;
+    std::uint32_t ports;
+  };
+
   // Never above the limit, not even for a moment, in which another thread would see it exceeded.
   template <class Count>
   static bool raise(Count& count, std::uint32_t limit) {
@@ -92,7 +115,7 @@ class NamespaceUses {
 
   std::uint32_t max_sessions_;
   std::atomic<std::uint32_t> total_{0};
-  ReservedArray<std::uint32_t> counts_{max_namespaces};
+  ReservedArray<Use> uses_{max_namespaces};
 };
 
 }  // namespace swnat

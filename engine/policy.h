@@ -135,6 +135,10 @@ struct NamespacePolicy {
   NamespaceId first = 0;
   NamespaceId last = 0;
   std::uint32_t session_limit = 200;  // all protocols together
+  // External ports and ICMP identifiers, of all protocols, families and external addresses together
+  // (RFC 6888 REQ-4), but those of forwards; with address-and-port-dependent mapping each session
+  // has one. 0: as many as there are. At this limit nothing is evicted (REQ-11).
+  std::uint32_t port_limit = 0;
   // A subset of Policy::external. Empty in a family: all of that family.
   AddressLists external = {};
   // What is within the namespace: a redirect to there stays inside. Elsewhere is outside.

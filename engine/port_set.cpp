@@ -60,6 +60,14 @@ std::optional<std::uint32_t> PortSet::take(std::uint32_t start, Tick now) {
   return place;
 }
 
+std::optional<std::uint32_t> PortSet::take_resting() {
+  if (earliest_plus_1_ == 0) return {};
+  const std::uint32_t place = earliest_plus_1_ - 1u;
+  end_rest(place);
+  publish();
+  return place;
+}
+
 bool PortSet::take_free(std::uint32_t place, Tick now) {
   const bool may_be_taken =
       is_free(place) || (is_resting(place) && has_rested(resting_[place].since, now));
@@ -109,6 +117,12 @@ void PortSet::rest(std::uint32_t place, Tick now) {
 bool PortSet::may_serve(Tick now) const {
   const Availability seen = availability_.load(std::memory_order_relaxed);
   return seen.free_count != 0 || (seen.resting_count != 0 && has_rested(seen.earliest, now));
+}
+
+std::optional<Tick> PortSet::resting_since() const {
+  const Availability seen = availability_.load(std::memory_order_relaxed);
+  if (seen.resting_count == 0) return {};
+  return seen.earliest;
 }
 
 void PortSet::publish() {

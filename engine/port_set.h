@@ -7,7 +7,8 @@
 // has a bit for every word that is not zero, so the next free port from a random start is found in
 // a few steps, however full the set is, and the last one too. The resting ones are a list; all rest
 // equally long, so the earliest is due first, and no other is looked at. A due port becomes free
-// when a port is looked for; a bounded number of them each time, but at least one.
+// when a port is looked for; a bounded number of them each time, but at least one. Where there is
+// nothing else, the earliest is taken before it is due: ports that rest must keep nobody out.
 //
 // The caller holds a lock around every call but `may_serve`, which tells any thread whether it is
 // worth taking that lock. Releasing a port that is not taken is a defect of the caller and
@@ -46,6 +47,9 @@ class PortSet {
   // when none is left.
   std::optional<std::uint32_t> take(std::uint32_t start, Tick now);
 
+  // The one that has rested longest, due or not. Nothing when none rests.
+  std::optional<std::uint32_t> take_resting();
+
   // This very one, if it is free.
   bool take_free(std::uint32_t place, Tick now);
 
@@ -61,6 +65,9 @@ class PortSet {
 
   // Whether `take` would find one. Any thread; what others do meanwhile may be missed.
   bool may_serve(Tick now) const;
+
+  // Since when the one rests that `take_resting` would find, if any. Any thread.
+  std::optional<Tick> resting_since() const;
 
   // Of the ports that are free already; any thread.
   std::uint32_t free_count() const {

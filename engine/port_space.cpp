@@ -167,9 +167,7 @@ void PortSpace::set_owner(std::uint16_t port, std::uint32_t shard) {
 std::optional<std::uint16_t> PortSpace::take(std::uint32_t shard, std::uint16_t like,
                                              std::uint64_t random, Tick now) {
   if (in_range(like) && take_like(shard, like, now)) return like;
-  std::uint32_t number = class_of(like);
-  if (classes_[number].size == 0) number ^= 1;
-  Choice choice{number, like & 1u, static_cast<std::uint32_t>(random >> 32), now};
+  Choice choice{class_for(like), like & 1u, static_cast<std::uint32_t>(random >> 32), now};
   for (int parities = 0; parities < 2; ++parities, choice.parity ^= 1) {
     if (const auto port = take_from(shard, shard, choice)) return port;
   }
@@ -200,11 +198,36 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   const std::lock_guard lock(part.mutex);
   const auto place = set.take(start_of(choice.number, choice.random), choice.now);
   if (!place) return {};
-  const std::uint32_t position = classes_[choice.number].first + *place;
-  const auto port =
-      static_cast<std::uint16_t>(position << position_shift_ | lender << 1 | choice.parity);
+  const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
   set_owner(port, shard);
   return port;
+}
+
+std::optional<std::uint16_t> PortSpace::take_resting(std::uint32_t shard, std::uint16_t like,
+                                                     Tick now) {
+  const std::uint32_t number = class_for(like);
+  // Others may take what was found, before it is locked.
+  constexpr int attempts = 4;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    std::optional<std::int32_t> longest;
+    std::uint32_t lender = 0;
+    std::uint32_t parity = 0;
+    for (std::uint32_t i = 0; i < 2 * shards_; ++i) {
+      const auto since = parts_[i / 2]->sets[number][i % 2].resting_since();
+      if (!since || (longest && elapsed(*since, now) <= *longest)) continue;
+      longest = elapsed(*since, now);
+      lender = i / 2;
+      parity = i % 2;
+    }
+    if (!longest) return {};
+    const std::lock_guard lock(parts_[lender]->mutex);
+    const auto place = parts_[lender]->sets[number][parity].take_resting();
+    if (!place) continue;
+    const std::uint16_t port = port_at(number, *place, lender, parity);
+    set_owner(port, shard);
+    return port;
+  }
+  return {};
 }
 
 bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {

@@ -71,6 +71,10 @@ class PortSpace {
   std::optional<std::uint16_t> take(std::uint32_t shard, std::uint16_t like, std::uint64_t random,
                                     Tick now);
 
+  // When `take` finds nothing: the port of the class that has rested longest, whosever it was, for
+  // no port that only rests may keep anybody out. Looks at each shard's earliest, no more.
+  std::optional<std::uint16_t> take_resting(std::uint32_t shard, std::uint16_t like, Tick now);
+
   // This very port for `shard`, of the ranges or not, be it free, resting or withheld. False if it
   // is taken, and for port 0.
   bool take_exactly(std::uint32_t shard, std::uint16_t port);
@@ -110,6 +114,17 @@ class PortSpace {
     return (bits[port / 64].load(std::memory_order_relaxed) >> port % 64 & 1) != 0;
   }
   static void set(Bits& bits, std::uint16_t port, bool value);
+
+  // The class of ports that `like` gets one of.
+  std::uint32_t class_for(std::uint16_t like) const {
+    const std::uint32_t own = class_of(like);
+    return classes_[own].size == 0 ? own ^ 1 : own;
+  }
+  std::uint16_t port_at(std::uint32_t number, std::uint32_t place, std::uint32_t shard,
+                        std::uint32_t parity) const {
+    return static_cast<std::uint16_t>((classes_[number].first + place) << position_shift_ |
+                                      shard << 1 | parity);
+  }
 
   Class class_between(std::uint32_t first, std::uint32_t end) const;
   PortRange part_of(const PortRange& range, std::uint32_t number) const;

@@ -47,6 +47,7 @@ enum class Verdict : std::uint8_t {
   X(foreign_fwmark, pass, "the fwmark names no namespace, not on the way out")                   \
   X(tcp_not_syn, drop, "TCP segment that belongs to no session and opens none")                  \
   X(session_limit, drop, "the namespace is at its session limit")                                \
+  X(port_limit, drop, "the namespace is at its port limit")                                      \
   X(table_full, drop, "the session table is full")                                               \
   X(no_free_port, drop, "no external port is free")                                              \
   X(remote_in_use, drop, "another session has this external and this remote endpoint")           \

@@ -28,11 +28,15 @@ bool is_sound_receiver(const TcpReceiver& receiver) {
   return receiver.scale <= tcp_scale_max && known <= 1;
 }
 
-// The ports `offset`, offset + step, … that lie in some ranges, from a random one on.
-class PortWalk {
+// With address-and-port-dependent mapping, ports of each parity that are tried for a session when
+// the one that its flow names is taken: spread over all, so that where a tenth of a remote's ports
+// are free one attempt in a thousand fails, and the next one tries others.
+constexpr std::uint32_t tried_per_parity = 32;
+
+// The ports `offset`, offset + step, … that lie in some ranges, by their place among these.
+class PortSequence {
  public:
-  PortWalk(const PortRanges& ranges, std::uint32_t offset, std::uint32_t step, std::uint32_t random)
-      : step_(step) {
+  PortSequence(const PortRanges& ranges, std::uint32_t offset, std::uint32_t step) : step_(step) {
     for (const PortRange& range : ranges.ranges()) {
       const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
       if (base > range.last) continue;
@@ -40,20 +44,17 @@ class PortWalk {
       runs_[run_count_++] = run;
       count_ += run.count;
     }
-    place_ = static_cast<std::uint32_t>(std::uint64_t{random} * count_ >> 32);
-    while (count_ != 0 && place_ >= runs_[run_].count) place_ -= runs_[run_++].count;
   }
 
   std::uint32_t count() const { return count_; }
-
-  // Each once, if called count() times.
-  std::uint16_t next() {
-    const auto port = static_cast<std::uint16_t>(runs_[run_].base + place_ * step_);
-    if (++place_ == runs_[run_].count) {
-      place_ = 0;
-      if (++run_ == run_count_) run_ = 0;
-    }
-    return port;
+  // A place, as evenly as `random` is.
+  std::uint32_t place_of(std::uint32_t random) const {
+    return static_cast<std::uint32_t>(std::uint64_t{random} * count_ >> 32);
+  }
+  std::uint16_t operator[](std::uint32_t place) const {
+    std::uint32_t run = 0;
+    while (place >= runs_[run].count) place -= runs_[run++].count;
+    return static_cast<std::uint16_t>(runs_[run].base + place * step_);
   }
 
  private:
@@ -66,8 +67,6 @@ class PortWalk {
   std::array<Run, port_ranges_max> runs_;  // not initialized beyond what there is
   std::uint32_t run_count_ = 0;
   std::uint32_t count_ = 0;
-  std::uint32_t run_ = 0;
-  std::uint32_t place_ = 0;
 };
 
 template <class Family>
@@ -263,13 +262,17 @@ template <class Family>
 void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
                             PortSpace::Rest rest) {
   const Record& session = table_[ref];
-  const bool has_free_port = table_.shares_mapping(session) && !session.is_forward;
+  const bool has_port = counts_as_port(session);
+  const bool shares_mapping = table_.shares_mapping(session);
+  const std::uint32_t slot = table_.namespace_slot(ref);
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
   if (is_over(session.state)) rest = PortSpace::Rest::none;
-  uses_.give_back(table_.namespace_slot(ref));
   const bool is_last = table_.remove(ref, hashes);
-  if (!is_last || !has_free_port) return;
+  // Whoever no longer counts the session does not count its port.
+  if (is_last && has_port) uses_.give_back_port(slot);
+  uses_.give_back(slot);
+  if (!is_last || !has_port || !shares_mapping) return;
   externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
 }
 
@@ -411,16 +414,10 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
     external.is_forward = true;
     external.mapping = find_mapping(Key::external(protocol, plan.outside), now);
   } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
-    return choose_port_for_remote(plan, protocol, now);
+    return choose_port(plan, protocol, now);
   } else {
     external.mapping = find_mapping(Key::internal(plan.tenant.id, protocol, inside), now);
-    if (external.mapping == no_session) {
-      const auto port = take_port(plan, protocol, now);
-      if (!port) return Reason::no_free_port;
-      use(external.address, *port);
-      plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
-      return {};
-    }
+    if (external.mapping == no_session) return choose_port(plan, protocol, now);
     const Leg<Family>& known = table_[external.mapping].outside;
     use(known.local, known.local_port);
   }
@@ -429,43 +426,73 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
   return {};
 }
 
-// A free port of the plan's address that no rule has.
+// A port of the plan's address for a new mapping of the tenant; sets the plan's outside.
 template <class Family>
-std::optional<std::uint16_t> Shard<Family>::take_port(const Plan& plan, std::uint8_t protocol,
-                                                      Tick now) {
-  const Address& address = plan.external.address;
-  PortSpace& ports = externals_.ports(address, protocol);
-  for (;;) {
-    const auto port = ports.take(number_, plan.inside.local_port, random_.next(), now);
-    if (!port || rules().forward(protocol, {address, *port}) == nullptr) return port;
-    // A new rule is about to take it, and does so while it rests.
-    ports.release(number_, *port, now, PortSpace::Rest::full);
+std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protocol, Tick now) {
+  if (!uses_.take_port(plan.tenant.slot, plan.tenant.port_limit)) return Reason::port_limit;
+  const bool serves_once = snapshot_->policy().mapping == Mapping::endpoint_independent;
+  plan.outside.local = plan.external.address;
+  if (serves_once ? take_port(plan, protocol, now) : find_port_for_remote(plan, protocol, now)) {
+    return {};
   }
+  uses_.give_back_port(plan.tenant.slot);
+  return Reason::no_free_port;
 }
 
-// With address-and-port-dependent mapping a port serves once for each remote endpoint: the internal
-// port if it can, else the first that can from a random one on, of the same parity if possible. All
-// are this shard's own.
 template <class Family>
-std::optional<Reason> Shard<Family>::choose_port_for_remote(Plan& plan, std::uint8_t protocol,
-                                                            Tick now) {
+bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
+  // Ports that new rules are about to take, which happens within moments, are passed over.
+  constexpr int passed_over_max = 16;
+  const Address& address = plan.external.address;
+  const std::uint16_t like = plan.inside.local_port;
+  PortSpace& ports = externals_.ports(address, protocol);
+  for (int passed_over = 0; passed_over < passed_over_max; ++passed_over) {
+    auto port = ports.take(number_, like, random_.next(), now);
+    if (!port) port = ports.take_resting(number_, like, now);
+    if (!port) return false;
+    if (rules().forward(protocol, {address, *port}) == nullptr) {
+      plan.external.port = plan.outside.local_port = *port;
+      plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
+      return true;
+    }
+    ports.release(number_, *port, now, PortSpace::Rest::full);
+  }
+  return false;
+}
+
+// With address-and-port-dependent mapping a port serves once for each remote endpoint. Which one a
+// session gets follows from its flow, by a hash that only this NAT knows: so a host's sessions with
+// two remotes have two ports whether its own port is free or not, and discovery finds the same
+// mapping at all times (RFC 4787 REQ-1, REQ-11). Where another session has that one, a bounded
+// number of others is tried, of the same parity first. All are this shard's own.
+template <class Family>
+bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
-  const std::uint16_t like = plan.inside.local_port;
   const auto serves = [&](std::uint16_t port) {
-    plan.outside.local = plan.external.address;
     plan.external.port = plan.outside.local_port = port;
     return !space.is_withheld(port) && is_free_for_remote(plan, protocol, now);
   };
-  if (ranges.contains(like) && serves(like)) return {};
-  const std::uint32_t random = static_cast<std::uint32_t>(random_.next() >> 32);
-  for (const std::uint32_t parity : {like & 1u, ~like & 1u}) {
-    PortWalk walk(ranges, number_ << 1 | parity, 2 * shards_, random);
-    for (std::uint32_t i = 0; i < walk.count(); ++i) {
-      if (serves(walk.next())) return {};
+  const std::uint32_t like = plan.inside.local_port & 1u;
+  for (const std::uint32_t parity : {like, like ^ 1u}) {
+    const PortSequence ports(ranges, number_ << 1 | parity, 2 * shards_);
+    if (ports.count() == 0) continue;
+    // Not of the bits that the index uses, which a tenant must not be able to read off its ports.
+    const std::uint64_t of_flow = fold_multiply(plan.flows.inside ^ secret_[2], secret_[3] | 1);
+    if (serves(ports[ports.place_of(static_cast<std::uint32_t>(of_flow))])) return true;
+    // One of each part of the ports, the parts from a random one on.
+    const std::uint32_t parts = std::min(ports.count(), tried_per_parity);
+    const std::uint64_t first = random_.next() % parts;
+    for (std::uint32_t i = 0; i < parts; ++i) {
+      const auto part = static_cast<std::uint32_t>((first + i) % parts);
+      const std::uint32_t begin = part * ports.count() / parts;
+      const std::uint32_t end = (part + 1) * ports.count() / parts;
+      if (serves(ports[begin + static_cast<std::uint32_t>(random_.next() % (end - begin))])) {
+        return true;
+      }
     }
   }
-  return Reason::no_free_port;
+  return false;
 }
 
 template <class Family>
@@ -508,10 +535,10 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (ref == no_session) {
     uses_.give_back(plan.tenant.slot);
     const External& external = plan.external;
-    const bool was_taken = external.mapping == no_session && !external.is_forward &&
-                           snapshot_->policy().mapping == Mapping::endpoint_independent &&
-                           !protocol::is_portless(parsed.protocol);
-    if (was_taken) {
+    const bool is_counted = external.mapping == no_session && !external.is_forward &&
+                            !protocol::is_portless(parsed.protocol);
+    if (is_counted) uses_.give_back_port(plan.tenant.slot);
+    if (is_counted && snapshot_->policy().mapping == Mapping::endpoint_independent) {
       externals_.ports(external.address, parsed.protocol)
           .release(number_, external.port, now, PortSpace::Rest::none);
     }
@@ -734,6 +761,7 @@ bool Shard<Family>::adopt(SessionRef ref) {
   set_deltas(session);
   const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
   uses_.add(slot);
+  if (mapping == no_session && counts_as_port(session)) uses_.add_port(slot);
   table_.keep(ref, mapping, slot);
   return true;
 }

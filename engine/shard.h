@@ -191,11 +191,17 @@ class alignas(64) Shard {
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;
   SessionRef permitting(SessionRef mapping, const Parsed<Family>& parsed, Tick now);
   std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Tick now);
-  std::optional<Reason> choose_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
+  std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Tick now);
+  bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
+  bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
-  std::optional<std::uint16_t> take_port(const Plan& plan, std::uint8_t protocol, Tick now);
   Reason establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet, Tick now);
+
+  // Whether its mapping has a port that is its namespace's by choice, which port_limit counts.
+  static bool counts_as_port(const Record& session) {
+    return !session.is_forward && !protocol::is_portless(session.protocol);
+  }
 
   bool adopt(SessionRef ref);
   bool is_sound(const Record& session) const;

@@ -127,7 +127,9 @@ ControlAnswer list_namespaces(Daemon& daemon) {
       text += line({{"name", rules::namespace_name(*all->config, use.id)},
                     {"fwmark", use.id},
                     {"sessions", use.sessions},
-                    {"session_limit", use.session_limit}});
+                    {"session_limit", use.session_limit},
+                    {"ports", use.ports},
+                    {"port_limit", use.port_limit}});
     }
     all->next += piece.size();
     return all->next < all->uses.size();

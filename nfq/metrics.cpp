@@ -83,6 +83,20 @@ void append_rules(std::string& text, const RuleStatus& rules) {
   }
 }
 
+struct NamespaceGauge {
+  std::string_view name;
+  std::string_view help;
+  std::uint32_t NamespaceUse::*value;
+};
+
+constexpr NamespaceGauge namespace_gauges[] = {
+    {"swnat_sessions", "sessions that the namespace has", &NamespaceUse::sessions},
+    {"swnat_session_limit", "sessions that the namespace may have", &NamespaceUse::session_limit},
+    {"swnat_ports", "external ports that the namespace's mappings have", &NamespaceUse::ports},
+    {"swnat_port_limit", "external ports that the namespace may have, 0 for no limit",
+     &NamespaceUse::port_limit},
+};
+
 }  // namespace
 
 Metrics::Metrics(const Daemon& daemon)
@@ -113,23 +127,18 @@ void Metrics::append_totals(std::string& text) const {
 }
 
 bool Metrics::append_namespaces(std::string& text) {
-  const std::string_view name = shows_limits_ ? "swnat_session_limit" : "swnat_sessions";
-  if (next_ == 0) {
-    head(
-        text, name, "gauge",
-        shows_limits_ ? "sessions that the namespace may have" : "sessions that the namespace has");
-  }
+  const NamespaceGauge& gauge = namespace_gauges[gauge_];
+  if (next_ == 0) head(text, gauge.name, "gauge", gauge.help);
   const auto rest = std::span(uses_).subspan(next_);
   const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
   for (const NamespaceUse& use : piece) {
-    append(text, "{}{{namespace=\"{}\"}} {}\n", name,
-           label(rules::namespace_name(*config_, use.id)),
-           shows_limits_ ? use.session_limit : use.sessions);
+    append(text, "{}{{namespace=\"{}\"}} {}\n", gauge.name,
+           label(rules::namespace_name(*config_, use.id)), use.*gauge.value);
   }
   next_ += piece.size();
   if (next_ < uses_.size()) return true;
   next_ = 0;
-  return !std::exchange(shows_limits_, true);
+  return ++gauge_ < std::size(namespace_gauges);
 }
 
 }  // namespace swnat::nfq

@@ -30,7 +30,7 @@ class Metrics {
   std::shared_ptr<const rules::Config> config_;
   std::vector<NamespaceUse> uses_;
   bool has_totals_ = false;
-  bool shows_limits_ = false;  // all namespaces' sessions come first, then all their limits
+  std::size_t gauge_ = 0;  // of those of namespaces: each comes for all namespaces before the next
   std::size_t next_ = 0;
 };
 

@@ -61,6 +61,7 @@ Config to_config(Draft draft) {
     result.subnets = values(each.subnets);
     result.routes = values(each.routes);
     result.session_limit = each.session_limit ? each.session_limit->value : config.session_limit;
+    result.port_limit = each.port_limit ? each.port_limit->value : config.port_limit;
     result.external = values(each.external);
     result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
@@ -137,6 +138,7 @@ Policy make_policy(const Config& config) {
     policy.namespaces.push_back({.first = each.first,
                                  .last = each.last,
                                  .session_limit = each.config->session_limit,
+                                 .port_limit = each.config->port_limit,
                                  .external = by_family(each.config->external),
                                  .inside = networks_of(*each.config),
                                  .untranslated = each.config->untranslated});

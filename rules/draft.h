@@ -26,6 +26,7 @@ struct NamespaceDraft {
   std::vector<Located<IpNetwork>> subnets;
   std::vector<Located<Route>> routes;
   std::optional<Located<std::uint32_t>> session_limit;
+  std::optional<Located<std::uint32_t>> port_limit;
   std::vector<Located<IpAddress>> external;
   std::vector<Located<IpNetwork>> untranslated;
   // The line of the key, if it is there; its values may all have been faulty.

@@ -52,7 +52,7 @@ void read_external(const TableReader& table, Draft& draft) {
 
 void read_nat(const TableReader& table, Draft& draft) {
   table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
-                    "session_limit", "at_limit"});
+                    "session_limit", "port_limit", "at_limit"});
   Config& config = draft.config;
   if (const auto mapping =
           table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
@@ -75,6 +75,9 @@ void read_nat(const TableReader& table, Draft& draft) {
   config.session_limit = std::min(config.session_limit, config.max_sessions);
   if (const auto limit = table.number("session_limit", 1, config.max_sessions)) {
     config.session_limit = limit->value;
+  }
+  if (const auto limit = table.number("port_limit", 0, config.max_sessions)) {
+    config.port_limit = limit->value;
   }
   if (const auto at_limit = table.choice("at_limit", {"evict-oldest", "refuse"})) {
     config.at_limit = at_limit->value == 0 ? AtLimit::evict_oldest : AtLimit::refuse;

@@ -143,8 +143,8 @@ std::optional<std::uint32_t> key_line(const TableReader& table, std::string_view
 }  // namespace
 
 NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessions) {
-  table.allow_only({"name", "fwmark", "interfaces", "subnets", "session_limit", "external",
-                    "routes", "untranslated"});
+  table.allow_only({"name", "fwmark", "interfaces", "subnets", "session_limit", "port_limit",
+                    "external", "routes", "untranslated"});
   NamespaceDraft draft;
   draft.line = table.line();
   draft.name = read_name(table);
@@ -153,6 +153,7 @@ NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessio
   draft.subnets = read_subnets(table, "subnets");
   draft.routes = read_routes(table);
   draft.session_limit = table.number("session_limit", 1, max_sessions);
+  draft.port_limit = table.number("port_limit", 0, max_sessions);
   draft.external = read_addresses(table, "external");
   if (const auto* list = table.node("external");
       list != nullptr && list->is_array() && list->as_array()->empty()) {

@@ -144,10 +144,13 @@ std::string namespaces_text(const Json& document) {
   Table table({{"NAMESPACE"},
                {"FWMARK", Align::right},
                {"SESSIONS", Align::right},
-               {"LIMIT", Align::right}});
+               {"LIMIT", Align::right},
+               {"PORTS", Align::right},
+               {"PORT LIMIT", Align::right}});
   for (const Json& one : document.at("namespaces")) {
     table.add({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
-               number(one.at("session_limit"))});
+               number(one.at("session_limit")), number(one.at("ports")),
+               one.at("port_limit") == 0 ? "none" : number(one.at("port_limit"))});
   }
   return table.text();
 }

@@ -221,6 +221,26 @@ TEST_CASE("rfc4787_req11_deterministic") {
   CHECK_EQ(gateway.session_count(green), 15);
 }
 
+TEST_CASE("rfc4787_req11_deterministic_mapping_per_remote") {
+  Policy policy = policy_with(PortRange{1024, 65535});
+  policy.mapping = Mapping::address_and_port_dependent;
+  std::set<std::uint16_t> seen_by_server;
+  for (const bool is_busy : {false, true}) {
+    Gateway gateway(policy, options_of(2));
+    if (is_busy) {
+      for (NamespaceId other = 2; other < 40; ++other) {
+        for (const Peer remote : {server, stranger}) {
+          gateway.open(protocol::udp, other, client, remote);
+        }
+      }
+    }
+    const Peer first = gateway.open(protocol::udp, blue, client, server);
+    CHECK_NE(gateway.open(protocol::udp, blue, client, stranger).port, first.port);
+    seen_by_server.insert(first.port);
+  }
+  CHECK_EQ(seen_by_server.size(), 1);
+}
+
 TEST_CASE("rfc4787_req12_icmp_errors") {
   Gateway gateway;
   const Outcome left = gateway.out(blue, udp(client, server, payload_of(30)));

@@ -42,6 +42,24 @@ TEST_CASE("rfc6888_req4_limit_of_a_subscriber") {
   CHECK_EQ(gateway.session_count(green), 100);
 }
 
+TEST_CASE("rfc6888_req4_ports_of_a_subscriber") {
+  Policy policy = limited(1000, AtLimit::evict_oldest);
+  policy.namespaces[0].port_limit = 10;
+  Gateway gateway(policy, options_of(4));
+  for (std::uint16_t port = 1000; port < 1100; ++port) {
+    const std::uint8_t protocol = all_protocols[port % 3];
+    const Outcome sent = gateway.out(blue, opening(protocol, at(client, port), server));
+    CHECK_EQ(sent.reason, port < 1010 ? Reason::translated_outbound : Reason::port_limit);
+    CHECK(gateway.out(green, opening(protocol, at(client, port), server)).accepted());
+  }
+  // REQ-11: nothing ended for what was refused.
+  CHECK_EQ(gateway.session_count(blue), 10);
+  for (std::uint16_t port = 1000; port < 1010; ++port) {
+    gateway.open(all_protocols[port % 3], blue, at(client, port), stranger);
+  }
+  CHECK_EQ(gateway.session_count(green), 100);
+}
+
 TEST_CASE("rfc6888_req5_memory_is_limited") {
   Gateway gateway(roomy_policy(), options_of(2, 64));
   int refused = 0;
@@ -82,7 +100,7 @@ TEST_CASE("rfc6888_req3_ports_with_gaps") {
 }
 
 TEST_CASE("rfc6888_req8_freed_ports_rest") {
-  Gateway gateway(policy_with(PortRange{40000, 40000}));
+  Gateway gateway(policy_with(PortRange{40000, 40001}));
   const Peer external = gateway.open(protocol::udp, blue, client, server);
   gateway.travel(5min);
   gateway.expire_all();
@@ -90,9 +108,35 @@ TEST_CASE("rfc6888_req8_freed_ports_rest") {
   gateway.expire_all();
   CHECK_EQ(gateway.session_count(blue), 0);
   gateway.travel(118s);
-  CHECK_EQ(gateway.out(green, udp(client, server)).reason, Reason::no_free_port);
+  // Not even who asks for this very port gets it, while there is another.
+  const Peer other = gateway.open(protocol::tcp, green, client, server);
+  CHECK_EQ(other, external);  // of another protocol
+  CHECK_NE(gateway.open(protocol::udp, green, client, server), external);
   gateway.travel(2s);
-  CHECK_EQ(gateway.open(protocol::udp, green, client, server), external);
+  CHECK_EQ(gateway.open(protocol::udp, green, at(client, 1), server), external);
+}
+
+TEST_CASE("rfc6888_req8_resting_ports_keep_nobody_out") {
+  Policy policy = policy_with(PortRange{40000, 40015});
+  policy.timeouts.udp = 10s;
+  Gateway gateway(policy, options_of(2));
+  std::set<std::uint16_t> first;
+  for (std::uint16_t port = 1000; port < 1016; ++port) {
+    if (port == 1008) gateway.travel(5s);
+    const Peer external = gateway.open(protocol::udp, blue, at(client, port), server);
+    if (port < 1008) first.insert(external.port);
+  }
+  for (int second = 0; second < 12; ++second) {
+    gateway.travel(1s);
+    gateway.expire_all();
+  }
+  REQUIRE_EQ(gateway.session_count(blue), 0);
+  // Those that rested longest are first.
+  for (std::uint16_t port = 1000; port < 1016; ++port) {
+    const Peer external = gateway.open(protocol::udp, green, at(client, port), server);
+    CHECK_EQ(first.contains(external.port), port < 1008);
+  }
+  CHECK_EQ(gateway.out(blue, udp(client, server)).reason, Reason::no_free_port);
 }
 
 TEST_CASE("rfc6888_req11_exhaustion") {

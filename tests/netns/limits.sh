@@ -1,6 +1,7 @@
 #!/bin/bash
 # A namespace at its limit loses its own least recently active session and nobody else's; one that refuses
-# keeps what it has; idle sessions vanish when their time is over.
+# keeps what it has; idle sessions vanish when their time is over. One at its port limit gets no new mapping, and ports
+# that rest keep nobody out.
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 source "$(dirname "$0")/lib.sh"
 
@@ -48,3 +49,28 @@ expect "answered with a short timeout" "20001 20002" "$(ask green 20001-20002)"
 expect "green's sessions at once" "20001 20002" "$(ports_of green)"
 wait_until 20 has_ports green "" || fail "idle sessions do not vanish: $(ports_of green)"
 passed "idle sessions vanish"
+end_daemon
+
+# A limit of ports: nothing ends for a new mapping, and a mapping may have any number of remotes.
+unset 'LAB_SETTINGS[timeouts.udp]'
+LAB_SETTINGS[blue.session_limit]=100
+LAB_SETTINGS[blue.port_limit]=10
+lab_write_config
+start_daemon
+expect "answered with ten ports" "$(seq -s ' ' 20001 20010)" "$(ask blue 20001-20040)"
+expect "blue's sessions with ten ports" "$(seq -s ' ' 20001 20010)" "$(ports_of blue)"
+expect_counter port_limit 30
+expect "green's, meanwhile" "$(seq -s ' ' 20001 20040)" "$(ask green 20001-20040)"
+expect "a program that speaks from a port it has, and one that gets none" "answered EHOSTUNREACH" \
+  "$(lab_exec blue /usr/bin/python3 "$HERE/outcomes.py" udp "$LAB_REMOTE" 7000 20010-20011)"
+end_daemon
+
+# Ports that only rest after one tenant's sessions are there for the other.
+unset 'LAB_SETTINGS[blue.port_limit]'
+LAB_SETTINGS[external.ports]='"40000-40019"'
+LAB_SETTINGS[timeouts.udp]='"2s"'
+start_swnat
+expect "answered with all ports there are" "$(seq -s ' ' 20001 20020)" "$(ask blue 20001-20020)"
+wait_until 20 has_ports blue "" || fail "idle sessions do not vanish: $(ports_of blue)"
+expect "answered while all ports rest" "$(seq -s ' ' 20001 20020)" "$(ask green 20001-20020)"
+expect_counter no_free_port 0

@@ -17,3 +17,9 @@ for family in "${LAB_FAMILIES[@]}"; do
   expect_discovery "$family" f "filtering per remote" 'NAT with Address and Port Dependent Filtering!'
 done
 expect_stun "mapping per remote" 'Dependent Mapping'
+
+# Nor does it seem to be another mapping where the program's own port is one that the NAT hands out, and free.
+discovery_port=50000
+for family in "${LAB_FAMILIES[@]}"; do
+  expect_discovery "$family" m "mapping per remote, the port free" 'NAT with Address and Port Dependent Mapping!'
+done

@@ -143,6 +143,7 @@ Policy Generator::changed(Policy policy) {
   policy.timeouts = timeouts();
   for (NamespacePolicy& one : policy.namespaces) {
     one.session_limit = one_of({1u, 2u, 3u, 5u, 8u, 200u, 200u});
+    one.port_limit = one_of({0u, 0u, 0u, 1u, 2u, 4u});
   }
   if (policy.namespaces.size() > 1 && dice_.one_in(4)) policy.namespaces.pop_back();
   choose_rules(policy);

@@ -13,6 +13,7 @@
 // still be there.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <set>
@@ -132,8 +133,16 @@ class Model {
                 const IpEndpoint& external) const;
   void check_address(const ModelSession& session, const IpEndpoint& external);
   void check_port(const ModelSession& session, const IpEndpoint& external) const;
+  void check_longest_rest(const ModelSession& session, const IpEndpoint& external) const;
   void check_exhausted(const ModelSession& session) const;
+  struct PortCount {
+    std::uint32_t surely;
+    std::uint32_t at_most;
+  };
+  PortCount ports_of(NamespaceId tenant) const;
+  void check_port_limit(const ModelSession& session) const;
   std::optional<std::uint16_t> find_port(const std::function<bool(std::uint16_t)>& wanted) const;
+  std::array<bool, 2> sees_all(const ModelSession& session) const;
   int rank_of(const ModelSession& session, std::uint16_t port) const;
   std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
   std::vector<IpAddress> possible_addresses(const ModelSession& session) const;
@@ -158,6 +167,7 @@ class Model {
   void doubt_ports(NamespaceId tenant);
   std::uint32_t live(NamespaceId tenant) const;
   std::uint32_t perhaps(NamespaceId tenant) const;
+  void check_port_counts();
   bool is_mapped(const ModelSession& like) const;
   bool all_rest(const ModelSession& like) const;
   std::set<std::string> shown() const;

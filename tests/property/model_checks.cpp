@@ -172,6 +172,18 @@ void Model::check_counts(Time now) {
       forget(one, now);
     }
   }
+  check_port_counts();
+}
+
+void Model::check_port_counts() {
+  for (const auto& [tenant, count] : witness_.ports()) {
+    if (!options_.tenants.contains(tenant)) continue;
+    const auto [surely, at_most] = ports_of(tenant);
+    if (count >= surely && count <= at_most) continue;
+    throw Disagreement("namespace " + std::to_string(tenant) + " has " + std::to_string(count) +
+                       " ports, the model's " + std::to_string(surely) + " to " +
+                       std::to_string(at_most));
+  }
 }
 
 void Model::swept(Time now) {

@@ -116,6 +116,7 @@ void Model::configure(Policy policy, Time now) {
   revive(there, now);
   end_unfit(there, now);
   travel(now);
+  for (const ForwardRule& rule : policy_.forwards) ledger_.taken(rule.protocol, rule.external);
   enforce_limits(there);
   check_counts(now);
 }

@@ -1,5 +1,6 @@
 // Whether the engine chose an external endpoint that it may choose.
 #include <algorithm>
+#include <array>
 
 #include "tests/property/model.h"
 
@@ -37,12 +38,26 @@ std::vector<IpAddress> Model::addresses_of(NamespaceId tenant, bool v6) const {
 int Model::rank_of(const ModelSession& session, std::uint16_t port) const {
   const std::uint16_t internal = session.internal.port;
   if (!policy_.ports.contains(port)) return -1;
-  if (port == internal) return 0;
+  const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
+  if (port == internal && !per_remote) return 0;
   const bool own_shard = ((port ^ internal) >> 1 & (options_.shards - 1)) == 0;
   const int parity = port % 2 == internal % 2 ? 0 : 1;
-  if (policy_.mapping == Mapping::address_and_port_dependent) return own_shard ? 1 + parity : -1;
+  if (per_remote) return own_shard ? parity : -1;
   if (is_other_class(session, port, policy_.ports)) return -1;
   return (own_shard ? 1 : 3) + parity;
+}
+
+// By parity, whether the engine surely finds a port that is free for the session's remote: it tries
+// no more than some.
+std::array<bool, 2> Model::sees_all(const ModelSession& session) const {
+  if (policy_.mapping != Mapping::address_and_port_dependent) return {true, true};
+  constexpr std::uint32_t tried = 32;
+  std::array<std::uint32_t, 2> counts{};
+  find_port([&](std::uint16_t port) {
+    if (rank_of(session, port) >= 0) ++counts[port % 2];
+    return false;
+  });
+  return {counts[0] <= tried, counts[1] <= tried};
 }
 
 // Whether the session has the external endpoint in such a way that another cannot have it.
@@ -69,7 +84,7 @@ PortState Model::expired_state(const ModelSession& session, const IpEndpoint& ex
   for (const ExpiredSession& one : expired_) {
     if (!collides(one.session, session, external)) continue;
     if (!one.surely_rests) return PortState::perhaps;
-    state = now_ < one.since + PortLedger::rest ? PortState::taken : PortState::perhaps;
+    state = now_ < one.since + PortLedger::rest ? PortState::not_free : PortState::perhaps;
   }
   return state;
 }
@@ -83,6 +98,7 @@ std::vector<IpAddress> Model::possible_addresses(const ModelSession& session) co
 }
 
 IpEndpoint Model::chosen_external(const ModelSession& session) {
+  if (has_ports(session.protocol)) check_port_limit(session);
   if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_shard() judges that
   if (has_ports(session.protocol) && seen_->reason == "no_free_port") {
     check_exhausted(session);
@@ -97,8 +113,39 @@ IpEndpoint Model::chosen_external(const ModelSession& session) {
   }
   const IpEndpoint external = observed_external(session);
   check_address(session, external);
-  if (has_ports(session.protocol)) check_port(session, external);
+  if (has_ports(session.protocol)) {
+    check_port(session, external);
+    ledger_.taken(session.protocol, external);
+  }
   return external;
+}
+
+// RFC 6888 REQ-4. Nothing is evicted for a port, and those that only rest count to nobody.
+void Model::check_port_limit(const ModelSession& session) const {
+  const std::uint32_t limit = policy_of(session.tenant)->port_limit;
+  const auto [surely, at_most] = ports_of(session.tenant);
+  const bool is_full = limit != 0 && surely >= limit;
+  const bool is_refused = seen_->reason == "port_limit";
+  if (is_refused && (limit == 0 || at_most < limit)) {
+    throw Disagreement("port_limit, though the namespace has no more than " +
+                       std::to_string(at_most) + " ports of " + std::to_string(limit));
+  }
+  if (is_full || is_refused) throw Dropped{{"port_limit"}};
+}
+
+// The ports that a namespace surely has, and with those that its expired sessions may still hold.
+Model::PortCount Model::ports_of(NamespaceId tenant) const {
+  const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
+  std::set<std::string> ports;
+  const auto count = [&](const ModelSession& one) {
+    if (one.tenant != tenant || !has_ports(one.protocol) || one.forwarded) return;
+    ports.insert(per_remote ? name_of(one)
+                            : std::to_string(one.protocol) + " " + text(one.external));
+  };
+  for (const ModelSession& one : sessions_) count(one);
+  const auto surely = static_cast<std::uint32_t>(ports.size());
+  for (const ExpiredSession& one : expired_) count(one.session);
+  return {surely, static_cast<std::uint32_t>(ports.size())};
 }
 
 // What the engine chose, from the packet that it sent or, if it was dropped at its second half,
@@ -134,19 +181,35 @@ void Model::check_port(const ModelSession& session, const IpEndpoint& external) 
     throw Disagreement("port " + std::to_string(external.port) + " must not be had by " +
                        std::to_string(session.internal.port));
   }
-  if (port_state(session, external) == PortState::taken) {
-    throw Disagreement(text(external) + " is taken, or rests");
-  }
-  if (rank == 0) return;
+  const PortState state = port_state(session, external);
+  if (state == PortState::taken) throw Disagreement(text(external) + " is taken");
+  // One that rests is handed out only where none is free, and then the one that rested longest.
+  const bool rests = state == PortState::resting || state == PortState::not_free;
+  if (rank == 0 && !rests) return;
+  const auto sees_all = this->sees_all(session);
   const auto better = find_port([&](std::uint16_t other) {
     const int other_rank = rank_of(session, other);
-    return other_rank >= 0 && other_rank < rank &&
+    return sees_all[other % 2] && other_rank >= 0 && (rests || other_rank < rank) &&
            port_state(session, {external.address, other}) == PortState::free;
   });
-  if (!better) return;
-  throw Disagreement("port " + std::to_string(external.port) + " for " +
-                     std::to_string(session.internal.port) + ", though " + std::to_string(*better) +
-                     " was free");
+  if (better) {
+    throw Disagreement("port " + std::to_string(external.port) + " for " +
+                       std::to_string(session.internal.port) + (rests ? ", which rests" : "") +
+                       ", though " + std::to_string(*better) + " was free");
+  }
+  if (state == PortState::resting) check_longest_rest(session, external);
+}
+
+void Model::check_longest_rest(const ModelSession& session, const IpEndpoint& external) const {
+  const auto began = ledger_.rest_of(session.protocol, external, now_);
+  const auto longer = find_port([&](std::uint16_t other) {
+    const IpEndpoint end{external.address, other};
+    if (rank_of(session, other) < 0 || port_state(session, end) != PortState::resting) return false;
+    const auto others = ledger_.rest_of(session.protocol, end, now_);
+    return began && others && others->latest < began->earliest;
+  });
+  if (!longer) return;
+  throw Disagreement(text(external) + " rests, but " + std::to_string(*longer) + " rests longer");
 }
 
 // The first of the policy's ports that is wanted.
@@ -161,10 +224,11 @@ std::optional<std::uint16_t> Model::find_port(
 }
 
 void Model::check_exhausted(const ModelSession& session) const {
+  const auto sees_all = this->sees_all(session);
   const auto has_free = [&](const IpAddress& address) {
     return find_port([&](std::uint16_t port) {
-             return rank_of(session, port) >= 0 &&
-                    port_state(session, {address, port}) == PortState::free;
+             return sees_all[port % 2] && rank_of(session, port) >= 0 &&
+                    port_state(session, {address, port}) <= PortState::resting;
            })
         .has_value();
   };

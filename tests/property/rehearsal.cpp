@@ -155,6 +155,12 @@ std::map<NamespaceId, std::uint32_t> Stage::counts() {
   return counts;
 }
 
+std::map<NamespaceId, std::uint32_t> Stage::ports() {
+  std::map<NamespaceId, std::uint32_t> ports;
+  for (const NamespaceUse& use : engine.namespaces()) ports[use.id] = use.ports;
+  return ports;
+}
+
 void Stage::sweep() {
   constexpr std::uint32_t budget = 50;
   for (std::uint32_t shard = 0; shard < engine.shard_count(); ++shard) {

@@ -26,6 +26,7 @@ class Stage : public Witness {
 
   std::vector<SessionView> sessions() override;
   std::map<NamespaceId, std::uint32_t> counts() override;
+  std::map<NamespaceId, std::uint32_t> ports() override;
   void sweep();
   Counters counters() const { return engine.counters(); }
 

@@ -63,6 +63,8 @@ class Witness {
   virtual std::vector<SessionView> sessions() = 0;
   // Of every namespace of the policy, expired ones that the engine still has included.
   virtual std::map<NamespaceId, std::uint32_t> counts() = 0;
+  // The ports that its mappings have.
+  virtual std::map<NamespaceId, std::uint32_t> ports() = 0;
 };
 
 }  // namespace swnat::property

@@ -163,6 +163,7 @@ class Shrinker {
     all_namespaces([](NamespacePolicy& own) { own.inside.clear(); });
     all_namespaces([](NamespacePolicy& own) { own.untranslated.clear(); });
     all_namespaces([](NamespacePolicy& own) { own.session_limit = 200; });
+    all_namespaces([](NamespacePolicy& own) { own.port_limit = 0; });
     all_policies([&](Policy& one) { one.namespaces = simple.namespaces; });
     all_policies([](Policy& one) {
       if (one.namespaces.size() > 1) one.namespaces.pop_back();

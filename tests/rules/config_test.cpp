@@ -37,6 +37,7 @@ hairpin       = false
 fwmark_mask   = 0xfff
 max_sessions  = 1000
 session_limit = 100
+port_limit    = 64
 at_limit      = "refuse"
 
 [timeouts]
@@ -62,6 +63,7 @@ fwmark        = 2
 interfaces    = ["green0", "green1"]
 subnets       = ["10.0.0.0/24", "10.0.1.0/24"]
 session_limit = 500
+port_limit    = 0
 external      = ["203.0.113.2"]
 routes        = [{ to = "10.9.0.0/16", via = "10.0.0.254" }]
 
@@ -94,6 +96,7 @@ TEST_CASE("every value is read") {
   CHECK(config.fwmark_mask == 0xfff);
   CHECK(config.max_sessions == 1000);
   CHECK(config.session_limit == 100);
+  CHECK(config.port_limit == 64);
   CHECK(config.at_limit == AtLimit::refuse);
   CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
   CHECK(config.first_queue == 10);
@@ -115,10 +118,12 @@ TEST_CASE("every value is read") {
   CHECK(to_text(green.routes[0].to) == "10.9.0.0/16");
   CHECK(to_text(green.routes[0].via) == "10.0.0.254");
   CHECK(green.session_limit == 500);
+  CHECK(green.port_limit == 0);
   CHECK(green.external == std::vector{parse_address("203.0.113.2").value()});
   CHECK(config.namespaces[1].is_range());
   CHECK(config.namespaces[1].fwmark_last == 1999);
   CHECK(config.namespaces[1].session_limit == 100);
+  CHECK(config.namespaces[1].port_limit == 64);
 }
 
 TEST_CASE("what is not written has its default") {
@@ -129,6 +134,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.fwmark_mask == 0xffff);
   CHECK(config.max_sessions == 262'144);
   CHECK(config.session_limit == 200);
+  CHECK(config.port_limit == 0);
   CHECK(config.at_limit == AtLimit::evict_oldest);
   CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
   CHECK(config.first_queue == 0);
@@ -174,6 +180,8 @@ TEST_CASE("the engine's policy is sorted by fwmark") {
   CHECK(policy.namespaces[0].first == 1);
   CHECK(policy.namespaces[1].first == 2);
   CHECK(policy.namespaces[1].session_limit == 500);
+  CHECK(policy.namespaces[1].port_limit == 0);
+  CHECK(policy.namespaces[2].port_limit == 64);
   CHECK(policy.namespaces[1].external.v4.size() == 1);
   CHECK(policy.namespaces[2].first == 1000);
   CHECK(policy.namespaces[2].last == 1999);

@@ -89,8 +89,9 @@ TEST_CASE("icmp answer: exactly the reasons of exhaustion deserve one") {
   for (std::size_t i = 0; i < reason_count; ++i) {
     const auto name = reasons[i].name;
     CAPTURE(name);
-    const bool exhausted = name == "session_limit" || name == "table_full" ||
-                           name == "no_free_port" || name == "remote_in_use";
+    const bool exhausted = name == "session_limit" || name == "port_limit" ||
+                           name == "table_full" || name == "no_free_port" ||
+                           name == "remote_in_use";
     CHECK_EQ(deserves_answer(static_cast<Reason>(i)), exhausted);
   }
 }

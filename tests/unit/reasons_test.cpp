@@ -156,6 +156,14 @@ const std::map<Reason, std::function<Outcome()>>& ways() {
          gateway.open(protocol::udp, blue, client, web);
          return gateway.out(blue, udp(client, at(web, 81)));
        }},
+      {Reason::port_limit,
+       [] {
+         Policy policy = roomy_policy();
+         policy.namespaces[0].port_limit = 1;
+         Gateway gateway(policy);
+         gateway.open(protocol::udp, blue, client, web);
+         return gateway.out(blue, udp(at(client, 1), web));
+       }},
       {Reason::table_full,
        [] {
          Gateway gateway(roomy_policy(), options_of(1, 1));

