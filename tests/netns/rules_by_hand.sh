@@ -140,7 +140,7 @@ expect_path_mtu() { # when
 sent_by() { lab_exec "$1" cat /sys/class/net/eth0/statistics/tx_packets; }
 all_sent() {
   local tenant
-  for tenant in blue green; do (($(sent_by "$tenant") >= start[$tenant] + 40)) || return; done
+  for tenant in blue green; do (($(sent_by "$tenant") >= start[$tenant] + 20)) || return; done
 }
 expect_no_leak() { # when
   local tenant
@@ -154,7 +154,7 @@ start_floods() {
   local tenant family
   for tenant in blue green; do
     for family in "${LAB_FAMILIES[@]}"; do
-      lab_spawn "$tenant" "flood-$tenant-$family" ping -q -i 0.05 "${LAB_REMOTE_OF[family]}"
+      lab_spawn "$tenant" "flood-$tenant-$family" ping -q -i 0.1 "${LAB_REMOTE_OF[family]}"
     done
   done
 }
