@@ -80,7 +80,7 @@ int apply(const rules::Config& config, Format format) {
 }
 
 int remove(const rules::Config& config) {
-  rules::down(config);
+  for (const std::string& line : rules::down(config)) log("{}", line);
   return 0;
 }
 

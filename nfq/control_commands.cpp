@@ -79,7 +79,8 @@ Json rules_json(const RuleStatus& status) {
   return {{"state", state_name(status.seen.state)},
           {"differences", status.seen.differences},
           {"notes", status.seen.notes},
-          {"repairs", status.repairs}};
+          {"repairs", status.repairs},
+          {"unread_queues", status.unread_queues}};
 }
 
 ControlAnswer status(Daemon& daemon) {

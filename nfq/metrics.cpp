@@ -76,6 +76,9 @@ void append_rules(std::string& text, const RuleStatus& rules) {
   head(text, "swnat_rules_repairs_total", "counter",
        "times that rules, routes or sysctls were put back");
   append(text, "swnat_rules_repairs_total {}\n", rules.repairs);
+  head(text, "swnat_rules_unread_queues", "gauge",
+       "queues that rules of others name and that nobody reads");
+  append(text, "swnat_rules_unread_queues {}\n", rules.unread_queues);
   head(text, "swnat_rules_dropped_total", "counter", "packets that the rules dropped themselves");
   for (const RuleCounter& each : rule_counters()) {
     append(text, "swnat_rules_dropped_total{{counter=\"{}\"}} {}\n", label(each.name),

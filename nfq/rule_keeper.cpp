@@ -46,9 +46,10 @@ std::set<std::string, std::less<>> interfaces_of(const rules::Config& config) {
   return names;
 }
 
-// Rules of anybody's that send packets to where nobody takes them.
+// Rules of others that send packets to where nobody takes them, a line each; all such queues are
+// added to `all`.
 std::vector<std::string> unread_queues(const std::vector<rules::QueueRule>& rules,
-                                       const rules::Config& config) {
+                                       const rules::Config& config, std::set<std::uint16_t>& all) {
   std::vector<std::string> lines;
   const auto bound = kernel_queues();
   if (!bound) return lines;
@@ -59,6 +60,7 @@ std::vector<std::string> unread_queues(const std::vector<rules::QueueRule>& rule
     std::ranges::copy_if(rule.queues, std::back_inserter(unread),
                          [&](std::uint16_t queue) { return !is_read(queue, *bound); });
     if (unread.empty()) continue;
+    all.insert(unread.begin(), unread.end());
     lines.push_back(fmt::format("{} names queue{} {}, which nobody reads; the daemon reads {}",
                                 rule.where, unread.size() == 1 ? "" : "s", fmt::join(unread, ", "),
                                 own));
@@ -170,6 +172,8 @@ void RuleKeeper::look() {
       schedule_.at_latest(std::max(now() + LookSchedule::least_between,
                                    pauses_.allowed_at(seen->differences.front())));
     }
+    // The queues are given up meanwhile: what it saw is over.
+    if (stopping_) return;
     tell(std::move(*seen), was_repaired);
     tell_fault("");
   } catch (const std::exception& error) {
@@ -227,7 +231,8 @@ void RuleKeeper::add_hand_made(rules::Inspection& seen) {
     missing_operators_rules_ = rules::missing_operators_rules(*config_);
     others_rules_seen_ = now();
   }
-  std::vector<std::string> lines = unread_queues(queue_rules_, *config_);
+  unread_queues_.clear();
+  std::vector<std::string> lines = unread_queues(queue_rules_, *config_, unread_queues_);
   const bool is_by_hand = std::ranges::any_of(queue_rules_, [&](const rules::QueueRule& rule) {
     return !rule.is_ours && std::ranges::any_of(rule.queues, [&](std::uint16_t queue) {
       return is_within(queue, *config_);
@@ -273,6 +278,7 @@ void RuleKeeper::tell(rules::Inspection seen, bool was_repaired) {
   told_notes_ = std::move(notes);
   const std::lock_guard lock(mutex_);
   status_.seen = std::move(seen);
+  status_.unread_queues = unread_queues_.size();
 }
 
 // That it cannot look or put back, once.

@@ -35,7 +35,8 @@ namespace swnat::nfq {
 
 struct RuleStatus {
   rules::Inspection seen;
-  std::uint64_t repairs = 0;  // times that something was put back
+  std::uint64_t repairs = 0;      // times that something was put back
+  std::size_t unread_queues = 0;  // that rules of others name
 };
 
 // Packets that tell of wrong rules, so far.
@@ -95,6 +96,7 @@ class RuleKeeper {
   StrayPackets strays_;
   std::vector<rules::QueueRule> queue_rules_;
   std::vector<std::string> missing_operators_rules_;
+  std::set<std::uint16_t> unread_queues_;
   Time others_rules_seen_{0};
   Time wrong_hook_seen_{0};
   Time unknown_seen_{0};

@@ -27,7 +27,9 @@
 #include "rules/operators_rules.h"
 #include "rules/plan.h"
 #include "rules/process.h"
+#include "rules/queue_rules.h"
 #include "rules/record.h"
+#include "rules/remains.h"
 
 namespace swnat::rules {
 namespace {
@@ -113,6 +115,16 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+// Rules of others that go on queueing, if there are any.
+std::vector<std::string> left_by_down(const Config& config, bool was_up) {
+  const std::vector<std::string> others = others_that_queue(queue_rules(), config);
+  if (others.empty()) return {};
+  return {
+      fmt::format("{}rules that `up` did not make are left as they are: {}. What they queue is"
+                  " dropped where no daemon reads it; remove them as they were made",
+                  was_up ? "" : "there is nothing of `up`'s here; ", fmt::join(others, ", "))};
+}
+
 constexpr std::string_view table_header = "table inet swnat {\n";
 
 // What nft lists of our table, without elements; `what` is "chains", "sets" or "maps".
@@ -121,10 +133,6 @@ std::string listed(const char* what) {
   const std::size_t begin = all.find(table_header);
   if (begin == std::string::npos) return "";
   return all.substr(begin, all.find("\n}", begin) - begin);
-}
-
-bool has_nft_table() {
-  return !listed("chains").empty();
 }
 
 void remove_nft_table() {
@@ -296,23 +304,27 @@ std::vector<std::string> up(const Config& config, Format format) {
   return told;
 }
 
-void down(const Config& config) {
+std::vector<std::string> down(const Config& config) {
   require_privilege();
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
   const auto damage = folder.put_damaged_aside();
-  const bool is_unrecorded = !folder.has_record() && has_nft_table();
+  const bool is_recorded = folder.has_record();
+  const std::string unrecorded = is_recorded ? "" : remains_of_up();
   remove_all(folder.load(), folder);
   if (damage) {
     throw KernelError(
         fmt::format("{}; rules and routes are removed, but sysctls stay as they are", *damage));
   }
-  if (!is_unrecorded) return;
-  throw KernelError(fmt::format(
-      "rules and routes are removed, but sysctls stay as they are: there is no record of"
-      " this `up` beside {}; if control.socket was another one then, put it back and"
-      " run `down` again",
-      config.control_socket));
+  if (!unrecorded.empty()) {
+    throw KernelError(fmt::format(
+        "removed: {}; but sysctls stay as they are, because there is no record of this `up` beside"
+        " {}. If control.socket was another one then, put it back and run `down` again; what"
+        " `swnat-nfq rules` printed and somebody else applied has no record: see there for the"
+        " sysctls",
+        unrecorded, config.control_socket));
+  }
+  return left_by_down(config, is_recorded);
 }
 
 }  // namespace swnat::rules

@@ -36,8 +36,8 @@ std::vector<std::string> up(const Config& config, Format format);
 
 // Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these,
 // or with a damaged one, it removes what can be recognised, and fails then. Nothing to remove is no
-// error. Throws KernelError.
-void down(const Config& config);
+// error. Returns what it left, because others made it, a line each. Throws KernelError.
+std::vector<std::string> down(const Config& config);
 
 // Throws KernelError if the configuration's external interface does not exist here.
 void require_external_interface(const Config& config);

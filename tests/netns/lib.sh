@@ -244,7 +244,7 @@ snapshot() {
     lab_exec gw find /proc/sys/net/ipv4 /proc/sys/net/ipv6 -type f -readable ! -name flush \
       ! -name stable_secret -exec grep -H '' {} + | sort
     find "$LAB_DIR/run" | sort
-  } >"$1" 2>/dev/null
+  } >"$1" 2>"$LAB_DIR/snapshot.log"
 }
 
 # --- captures

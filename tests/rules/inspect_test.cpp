@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "rules/queue_rules.h"
+#include "rules/remains.h"
 
 namespace swnat::rules {
 namespace {
@@ -161,6 +162,19 @@ TEST_CASE("queues that rules of iptables name") {
   CHECK(rules == std::vector<QueueRule>{{"chain PREROUTING of iptables raw", {3}, false},
                                         {"chain PREROUTING of iptables raw", {0, 1, 2}, false},
                                         {"chain SWNAT-IN of iptables raw", {1}, true}});
+}
+
+TEST_CASE("rules of others that queue to this configuration's queues, each place once") {
+  Config config;
+  config.first_queue = 2;
+  config.workers = 2;
+  const std::vector<QueueRule> rules = {{"chain a", {2}, false},    {"chain b", {0, 1}, false},
+                                        {"chain a", {2, 3}, false}, {"chain ours", {2}, true},
+                                        {"chain c", {3, 4}, false}, {"chain d", {3}, false}};
+  CHECK(others_that_queue(rules, config) == std::vector<std::string>{"chain a (queues 2, 3)",
+                                                                     "chain c (queues 3, 4)",
+                                                                     "chain d (queue 3)"});
+  CHECK(others_that_queue({}, config).empty());
 }
 
 }  // namespace

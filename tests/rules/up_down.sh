@@ -293,4 +293,13 @@ snapshot >"$folder/printed"
 expect_same "the printed script does something else than up" "$folder/applied" "$folder/printed"
 swnat rules --format iptables --only nft | nft -c -f - || fail "the nft table alone is nothing that nft takes"
 
+say "down after the printed script, without any up"
+grep -v -e /proc/sys -e ^anycast "$folder/before" >"$folder/before-rules"
+expect_error "there is no record of this \`up\` beside" swnat down
+grep -qE 'removed: nft table inet swnat, [0-9]+ chains of iptables, [0-9]+ ip rules and [0-9]+ routes; but sysctls stay' \
+  "$folder/err" || fail "down does not say what it removed: $(cat "$folder/err")"
+snapshot | grep -v -e /proc/sys -e ^anycast >"$folder/after"
+expect_same "down after the printed script left rules" "$folder/before-rules" "$folder/after"
+swnat down || fail "down again has nothing to do, which is no error"
+
 finish
