@@ -82,14 +82,39 @@ constexpr std::string_view text_of(SessionState state) {
   return session_state_texts[static_cast<std::size_t>(state)];
 }
 
+// Both ends are known to be done with the connection, and with the external port.
+constexpr bool is_over(SessionState state) {
+  return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+}
+
+// An offer of the window scale option (RFC 7323) that was not made.
+inline constexpr std::uint8_t no_tcp_scale = 15;
+
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
-  std::uint32_t next = 0;     // the next sequence number
-  std::uint32_t fin_end = 0;  // what it will expect after the other end's FIN, once there was one
-  std::uint16_t window = 0;   // as in its header; unscaled
-  std::uint8_t scale = 0;     // of the window (RFC 7323), 0 to 14
-  bool known = false;         // whether it has said anything yet
+  std::uint32_t next = 0;  // the next sequence number
+  // What it will expect after the other end's FIN, once there was one; before, a number of the
+  // connection's claim.
+  std::uint32_t aside = 0;
+  std::uint16_t window = 0;  // as in its header; unscaled
+  std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14; 0 unless both ends offer one
+  bool known : 1 = false;    // whether anything is known of what it expects
+  bool window_is_scaled : 1 = false;
+  std::uint8_t : 2;
+  std::uint8_t offer : 4 = no_tcp_scale;  // the scale in its SYN
 };
+static_assert(sizeof(TcpReceiver) == 12);
+
+// A segment that does not belong to the connection as it is known, until the other end says what is
+// right (tcp_state.cpp).
+struct TcpClaim {
+  bool is_made : 1 = false;
+  bool is_internal : 1 = false;  // by the internal end
+  bool is_syn : 1 = false;
+  bool is_fin : 1 = false;
+  std::uint8_t offer : 4 = no_tcp_scale;  // the scale in a SYN
+};
+static_assert(sizeof(TcpClaim) == 1);
 
 template <class Family>
 struct alignas(64) Session {
@@ -105,6 +130,7 @@ struct alignas(64) Session {
   TcpReceiver remote_receiver;
   std::uint8_t protocol = 0;
   SessionState state = SessionState::free;
+  TcpClaim claim;
   // The remote endpoint is in the namespace itself: a redirect that stays inside.
   bool remote_is_inside : 1 = false;
   // The external endpoint is one of Policy::forwards, and not taken from the free ports.

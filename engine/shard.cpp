@@ -1,7 +1,6 @@
 #include "engine/shard.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace swnat {
@@ -11,21 +10,13 @@ namespace {
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
 
-// Both ends are known to be done with the connection, and with the external port.
-constexpr bool is_over(SessionState state) {
-  return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
-}
-
 template <class Family>
 bool is_from_host(const Parsed<Family>& parsed) {
   return Family::is_host(parsed.source) && Family::is_host(parsed.destination);
 }
 
-// Read as what lies there, which need not be a bool.
 bool is_sound_receiver(const TcpReceiver& receiver) {
-  std::uint8_t known;
-  std::memcpy(&known, &receiver.known, sizeof known);
-  return receiver.scale <= tcp_scale_max && known <= 1;
+  return receiver.scale <= tcp_scale_max;
 }
 
 // The ports `offset`, offset + step, … that lie in some ranges, from a random one on.
@@ -535,7 +526,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    open({state, session.internal_receiver, session.remote_receiver}, syn,
+    open({state, session.internal_receiver, session.remote_receiver, session.claim}, syn,
          is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);

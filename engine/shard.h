@@ -226,7 +226,7 @@ class alignas(64) Shard {
 
 template <class Family>
 TcpConnection connection_of(Session<Family>& session) {
-  return {session.state, session.internal_receiver, session.remote_receiver};
+  return {session.state, session.internal_receiver, session.remote_receiver, session.claim};
 }
 
 template <class Family>
