@@ -57,7 +57,10 @@ class NamespaceUses {
 
   explicit NamespaceUses(std::uint32_t max_sessions) : max_sessions_(max_sessions) {}
 
-  void populate() { counts_.populate(); }
+  void populate() {
+    counts_.populate();
+    over_.populate();
+  }
 
   Taken take(std::uint32_t slot, std::uint32_t limit) {
     std::atomic_ref count(counts_[slot]);
@@ -78,6 +81,16 @@ class NamespaceUses {
   std::uint32_t count(std::uint32_t slot) {
     return std::atomic_ref(counts_[slot]).load(std::memory_order_relaxed);
   }
+  // Those that are over, of which one may be given up at any time.
+  void add_over(std::uint32_t slot) {
+    std::atomic_ref(over_[slot]).fetch_add(1, std::memory_order_relaxed);
+  }
+  void remove_over(std::uint32_t slot) {
+    std::atomic_ref(over_[slot]).fetch_sub(1, std::memory_order_relaxed);
+  }
+  bool has_over(std::uint32_t slot) {
+    return std::atomic_ref(over_[slot]).load(std::memory_order_relaxed) != 0;
+  }
 
  private:
   // Never above the limit, not even for a moment, in which another thread would see it exceeded.
@@ -93,6 +106,7 @@ class NamespaceUses {
   std::uint32_t max_sessions_;
   std::atomic<std::uint32_t> total_{0};
   ReservedArray<std::uint32_t> counts_{max_namespaces};
+  ReservedArray<std::uint32_t> over_{max_namespaces};
 };
 
 }  // namespace swnat

@@ -50,10 +50,15 @@ struct Leg {
   }
 };
 
-// X(name, text). TCP follows RFC 7857 section 2: a session is established once both sides sent a
-// SYN, and closing once both sent a FIN; one FIN alone is a half-closed connection, which lives on.
+// X(name, text). Without a connection, a session is asked until the end that did not begin it has
+// sent something; the first two are of all protocols but ICMP. TCP follows RFC 7857 section 2: a
+// session is established once both sides sent a SYN, and closing once both sent a FIN; one FIN
+// alone is a half-closed connection, which lives on.
 #define SWNAT_SESSION_STATES(X)      \
   X(free, "free")                    \
+  X(asked_by_remote, "active")       \
+  X(asked_by_internal, "active")     \
+  X(echo_asked, "active")            \
   X(udp, "active")                   \
   X(icmp, "active")                  \
   X(portless, "active")              \
@@ -85,6 +90,36 @@ constexpr std::string_view text_of(SessionState state) {
 // Both ends are known to be done with the connection, and with the external port.
 constexpr bool is_over(SessionState state) {
   return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+}
+
+constexpr bool is_asked(SessionState state) {
+  return state == SessionState::asked_by_remote || state == SessionState::asked_by_internal ||
+         state == SessionState::echo_asked;
+}
+
+// Whose sessions a namespace gives up first when it is at its limit.
+enum class Rank : std::uint8_t {
+  over,        // both ends closed it, or it was reset
+  unanswered,  // only one end ever sent anything
+  active,
+};
+inline constexpr std::uint32_t rank_count = 3;
+
+struct Standing {
+  Rank rank = Rank::over;
+  Tick last_active = 0;
+
+  bool goes_before(const Standing& other) const {
+    return rank != other.rank ? rank < other.rank : elapsed(last_active, other.last_active) > 0;
+  }
+  friend bool operator==(const Standing&, const Standing&) = default;
+};
+
+constexpr Rank rank_of(SessionState state) {
+  if (is_over(state)) return Rank::over;
+  const bool is_opening =
+      state == SessionState::tcp_syn_internal || state == SessionState::tcp_syn_remote;
+  return is_opening || is_asked(state) ? Rank::unanswered : Rank::active;
 }
 
 // An offer of the window scale option (RFC 7323) that was not made.
@@ -140,6 +175,12 @@ struct alignas(64) Session {
 
   // The namespace that the remote endpoint is in, 0 for the outside.
   NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
+  // Whether strangers may come in because of it: not by a connection that one of them began, if
+  // nobody answered it or it is over, or ever new ones could keep the mapping (RFC 4787 REQ-6).
+  bool keeps_mapping() const {
+    return !is_from_outside || is_forward ||
+           (state != SessionState::tcp_syn_remote && !is_over(state));
+  }
 };
 
 }  // namespace swnat
