@@ -94,7 +94,7 @@ template <class Family>
 void SessionTable<Family>::state_changed(SessionRef ref, SessionState before, Tick now) {
   Record& session = slab_[ref];
   wheel_.remove(links_, ref);
-  wheel_.add(links_, ref, now + static_cast<Tick>(timeout(session)), now);
+  wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
   const Rank rank = rank_of(session.state);
   if (rank == rank_of(before)) return;
   activity_.change_rank(links_, ref, rank, session.last_active);

@@ -124,7 +124,7 @@ Sessions::iterator Model::establish_in(const Message& message) {
     const bool anybody = policy_.filtering == Filtering::endpoint_independent;
     const auto keeps = [&](const ModelSession& one) {
       return one.protocol == ip::tcp && one.external == message.ends.destination &&
-             (!one.from_outside || one.rank() == 2);
+             (!one.from_outside || (!one.is_over() && one.tcp.was_opened_by(Side::internal)));
     };
     if (anybody && message.protocol == ip::tcp && std::ranges::none_of(sessions_, keeps)) {
       throw Dropped{{"no_mapping"}};

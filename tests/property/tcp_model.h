@@ -25,6 +25,7 @@ class TcpModel {
   std::string_view state() const;
   bool is_established() const;  // or half-closed: the long timeout counts
   bool is_over() const { return reset_ || has_both_fins(); }
+  bool was_opened_by(Side side) const { return end(side).sent_syn; }
 
   // What an end takes next, as far as it is known, and how much: for making up segments that are
   // just right, or just wrong.
