@@ -1,4 +1,5 @@
-// One shard's sessions of each namespace, so that the least recently active one is known.
+// One shard's sessions of each namespace, so that it is known which has to go first: by rank, and
+// in each rank the least recently active one.
 //
 // Theory of operation
 //
@@ -12,10 +13,12 @@
 // again, goes into a heap. The first one is whichever is earlier of the list's first and the heap's
 // root. Both ends of the list and the heap's inside are reached without a search, so a session
 // costs O(1), and amortized O(log n) for each time that packets made it active since it was last
-// asked. A single call may have to ask all, if all were active; nothing else is exact when packets
-// move nothing.
+// asked. A single call may have to ask all of a rank, if all were active; nothing else is exact
+// when packets move nothing. A change of rank moves the session at once, so those whose connections
+// are over are never looked for among the others.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "engine/links.h"
@@ -27,13 +30,20 @@ namespace swnat {
 
 class Activity {
  public:
-  void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
+  void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
     links[ref].namespace_slot = slot;
+    links[ref].rank = rank;
+    place(links, ref, last_active);
+  }
+
+  void change_rank(LinkTable& links, SessionRef ref, Rank rank, Tick last_active) {
+    remove(links, ref);
+    links[ref].rank = rank;
     place(links, ref, last_active);
   }
 
   void remove(LinkTable& links, SessionRef ref) {
-    Queue& queue = queues_[links[ref].namespace_slot];
+    Queue& queue = queue_of(links[ref]);
     --queue.count;
     if (links[ref].is_in_heap) {
       queue.set_root(Heap::remove(links, queue.root(), ref, EarlierIn{links}));
@@ -43,26 +53,22 @@ class Activity {
   }
 
   // How many the namespace has.
-  std::uint32_t count(std::uint32_t slot) const { return queues_[slot].count; }
-
-  // The namespace's least recently active session in this shard, or no_session. `records[ref]` has
-  // the session's last_active.
-  template <class Records>
-  SessionRef oldest(LinkTable& links, const Records& records, std::uint32_t slot) {
-    for (;;) {
-      const Queue& queue = queues_[slot];
-      const SessionRef ref = first(links, queue);
-      if (ref == no_session) return no_session;
-      // The one that is asked next, here or when this one is gone.
-      const SessionRef next =
-          links[ref].is_in_heap ? queue.sorted.first() : links[ref].activity.next;
-      if (next != no_session) records.prefetch(next);
-      const Tick last_active = records[ref].last_active;
-      if (elapsed(links[ref].queued, last_active) <= 0) return ref;
-      move(links, ref, last_active);
-    }
+  std::uint32_t count(std::uint32_t slot) const {
+    std::uint32_t count = 0;
+    for (const Queue& queue : queues_[slot].of_rank) count += queue.count;
+    return count;
   }
 
+  // The namespace's session in this shard that has to go first, or no_session. `records[ref]` has
+  // the session's last_active.
+  template <class Records>
+  SessionRef first_to_go(LinkTable& links, const Records& records, std::uint32_t slot) {
+    for (const Queue& queue : queues_[slot].of_rank) {
+      const SessionRef ref = oldest(links, records, queue);
+      if (ref != no_session) return ref;
+    }
+    return no_session;
+  }
   // To be called for each session now and then: places are compared modulo 2^32, so none may stand
   // for a time too long ago.
   void keep_comparable(LinkTable& links, SessionRef ref, Tick last_active) {
@@ -98,6 +104,31 @@ class Activity {
     }
   };
 
+  // Those of one namespace.
+  struct Queues {
+    std::array<Queue, rank_count> of_rank;
+  };
+
+  Queue& queue_of(const SessionLinks& links) {
+    return queues_[links.namespace_slot].of_rank[static_cast<std::size_t>(links.rank)];
+  }
+
+  // Changes the queue, if those asked belong elsewhere in it.
+  template <class Records>
+  SessionRef oldest(LinkTable& links, const Records& records, const Queue& queue) {
+    for (;;) {
+      const SessionRef ref = first(links, queue);
+      if (ref == no_session) return no_session;
+      // The one that is asked next, here or when this one is gone.
+      const SessionRef next =
+          links[ref].is_in_heap ? queue.sorted.first() : links[ref].activity.next;
+      if (next != no_session) records.prefetch(next);
+      const Tick last_active = records[ref].last_active;
+      if (elapsed(links[ref].queued, last_active) <= 0) return ref;
+      move(links, ref, last_active);
+    }
+  }
+
   static SessionRef first(const LinkTable& links, const Queue& queue) {
     const SessionRef sorted = queue.sorted.first();
     const SessionRef root = queue.root();
@@ -111,7 +142,7 @@ class Activity {
   }
 
   void place(LinkTable& links, SessionRef ref, Tick last_active) {
-    Queue& queue = queues_[links[ref].namespace_slot];
+    Queue& queue = queue_of(links[ref]);
     ++queue.count;
     links[ref].queued = last_active;
     const SessionRef last = queue.sorted.last();
@@ -123,7 +154,7 @@ class Activity {
     }
   }
 
-  ReservedArray<Queue> queues_{max_namespaces};
+  ReservedArray<Queues> queues_{max_namespaces};
 };
 
 }  // namespace swnat

@@ -14,7 +14,7 @@ namespace swnat {
 namespace {
 
 constexpr std::uint32_t max_sessions_allowed = 1u << 28;
-// Others may use a namespace's oldest session, or end it, between the two steps of an eviction.
+// Others may use the session that has to go first, or end it, between the two steps of an eviction.
 constexpr int eviction_attempts = 8;
 
 Tick tick_of(Time now) {
@@ -60,7 +60,7 @@ class Engine::State {
 
  private:
   std::span<std::byte> memory_of(const EngineOptions& options);
-  bool evict(std::uint32_t slot);
+  bool evict(RoomWanted wanted);
   void enforce_limits();
   template <class Do>
   void for_each_shard(Do&& act) const;
@@ -88,9 +88,9 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       memory_(memory_of(options)),
       identifications_(options.secret),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](std::uint32_t slot) { evict(slot); }),
+          [this](RoomWanted wanted) { evict(wanted); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](std::uint32_t slot) { evict(slot); }) {
+          [this](RoomWanted wanted) { evict(wanted); }) {
   if (options.populate) {
     populate(memory_);
     uses_.populate();
@@ -137,25 +137,25 @@ void Engine::State::for_each_shard(Do&& act) const {
   for (const auto& one : v6_.shards()) act(*one);
 }
 
-// Ends the namespace's least recently active session, wherever it is. False if there was none. No
-// two shards are locked at once, so the oldest one is looked for again if it was used meanwhile.
-bool Engine::State::evict(std::uint32_t slot) {
+// Ends the namespace's session that has to go first, wherever it is. False if there was none. No
+// two shards are locked at once, so it is looked for again if it was used meanwhile.
+bool Engine::State::evict(RoomWanted wanted) {
   for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
     std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
-    Tick earliest = 0;
+    Standing first;
     for_each_shard([&](auto& one) {
       const std::lock_guard lock(one.mutex);
-      const std::optional<Tick> oldest = one.oldest(slot);
-      if (!oldest || (owner && elapsed(earliest, *oldest) >= 0)) return;
-      earliest = *oldest;
+      const std::optional<Standing> standing = one.first_to_go(wanted.slot);
+      if (!standing || (owner && !standing->goes_before(first))) return;
+      first = *standing;
       owner = &one;
     });
-    if (!owner) return false;
-    const auto end_oldest = [&](auto* one) {
+    if (!owner || (wanted.only_over && first.rank != Rank::over)) return false;
+    const auto end_first = [&](auto* one) {
       const std::lock_guard lock(one->mutex);
-      return one->evict_oldest(slot, earliest);
+      return one->evict(wanted.slot, first);
     };
-    if (std::visit(end_oldest, *owner)) return true;
+    if (std::visit(end_first, *owner)) return true;
   }
   return true;
 }
@@ -193,7 +193,7 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
 
 void Engine::State::enforce_limits() {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    while (uses_.count(tenant.slot) > tenant.session_limit && evict(tenant.slot)) {
+    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false})) {
     }
   }
 }

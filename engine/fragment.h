@@ -25,14 +25,13 @@ struct Fragment {
 
 // What a first fragment must hold of the transport header: all that the NAT reads and rewrites.
 constexpr std::uint32_t first_fragment_min(std::uint8_t protocol_number) {
-  constexpr std::uint8_t icmpv6 = 58;
   switch (protocol_number) {
     case protocol::tcp:
       return tcp_header_min;
     case protocol::udp:
       return udp_header_size;
     case protocol::icmp:
-    case icmpv6:
+    case protocol::icmpv6:
       return icmp_header_size;
     default:
       return 0;

@@ -27,6 +27,7 @@ struct alignas(64) SessionLinks {
   HeapLink heap;
   Tick queued = 0;  // the last_active that this place stands for, never later than the session's
   bool is_in_heap = false;
+  Rank rank = Rank::active;  // among the namespace's sessions
 };
 static_assert(sizeof(SessionLinks) == 64);
 

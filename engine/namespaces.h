@@ -96,11 +96,22 @@ class NamespaceUses {
   std::uint32_t port_count(std::uint32_t slot) {
     return std::atomic_ref(uses_[slot].ports).load(std::memory_order_relaxed);
   }
+  // Those that are over, of which one may be given up at any time.
+  void add_over(std::uint32_t slot) {
+    std::atomic_ref(uses_[slot].over).fetch_add(1, std::memory_order_relaxed);
+  }
+  void remove_over(std::uint32_t slot) {
+    std::atomic_ref(uses_[slot].over).fetch_sub(1, std::memory_order_relaxed);
+  }
+  bool has_over(std::uint32_t slot) {
+    return std::atomic_ref(uses_[slot].over).load(std::memory_order_relaxed) != 0;
+  }
 
  private:
   struct Use {
     std::uint32_t sessions;
     std::uint32_t ports;
+    std::uint32_t over;  // of the sessions
   };
 
   // Never above the limit, not even for a moment, in which another thread would see it exceeded.

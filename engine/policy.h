@@ -94,8 +94,8 @@ enum class Filtering : std::uint8_t {
 // What a new outbound session does in a namespace that is at its limit. Inbound packets never
 // evict: the outside must not be able to end a tenant's sessions.
 enum class AtLimit : std::uint8_t {
-  evict_oldest,  // the namespace's least recently active session ends
-  refuse,        // the packet is dropped (RFC 6888 REQ-11)
+  evict_oldest,  // one ends that is over, else one never answered, else the least recently active
+  refuse,        // the packet is dropped (RFC 6888 REQ-11), unless one that is over can end
 };
 
 // Each up to max_timeout.

@@ -50,10 +50,15 @@ struct Leg {
   }
 };
 
-// X(name, text). TCP follows RFC 7857 section 2: a session is established once both sides sent a
-// SYN, and closing once both sent a FIN; one FIN alone is a half-closed connection, which lives on.
+// X(name, text). Without a connection, a session is asked until the end that did not begin it has
+// sent something; the first two are of all protocols but ICMP. TCP follows RFC 7857 section 2: a
+// session is established once both sides sent a SYN, and closing once both sent a FIN; one FIN
+// alone is a half-closed connection, which lives on.
 #define SWNAT_SESSION_STATES(X)      \
   X(free, "free")                    \
+  X(asked_by_remote, "active")       \
+  X(asked_by_internal, "active")     \
+  X(echo_asked, "active")            \
   X(udp, "active")                   \
   X(icmp, "active")                  \
   X(portless, "active")              \
@@ -82,14 +87,69 @@ constexpr std::string_view text_of(SessionState state) {
   return session_state_texts[static_cast<std::size_t>(state)];
 }
 
+// Both ends are known to be done with the connection, and with the external port.
+constexpr bool is_over(SessionState state) {
+  return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
+}
+
+constexpr bool is_asked(SessionState state) {
+  return state == SessionState::asked_by_remote || state == SessionState::asked_by_internal ||
+         state == SessionState::echo_asked;
+}
+
+// Whose sessions a namespace gives up first when it is at its limit.
+enum class Rank : std::uint8_t {
+  over,        // both ends closed it, or it was reset
+  unanswered,  // only one end ever sent anything
+  active,
+};
+inline constexpr std::uint32_t rank_count = 3;
+
+struct Standing {
+  Rank rank = Rank::over;
+  Tick last_active = 0;
+
+  bool goes_before(const Standing& other) const {
+    return rank != other.rank ? rank < other.rank : elapsed(last_active, other.last_active) > 0;
+  }
+  friend bool operator==(const Standing&, const Standing&) = default;
+};
+
+constexpr Rank rank_of(SessionState state) {
+  if (is_over(state)) return Rank::over;
+  const bool is_opening =
+      state == SessionState::tcp_syn_internal || state == SessionState::tcp_syn_remote;
+  return is_opening || is_asked(state) ? Rank::unanswered : Rank::active;
+}
+
+// An offer of the window scale option (RFC 7323) that was not made.
+inline constexpr std::uint8_t no_tcp_scale = 15;
+
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
-  std::uint32_t next = 0;     // the next sequence number
-  std::uint32_t fin_end = 0;  // what it will expect after the other end's FIN, once there was one
-  std::uint16_t window = 0;   // as in its header; unscaled
-  std::uint8_t scale = 0;     // of the window (RFC 7323), 0 to 14
-  bool known = false;         // whether it has said anything yet
+  std::uint32_t next = 0;  // the next sequence number
+  // What it will expect after the other end's FIN, once there was one; before, a number of the
+  // connection's claim.
+  std::uint32_t aside = 0;
+  std::uint16_t window = 0;  // as in its header; unscaled
+  std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14; 0 unless both ends offer one
+  bool known : 1 = false;    // whether anything is known of what it expects
+  bool window_is_scaled : 1 = false;
+  std::uint8_t : 2;
+  std::uint8_t offer : 4 = no_tcp_scale;  // the scale in its SYN
 };
+static_assert(sizeof(TcpReceiver) == 12);
+
+// A segment that does not belong to the connection as it is known, until the other end says what is
+// right (tcp_state.cpp).
+struct TcpClaim {
+  bool is_made : 1 = false;
+  bool is_internal : 1 = false;  // by the internal end
+  bool is_syn : 1 = false;
+  bool is_fin : 1 = false;
+  std::uint8_t offer : 4 = no_tcp_scale;  // the scale in a SYN
+};
+static_assert(sizeof(TcpClaim) == 1);
 
 template <class Family>
 struct alignas(64) Session {
@@ -105,6 +165,7 @@ struct alignas(64) Session {
   TcpReceiver remote_receiver;
   std::uint8_t protocol = 0;
   SessionState state = SessionState::free;
+  TcpClaim claim;
   // The remote endpoint is in the namespace itself: a redirect that stays inside.
   bool remote_is_inside : 1 = false;
   // The external endpoint is one of Policy::forwards, and not taken from the free ports.
@@ -114,6 +175,12 @@ struct alignas(64) Session {
 
   // The namespace that the remote endpoint is in, 0 for the outside.
   NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
+  // Whether strangers may come in because of it: not by a connection that one of them began, if
+  // nobody answered it or it is over, or ever new ones could keep the mapping (RFC 4787 REQ-6).
+  bool keeps_mapping() const {
+    return !is_from_outside || is_forward ||
+           (state != SessionState::tcp_syn_remote && !is_over(state));
+  }
 };
 
 }  // namespace swnat

@@ -11,7 +11,7 @@ namespace swnat {
 namespace {
 
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 
 // Records of one family, of all shards.
 template <class Family>

@@ -52,7 +52,7 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
       mappings_.insert(hash(session, KeyKind::internal), ref);
       mappings_.insert(hash(session, KeyKind::external), ref);
     } else {
-      Ring<&SessionLinks::mapping>::join(links_, ref, mapping);
+      join_mapping(ref, mapping);
       // Only a session of the same mapping can permit the same.
       permitted = find(permission, permission_hash);
     }
@@ -65,13 +65,47 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
   }
   const Tick now = session.last_active;
   wheel_.add(links_, ref, now + static_cast<Tick>(timeout(session)), now);
-  activity_.add(links_, ref, slot, now);
+  activity_.add(links_, ref, slot, rank_of(session.state), now);
+}
+
+// Those that keep the mapping come first, from the one on that the index knows; `known` is any
+// member.
+template <class Family>
+void SessionTable<Family>::join_mapping(SessionRef ref, SessionRef known) {
+  using MappingRing = Ring<&SessionLinks::mapping>;
+  const Record& session = slab_[ref];
+  if (session.is_forward || (session.keeps_mapping() && slab_[known].keeps_mapping())) {
+    MappingRing::join(links_, ref, known);
+    return;
+  }
+  const std::uint64_t external = hash(session, KeyKind::external);
+  const SessionRef first = find(Key::of(session, KeyKind::external), external);
+  if (!session.keeps_mapping() || !slab_[first].keeps_mapping()) {
+    MappingRing::join(links_, ref, links_[first].mapping.previous);
+  } else {
+    MappingRing::join(links_, ref, first);
+  }
+  if (!session.keeps_mapping() || slab_[first].keeps_mapping()) return;
+  mappings_.replace(external, first, ref);
+  mappings_.replace(hash(session, KeyKind::internal), first, ref);
 }
 
 template <class Family>
-void SessionTable<Family>::state_changed(SessionRef ref, Tick now) {
+void SessionTable<Family>::state_changed(SessionRef ref, SessionState before, Tick now) {
+  Record& session = slab_[ref];
   wheel_.remove(links_, ref);
-  wheel_.add(links_, ref, now + static_cast<Tick>(timeout(slab_[ref])), now);
+  wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
+  const Rank rank = rank_of(session.state);
+  if (rank == rank_of(before)) return;
+  activity_.change_rank(links_, ref, rank, session.last_active);
+  // The two go together: what does not keep its mapping is not active.
+  const bool may_have_changed = session.is_from_outside && !session.is_forward;
+  if (!may_have_changed || !shares_mapping(session)) return;
+  const SessionRef other = links_[ref].mapping.next;
+  if (other == ref) return;
+  leave_ring<&SessionLinks::mapping>(
+      ref, {hash(session, KeyKind::internal), hash(session, KeyKind::external)});
+  join_mapping(ref, other);
 }
 
 // Takes the session out of a ring. If the index knows the ring by it, another member takes its

@@ -4,9 +4,10 @@
 //
 // The slab holds the records. Each is in the index under its two flows; where sessions share a
 // mapping, they are also in two rings, one of the mapping and one of those with the same remote
-// address, and the index knows each ring by one member. So a mapping has no record: it ends when
-// its last session does. Activity says which session a namespace would miss least, the timer wheel
-// when to look at which again.
+// address, and the index knows each ring by one member. In a mapping's ring those that keep the
+// mapping (Session::keeps_mapping) come first, from that member on. So a mapping has no record: it
+// ends when its last session does. Activity says which session a namespace would miss least, the
+// timer wheel when to look at which again.
 #pragma once
 
 #include <array>
@@ -98,8 +99,9 @@ class SessionTable {
   void add(SessionRef ref, SessionState state, SessionRef mapping, std::uint32_t slot,
            const FlowHashes& flows);
 
-  // Its state has changed, and with it the time to look at it.
-  void state_changed(SessionRef ref, Tick now);
+  // Its state has changed, and with it the time to look at it, its rank, and what it does for its
+  // mapping.
+  void state_changed(SessionRef ref, SessionState before, Tick now);
 
   // Asks for the memory that the removal of sessions with these will look at.
   void prefetch_removal(std::span<const KeyHashes> hashes) const;
@@ -113,8 +115,8 @@ class SessionTable {
   // Whether there may be one, in a few instructions.
   bool may_be_due(Tick now) const { return wheel_.may_be_due(now); }
 
-  // The namespace's least recently active session, or no_session.
-  SessionRef oldest(std::uint32_t slot) { return activity_.oldest(links_, slab_, slot); }
+  // The namespace's session that has to go first, or no_session.
+  SessionRef first_to_go(std::uint32_t slot) { return activity_.first_to_go(links_, slab_, slot); }
 
   // For records that the memory already held: each is either kept, and linked, or dropped.
   void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot);
@@ -130,6 +132,7 @@ class SessionTable {
     return is_flow ? flows_ : mappings_;
   }
   void link(SessionRef ref, SessionRef mapping, std::uint32_t slot, const FlowHashes& flows);
+  void join_mapping(SessionRef ref, SessionRef known);
   std::uint64_t hash(const Record& session, KeyKind kind) const {
     return Key::of(session, kind).hash(secret_);
   }

@@ -1,7 +1,6 @@
 #include "engine/shard.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace swnat {
@@ -11,21 +10,13 @@ namespace {
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
 
-// Both ends are known to be done with the connection, and with the external port.
-constexpr bool is_over(SessionState state) {
-  return state == SessionState::tcp_closing || state == SessionState::tcp_reset;
-}
-
 template <class Family>
 bool is_from_host(const Parsed<Family>& parsed) {
   return Family::is_host(parsed.source) && Family::is_host(parsed.destination);
 }
 
-// Read as what lies there, which need not be a bool.
 bool is_sound_receiver(const TcpReceiver& receiver) {
-  std::uint8_t known;
-  std::memcpy(&known, &receiver.known, sizeof known);
-  return receiver.scale <= tcp_scale_max && known <= 1;
+  return receiver.scale <= tcp_scale_max;
 }
 
 // With address-and-port-dependent mapping, ports of each parity that are tried for a session when
@@ -70,9 +61,9 @@ class PortSequence {
 };
 
 template <class Family>
-constexpr SessionState first_state(std::uint8_t protocol) {
-  if (protocol == protocol::udp) return SessionState::udp;
-  return protocol == Family::icmp_protocol ? SessionState::icmp : SessionState::portless;
+constexpr SessionState first_state(std::uint8_t protocol, bool is_from_outside) {
+  if (protocol == Family::icmp_protocol) return SessionState::echo_asked;
+  return is_from_outside ? SessionState::asked_by_remote : SessionState::asked_by_internal;
 }
 
 }  // namespace
@@ -267,7 +258,10 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
   const std::uint32_t slot = table_.namespace_slot(ref);
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
-  if (is_over(session.state)) rest = PortSpace::Rest::none;
+  if (is_over(session.state)) {
+    rest = PortSpace::Rest::none;
+    uses_.remove_over(slot);
+  }
   const bool is_last = table_.remove(ref, hashes);
   // Whoever no longer counts the session does not count its port.
   if (is_last && has_port) uses_.give_back_port(slot);
@@ -321,8 +315,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   if (addresses_for(*tenant).empty()) return Reason::no_external_address;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
   std::optional<Reason> full = take_use(*tenant);
-  if (full == Reason::session_limit && snapshot_->policy().at_limit == AtLimit::evict_oldest &&
-      evict_if_all_are_here(tenant->slot)) {
+  if (full == Reason::session_limit && evict_if_all_are_here(tenant->id)) {
     full = take_use(*tenant);
   }
   if (full) return *full;
@@ -357,7 +350,11 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
     id = forward->namespace_id;
     internal = forward->to;
   } else {
-    if (external.mapping == no_session) return Reason::no_mapping;
+    // What nobody inside keeps is about to end, or ever new remotes could keep it.
+    if (external.mapping == no_session ||
+        (anybody_may_send_ && !table_[external.mapping].keeps_mapping())) {
+      return Reason::no_mapping;
+    }
     const SessionRef member = permitting(external.mapping, parsed, now);
     if (member == no_session) return Reason::filtered;
     external.mapping = member;
@@ -546,7 +543,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   }
   const bool is_outbound = packet.direction != Direction::inbound;
   Record& session = table_.blank(ref);
-  SessionState state = first_state<Family>(parsed.protocol);
+  SessionState state = first_state<Family>(parsed.protocol, !is_outbound);
   session.inside = plan.inside;
   session.outside = plan.outside;
   session.namespace_id = plan.tenant.id;
@@ -562,7 +559,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    open({state, session.internal_receiver, session.remote_receiver}, syn,
+    open({state, session.internal_receiver, session.remote_receiver, session.claim}, syn,
          is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
@@ -602,34 +599,37 @@ std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
   return looked;
 }
 
+// Where new sessions are refused, only one that is over makes room.
 template <class Family>
-std::optional<std::uint32_t> Shard<Family>::evicting_slot(NamespaceId id) const {
+std::optional<RoomWanted> Shard<Family>::room_wanted(NamespaceId id) const {
   const Tenant* tenant = snapshot_->find(id);
-  if (tenant == nullptr || snapshot_->policy().at_limit != AtLimit::evict_oldest) return {};
-  return tenant->slot;
+  if (tenant == nullptr) return {};
+  const bool only_over = snapshot_->policy().at_limit == AtLimit::refuse;
+  if (only_over && !uses_.has_over(tenant->slot)) return {};
+  return RoomWanted{tenant->slot, only_over};
 }
 
 template <class Family>
-std::optional<Tick> Shard<Family>::oldest(std::uint32_t slot) {
-  const SessionRef ref = table_.oldest(slot);
+std::optional<Standing> Shard<Family>::first_to_go(std::uint32_t slot) {
+  const SessionRef ref = table_.first_to_go(slot);
   if (ref == no_session) return {};
-  return table_[ref].last_active;
+  return Standing{rank_of(table_[ref].state), table_[ref].last_active};
 }
 
 template <class Family>
-bool Shard<Family>::evict_oldest(std::uint32_t slot, Tick last_active) {
-  const SessionRef ref = table_.oldest(slot);
-  if (ref == no_session || table_[ref].last_active != last_active) return false;
-  evict(ref);
+bool Shard<Family>::evict(std::uint32_t slot, const Standing& standing) {
+  if (first_to_go(slot) != standing) return false;
+  evict(table_.first_to_go(slot));
   return true;
 }
 
 // Spares the other shards the question. None can have a session that is not counted yet.
 template <class Family>
-bool Shard<Family>::evict_if_all_are_here(std::uint32_t slot) {
-  if (table_.count(slot) != uses_.count(slot)) return false;
-  const SessionRef ref = table_.oldest(slot);
-  if (ref == no_session) return false;
+bool Shard<Family>::evict_if_all_are_here(NamespaceId id) {
+  const auto wanted = room_wanted(id);
+  if (!wanted || table_.count(wanted->slot) != uses_.count(wanted->slot)) return false;
+  const SessionRef ref = table_.first_to_go(wanted->slot);
+  if (ref == no_session || (wanted->only_over && !is_over(table_[ref].state))) return false;
   evict(ref);
   return true;
 }
@@ -638,6 +638,16 @@ template <class Family>
 void Shard<Family>::evict(SessionRef ref) {
   // A tenant at its limit would soon have let all ports rest, and left none to others.
   release(ref, table_[ref].last_active, PortSpace::Rest::none);
+}
+
+template <class Family>
+void Shard<Family>::state_changed(SessionRef ref, SessionState before, Tick now) {
+  const bool is_over_now = is_over(table_[ref].state);
+  if (is_over_now != is_over(before)) {
+    const std::uint32_t slot = table_.namespace_slot(ref);
+    is_over_now ? uses_.add_over(slot) : uses_.remove_over(slot);
+  }
+  table_.state_changed(ref, before, now);
 }
 
 template <class Family>
@@ -695,6 +705,9 @@ void Shard<Family>::read_policy() {
   anybody_may_send_ = snapshot_->policy().filtering == Filtering::endpoint_independent;
   frees_closed_at_once_ = timeouts.tcp_transitory.count() == 0;
   const auto opening = frees_closed_at_once_ ? Timeouts{}.tcp_transitory : timeouts.tcp_transitory;
+  set(SessionState::asked_by_remote, timeouts.udp);
+  set(SessionState::asked_by_internal, timeouts.udp);
+  set(SessionState::echo_asked, timeouts.icmp);
   set(SessionState::udp, timeouts.udp);
   set(SessionState::icmp, timeouts.icmp);
   set(SessionState::portless, timeouts.udp);
@@ -762,6 +775,7 @@ bool Shard<Family>::adopt(SessionRef ref) {
   const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
   uses_.add(slot);
   if (mapping == no_session && counts_as_port(session)) uses_.add_port(slot);
+  if (is_over(session.state)) uses_.add_over(slot);
   table_.keep(ref, mapping, slot);
   return true;
 }
@@ -777,7 +791,10 @@ bool Shard<Family>::is_sound(const Record& session) const {
                         session.protocol == Family::icmp_protocol ||
                         protocol::is_portless(session.protocol);
   if (!is_known || is_tcp != has_tcp_state) return false;
-  if (!is_tcp && session.state != first_state<Family>(session.protocol)) return false;
+  if (!is_tcp && session.state != answered_state<Family>(session.protocol) &&
+      session.state != first_state<Family>(session.protocol, session.is_from_outside)) {
+    return false;
+  }
   if (!is_sound_receiver(session.internal_receiver) || !is_sound_receiver(session.remote_receiver))
     return false;
   if (!externals_.contains(session.outside.local)) return false;

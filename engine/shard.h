@@ -45,6 +45,12 @@ struct Lookup {
   int place;  // in the batch
 };
 
+// A session of the namespace that has this slot shall end, the one that has to go first.
+struct RoomWanted {
+  std::uint32_t slot;
+  bool only_over;  // else none
+};
+
 template <class Family>
 class alignas(64) Shard {
  public:
@@ -112,14 +118,13 @@ class alignas(64) Shard {
   // Looks at no more than `budget` sessions; returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
 
-  // The slot of a namespace whose least recently active session ends when it is at its limit;
-  // nothing if new sessions are refused.
-  std::optional<std::uint32_t> evicting_slot(NamespaceId id) const;
-  // When the namespace's least recently active session here was last active; nothing if it has
-  // none.
-  std::optional<Tick> oldest(std::uint32_t slot);
-  // Ends that session if it was last active then. False if it was not, or there is none.
-  bool evict_oldest(std::uint32_t slot, Tick last_active);
+  // What has to end for a new session of a namespace that is at its limit; nothing if the new one
+  // is refused.
+  std::optional<RoomWanted> room_wanted(NamespaceId id) const;
+  // How the namespace's session here that has to go first stands; nothing if it has none.
+  std::optional<Standing> first_to_go(std::uint32_t slot);
+  // Ends that session if it stands so. False if it does not, or there is none.
+  bool evict(std::uint32_t slot, const Standing& standing);
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
@@ -182,8 +187,9 @@ class alignas(64) Shard {
   void release(SessionRef ref, const KeyHashes& hashes, Tick now, PortSpace::Rest rest);
 
   std::optional<Reason> take_use(const Tenant& tenant);
-  bool evict_if_all_are_here(std::uint32_t slot);
+  bool evict_if_all_are_here(NamespaceId id);
   void evict(SessionRef ref);
+  void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                             Tick now);
   Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
@@ -228,11 +234,18 @@ class alignas(64) Shard {
   Counters counters_{};
 };
 
+// What a session of a protocol without connections is once both ends have sent something.
+template <class Family>
+constexpr SessionState answered_state(std::uint8_t protocol) {
+  if (protocol == protocol::udp) return SessionState::udp;
+  return protocol == Family::icmp_protocol ? SessionState::icmp : SessionState::portless;
+}
+
 // What packets of established sessions meet, inline for the batch's loop.
 
 template <class Family>
 TcpConnection connection_of(Session<Family>& session) {
-  return {session.state, session.internal_receiver, session.remote_receiver};
+  return {session.state, session.internal_receiver, session.remote_receiver, session.claim};
 }
 
 template <class Family>
@@ -244,9 +257,11 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
   const NamespaceId expected = is_inbound ? session.realm() : session.namespace_id;
   const NamespaceId given = is_inbound ? 0 : packet.namespace_id;
   const Words found = Words::of(is_inbound ? session.outside : session.inside);
+  // Beside what is free, what this packet may answer.
+  const SessionState slow_until =
+      is_inbound ? SessionState::echo_asked : SessionState::asked_by_remote;
   const bool is_found = (expected == given) & (session.protocol == protocol) &
-                        (session.state != SessionState::free) &
-                        (Words::read(packet, is_inbound) == found);
+                        (session.state > slow_until) & (Words::read(packet, is_inbound) == found);
   if (!is_found || table_.expired(session, now)) return false;
   std::uint8_t* transport = common_transport<Family>(packet);
   std::uint8_t* field = transport + udp_checksum_offset;
@@ -281,16 +296,18 @@ inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& par
                                        Tick now) {
   Record& session = table_[ref];
   const bool is_outbound = packet.direction != Direction::inbound;
+  const SessionState before = session.state;
   TcpEffect effect = TcpEffect::refresh;
   if (parsed.protocol == protocol::tcp) {
-    const SessionState before = session.state;
     const TcpSegment segment =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
     effect = advance(connection_of(session), segment,
                      is_outbound ? TcpSender::internal : TcpSender::remote);
-    if (session.state != before) table_.state_changed(ref, now);
+  } else if (is_asked(before) && is_outbound == session.is_from_outside) {
+    session.state = answered_state<Family>(session.protocol);
   }
   if (effect != TcpEffect::none) refresh(session, packet.direction, now);
+  if (session.state != before) state_changed(ref, before, now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = session.namespace_id;

@@ -16,7 +16,7 @@ struct TcpSegment {
   std::uint32_t payload_size = 0;
   std::uint16_t window = 0;
   std::uint8_t flags = 0;
-  std::uint8_t scale = 0;  // from the window scale option of a SYN, else 0
+  std::uint8_t scale = no_tcp_scale;  // from the window scale option of a SYN
 };
 
 // `segment` is at least a whole TCP header, options included, with `size` bytes up to the payload's
@@ -28,7 +28,7 @@ enum class TcpSender : std::uint8_t { internal, remote };
 // What a segment means for its session, beside being translated.
 enum class TcpEffect : std::uint8_t {
   refresh,  // traffic of the connection: the session is active
-  none,     // a reset or FIN outside the window: it changes and refreshes nothing
+  none,     // a reset or FIN outside the window, or a stranger's SYN: it refreshes nothing
   closed,   // the connection is over: both FINs are acknowledged, or a reset was in window
 };
 
@@ -37,6 +37,7 @@ struct TcpConnection {
   SessionState& state;
   TcpReceiver& internal_receiver;
   TcpReceiver& remote_receiver;
+  TcpClaim& claim;
 };
 
 // A connection that `sender`'s SYN opens.
@@ -63,8 +64,8 @@ inline bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
   return !receiver.known || number - receiver.next + reach <= 2 * reach;
 }
 
-// Whether it could move the windows that the ends' own resets and FINs are measured by to where
-// nothing of the connection can be. `own` is its sender, `other` its receiver.
+// Whether it would move the windows that the ends' own resets and FINs are measured by to where
+// nothing of the connection is known to be. `own` is its sender, `other` its receiver.
 inline bool is_far(const TcpReceiver& own, const TcpReceiver& other, const TcpSegment& segment) {
   return !is_near(other, segment.sequence) ||
          ((segment.flags & tcp_flag::ack) != 0 && !is_near(own, segment.acknowledgment));
@@ -73,13 +74,13 @@ inline bool is_far(const TcpReceiver& own, const TcpReceiver& other, const TcpSe
 // What the sender of a segment says that it expects; older segments that arrive late say nothing
 // new.
 inline void learn(TcpReceiver& receiver, const TcpSegment& segment) {
-  if ((segment.flags & tcp_flag::syn) != 0) receiver.scale = segment.scale;
   if ((segment.flags & tcp_flag::ack) == 0) return;
   const bool newer = static_cast<std::int32_t>(segment.acknowledgment - receiver.next) >= 0;
   if (receiver.known && !newer) return;
   receiver.next = segment.acknowledgment;
   receiver.window = segment.window;
   receiver.known = true;
+  receiver.window_is_scaled = true;
 }
 
 // Takes a segment that changes no state, of which `header` is the beginning. False, and nothing is
@@ -93,7 +94,8 @@ inline bool follow(TcpConnection connection, const std::uint8_t* header, TcpSend
   TcpReceiver& own = internal ? connection.internal_receiver : connection.remote_receiver;
   TcpReceiver& other = internal ? connection.remote_receiver : connection.internal_receiver;
   const TcpSegment segment = read_tcp_header(header);
-  if (!is_far(own, other, segment)) learn(own, segment);
+  if (is_far(own, other, segment)) return false;
+  learn(own, segment);
   return true;
 }
 

@@ -5,8 +5,8 @@
 // the cache lines of the index and then of the sessions arrive side by side; so do those that new
 // sessions need. Packets that are not common (common_packet.h), and those that need room made for
 // them, take the slow way, alone. No thread ever holds two shards' locks: a
-// hairpin is two steps, and so is making room in a namespace whose oldest session another shard
-// has.
+// hairpin is two steps, and so is making room in a namespace whose first session to go another
+// shard has.
 //
 // Fragments take the slow way. The first one has the ports, so it is translated like a whole
 // packet, and what became of it is remembered for those that follow. One that comes before it is
@@ -84,7 +84,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::span<std::byte> memory,
                                std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
                                Identifications& identifications,
-                               std::function<void(std::uint32_t)> make_room)
+                               std::function<void(RoomWanted)> make_room)
     : secret_(options.secret),
       shard_count_(options.shards),
       externals_(snapshot->policy(), options.shards),
@@ -288,7 +288,7 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
     const Reason reason = is_inbound ? own.inbound(parsed, packet, flow, now)
                                      : own.outbound(parsed, packet, flow, now);
     const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
-                               own.evicting_slot(packet.namespace_id).has_value();
+                               own.room_wanted(packet.namespace_id).has_value();
     if (may_make_room) break;
     if (reason == Reason::translated_outbound) renumber(packet);
     packet.datagram = 0;
@@ -345,14 +345,14 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed.leg_from_inside(), parsed.protocol, false));
   for (int round = 0; round < eviction_rounds; ++round) {
-    std::optional<std::uint32_t> evicting_slot;
+    std::optional<RoomWanted> room_wanted;
     {
       const auto lock = lock_soon(own.mutex);
       const Reason reason = own.outbound(parsed, packet, now);
-      if (reason == Reason::session_limit) evicting_slot = own.evicting_slot(packet.namespace_id);
-      if (!evicting_slot) return reason;
+      if (reason == Reason::session_limit) room_wanted = own.room_wanted(packet.namespace_id);
+      if (!room_wanted) return reason;
     }
-    make_room_(*evicting_slot);
+    make_room_(*room_wanted);
   }
   return Reason::session_limit;
 }

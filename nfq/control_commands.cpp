@@ -52,8 +52,8 @@ double seconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000;
 }
 
-std::string text_of(const IpEndpoint& endpoint, std::uint8_t protocol) {
-  return has_ports(protocol) ? rules::to_text(endpoint) : rules::to_text(endpoint.address);
+std::string text_of(const IpEndpoint& endpoint, bool has_port) {
+  return has_port ? rules::to_text(endpoint) : rules::to_text(endpoint.address);
 }
 
 Json queue_json(const QueueReport& queue) {
@@ -160,9 +160,9 @@ class SessionList {
     return {{"namespace", name(view.namespace_id)},
             {"fwmark", view.namespace_id},
             {"protocol", protocol_name(view.protocol)},
-            {"internal", text_of(view.internal, view.protocol)},
-            {"external", text_of(view.external, view.protocol)},
-            {"remote", text_of(view.remote, view.protocol)},
+            {"internal", text_of(view.internal, has_ports(view.protocol))},
+            {"external", text_of(view.external, has_ports(view.protocol))},
+            {"remote", text_of(view.remote, has_remote_ports(view.protocol))},
             {"state", view.state},
             {"idle", seconds(view.idle)},
             {"expires_in", seconds(view.expires_in)}};

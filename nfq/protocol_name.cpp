@@ -6,22 +6,23 @@
 #include <iterator>
 #include <string_view>
 
+#include "engine/headers.h"
+
 namespace swnat::nfq {
 namespace {
 
 constexpr std::uint8_t ospf = 89;
-constexpr std::uint8_t l2tp = 115;
 
 struct Protocol {
   std::uint8_t number;
   std::string_view name;
 };
 constexpr Protocol protocols[] = {
-    {IPPROTO_ICMP, "icmp"},       {IPPROTO_IGMP, "igmp"}, {IPPROTO_IPIP, "ipip"},
-    {IPPROTO_TCP, "tcp"},         {IPPROTO_UDP, "udp"},   {IPPROTO_DCCP, "dccp"},
-    {IPPROTO_IPV6, "ipv6"},       {IPPROTO_GRE, "gre"},   {IPPROTO_ESP, "esp"},
-    {IPPROTO_AH, "ah"},           {ospf, "ospf"},         {IPPROTO_ICMPV6, "icmpv6"},
-    {IPPROTO_PIM, "pim"},         {l2tp, "l2tp"},         {IPPROTO_SCTP, "sctp"},
+    {IPPROTO_ICMP, "icmp"},       {IPPROTO_IGMP, "igmp"},   {IPPROTO_IPIP, "ipip"},
+    {IPPROTO_TCP, "tcp"},         {IPPROTO_UDP, "udp"},     {IPPROTO_DCCP, "dccp"},
+    {IPPROTO_IPV6, "ipv6"},       {IPPROTO_GRE, "gre"},     {IPPROTO_ESP, "esp"},
+    {IPPROTO_AH, "ah"},           {ospf, "ospf"},           {IPPROTO_ICMPV6, "icmpv6"},
+    {IPPROTO_PIM, "pim"},         {protocol::l2tp, "l2tp"}, {IPPROTO_SCTP, "sctp"},
     {IPPROTO_UDPLITE, "udplite"},
 };
 
@@ -32,9 +33,12 @@ std::string protocol_name(std::uint8_t number) {
   return known == std::end(protocols) ? std::to_string(number) : std::string(known->name);
 }
 
+bool has_remote_ports(std::uint8_t number) {
+  return number == IPPROTO_TCP || number == IPPROTO_UDP;
+}
+
 bool has_ports(std::uint8_t number) {
-  return number == IPPROTO_TCP || number == IPPROTO_UDP || number == IPPROTO_ICMP ||
-         number == IPPROTO_ICMPV6;
+  return has_remote_ports(number) || number == IPPROTO_ICMP || number == IPPROTO_ICMPV6;
 }
 
 }  // namespace swnat::nfq

@@ -11,5 +11,7 @@ std::string protocol_name(std::uint8_t number);
 
 // Whether its packets name ends within an address: ports, or the ids of echo requests.
 bool has_ports(std::uint8_t number);
+// Whether whoever is asked has a port too, which an id is not.
+bool has_remote_ports(std::uint8_t number);
 
 }  // namespace swnat::nfq

@@ -76,13 +76,6 @@ std::string duration(double seconds) {
   return fmt::format("{}d {}h", whole / 86400, whole / 3600 % 24);
 }
 
-// ICMP has no remote port.
-std::string remote_text(const Json& session) {
-  std::string remote = session.at("remote");
-  if (session.at("protocol") == "icmp") remote.erase(std::min(remote.rfind(':'), remote.size()));
-  return remote;
-}
-
 // For people the counters that never moved are noise, but for these.
 constexpr std::array<std::string_view, 4> basic_counters{"received", "accepted", "passed",
                                                          "dropped"};
@@ -175,7 +168,7 @@ std::string sessions_text(const Json& document) {
   });
   for (const Json* one : sessions) {
     table.add({one->at("namespace"), one->at("protocol"), one->at("internal"), one->at("external"),
-               remote_text(*one), one->at("state"), duration(one->at("idle")),
+               one->at("remote"), one->at("state"), duration(one->at("idle")),
                duration(one->at("expires_in"))});
   }
   return table.text();

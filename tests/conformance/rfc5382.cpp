@@ -65,6 +65,69 @@ TEST_CASE("rfc5382_req2_reopening") {
   }
 }
 
+TEST_CASE("rfc5382_req2_second_connection") {
+  // Both ends lost the first one silently, or it was never answered; whoever opened it does again.
+  for (const bool is_opening : {true, false}) {
+    for (const bool from_inside : {true, false}) {
+      if (is_opening && !from_inside) continue;
+      Gateway gateway;
+      Connection connection{gateway};
+      if (is_opening) {
+        CHECK_EQ(connection.out(syn, 1000, 0), Reason::translated_outbound);
+      } else {
+        connection.handshake();
+      }
+      if (from_inside) {
+        CHECK_EQ(connection.out(syn, 2'000'000'000, 0), Reason::translated_outbound);
+        CHECK_EQ(connection.in(syn | ack, 90'000, 2'000'000'001), Reason::translated_inbound);
+      } else {
+        CHECK_EQ(connection.in(syn, 90'000, 0), Reason::translated_inbound);
+        CHECK_EQ(connection.out(syn | ack, 2'000'000'000, 90'001), Reason::translated_outbound);
+        CHECK_EQ(connection.in(ack, 90'001, 2'000'000'001), Reason::translated_inbound);
+      }
+      CHECK_EQ(connection.out(ack, 2'000'000'001, 90'001), Reason::translated_outbound);
+      CHECK_EQ(connection.state(), "established");
+      CHECK_EQ(connection.out(fin | ack, 2'000'000'001, 90'001), Reason::translated_outbound);
+      CHECK_EQ(connection.in(fin | ack, 90'001, 2'000'000'002), Reason::translated_inbound);
+      CHECK_EQ(connection.out(ack, 2'000'000'002, 90'002), Reason::translated_outbound);
+      CHECK_EQ(connection.state(), "closing");
+      CHECK_EQ(gateway.engine.session_count(), 1);
+    }
+  }
+}
+
+TEST_CASE("rfc5382_req2_missed_packets") {
+  // Packets of it took another way for a time; the next ones are far from those seen last.
+  Gateway gateway;
+  Connection connection{gateway};
+  connection.handshake();
+  CHECK_EQ(connection.in(ack, 500'000'000, 300'000'000), Reason::translated_inbound);
+  CHECK_EQ(connection.out(ack, 300'000'000, 500'000'000), Reason::translated_outbound);
+  CHECK_EQ(connection.out(fin | ack, 300'000'000, 500'000'000), Reason::translated_outbound);
+  CHECK_EQ(connection.in(fin | ack, 500'000'000, 300'000'001), Reason::translated_inbound);
+  CHECK_EQ(connection.out(ack, 300'000'001, 500'000'001), Reason::translated_outbound);
+  CHECK_EQ(connection.state(), "closing");
+}
+
+TEST_CASE("rfc5382_req2_challenged_syn") {
+  // RFC 9293 section 3.10.7.4: whoever still has the connection challenges a SYN in it, so a
+  // stranger's changes nothing, whatever else follows in its name.
+  Gateway gateway;
+  Connection connection{gateway};
+  connection.handshake();
+  CHECK_EQ(connection.in(syn, 90'000'000, 0), Reason::translated_inbound);
+  CHECK_EQ(connection.out(ack, 1001, 5001), Reason::translated_outbound);
+  connection.in(ack, 90'000'001, 70'000'000);
+  connection.in(fin | ack, 90'000'001, 70'000'000);
+  connection.in(rst, 90'000'001, 0);
+  CHECK_EQ(connection.state(), "established");
+  // Its own client resets the old connection, with the number that the challenge asks for.
+  CHECK_EQ(connection.in(syn, 80'000'000, 0), Reason::translated_inbound);
+  CHECK_EQ(connection.out(ack, 1001, 5001), Reason::translated_outbound);
+  CHECK_EQ(connection.in(rst, 5001, 0), Reason::translated_inbound);
+  CHECK_EQ(connection.state(), "reset");
+}
+
 TEST_CASE("rfc5382_req3_filtering") {
   struct Case {
     Filtering filtering;

@@ -161,6 +161,22 @@ TEST_CASE("rfc6888_req11_eviction_stays_within_the_subscriber") {
   CHECK(gateway.answers(protocol::udp, server, of_green, green, client));
 }
 
+TEST_CASE("rfc6888_req11_what_is_over_goes_first") {
+  for (const AtLimit at_limit : {AtLimit::evict_oldest, AtLimit::refuse}) {
+    Gateway gateway(limited(2, at_limit), options_of(4));
+    const Peer idle = gateway.open(protocol::udp, blue, client, server);
+    CHECK(gateway.answers(protocol::udp, server, idle, blue, client));
+    for (std::uint16_t port = 2; port < 50; ++port) {
+      gateway.travel(1s);
+      const Peer internal = at(client, port);
+      const Peer external = gateway.open(protocol::tcp, blue, internal, server);
+      CHECK(gateway.answers(protocol::tcp, server, external, blue, internal));
+      CHECK(gateway.in(tcp(server, external, {.flags = rst, .sequence = 5001})).accepted());
+    }
+    CHECK(gateway.answers(protocol::udp, server, idle, blue, client));
+  }
+}
+
 TEST_CASE("rfc6888_req13_every_port_is_used") {
   for (const PortRange ports : {PortRange{1024, 1151}, PortRange{65408, 65535}}) {
     Gateway gateway(policy_with(ports), options_of(1));

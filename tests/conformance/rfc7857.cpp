@@ -53,6 +53,18 @@ TEST_CASE("rfc7857_section7_inbound_does_not_refresh") {
   CHECK_FALSE(gateway.in(udp(server, external)).accepted());
 }
 
+TEST_CASE("rfc7857_section7_syns_of_new_remotes_keep_nothing") {
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
+  const Peer external = gateway.open(protocol::tcp, blue, client, server);
+  Reason reason = Reason::translated_inbound;
+  for (int i = 0; i < 10; ++i) {
+    reason = gateway.in(tcp(at(stranger, static_cast<std::uint16_t>(100 + i)), external)).reason;
+    gateway.travel(1min);
+    gateway.expire_all();
+  }
+  CHECK_EQ(reason, Reason::no_mapping);
+}
+
 TEST_CASE("rfc7857_section7_errors_do_not_refresh") {
   Gateway gateway(policy_with(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::udp, blue, client, server);

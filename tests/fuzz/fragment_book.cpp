@@ -16,6 +16,15 @@ std::uint8_t protocol_key(const Anatomy& anatomy) {
   return anatomy.version == 4 ? anatomy.protocol : std::uint8_t{0};
 }
 
+// How far the first fragment's headers reach into the fragmented part.
+std::uint32_t headers_end(const Anatomy& first) {
+  const std::size_t begin = first.version == 4 ? first.transport : first.identification + 4;
+  std::size_t transport = 0;
+  if (first.protocol == number::tcp) transport = 20;
+  if (first.protocol == number::udp || first.is_icmp()) transport = 8;
+  return static_cast<std::uint32_t>(first.transport - begin + transport);
+}
+
 }  // namespace
 
 void FragmentBook::check(const Given& given, const Packet& packet, Time now) {
@@ -41,8 +50,8 @@ void FragmentBook::check(const Given& given, const Packet& packet, Time now) {
   const auto is = read(after);
   require(is.has_value(), "a packet stays one");
   if (packet.datagram != 0) {
-    fates_[datagram] = {packet.reason, addresses_of(after, *is), is->identification_is,
-                        packet.namespace_id, now};
+    fates_[datagram] = {packet.reason,       addresses_of(after, *is), is->identification_is,
+                        packet.namespace_id, headers_end(*was),        now};
   }
   const bool is_numbered = is->is_fragment() || (is->version == 4 && !is->dont_fragment);
   const bool is_sent =
@@ -61,6 +70,14 @@ void FragmentBook::check_later(const Datagram& datagram, View after, const Packe
   if (!is_known) return;
   Fate& fate = found->second;
   fate.last_asked = now;
+  // RFC 8200 section 4.5: no fragment may overlap another. One that says to be of another protocol
+  // shows only beside the first that it would overwrite its headers.
+  const bool is_translated =
+      verdict_of(fate.reason) == Verdict::accept && fate.reason != Reason::untranslated;
+  if (is_translated && is->fragment_offset < fate.headers_end) {
+    require(packet.reason == Reason::malformed_fragment, "no fragment overwrites the headers");
+    return;
+  }
   require(packet.reason == fate.reason, "fragments have the first one's verdict");
   if (packet.verdict() != Verdict::accept) return;
   require(addresses_of(after, *is) == fate.addresses,

@@ -26,6 +26,7 @@ class FragmentBook {
     Bytes addresses;
     std::uint32_t identification;
     NamespaceId receiver;
+    std::uint32_t headers_end;  // as an offset of fragments
     Time last_asked;
   };
 

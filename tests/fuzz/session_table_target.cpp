@@ -136,7 +136,7 @@ class Trial {
   }
 
   void check_oldest(std::uint32_t slot) {
-    const SessionRef oldest = table_.oldest(slot);
+    const SessionRef oldest = table_.first_to_go(slot);
     for (const SessionRef ref : live_) {
       if (table_[ref].namespace_id != slot) continue;
       require(oldest != no_session && table_[oldest].namespace_id == slot &&

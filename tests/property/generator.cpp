@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "tests/property/leniency.h"
-
 namespace swnat::property {
 namespace {
 
@@ -258,6 +256,11 @@ void Generator::aim(Step& step, const Model& model) {
                       one_of({0u, 0u, 0u, 1u, window / 2, window, window + 1, 0xffff'ffffu});
     fields.acknowledgment =
         one.tcp.expected(sender) + one_of({0u, 1u, 2u, 3u, 0xffff'ffffu, 1000u});
+    if (const auto answer = one.tcp.answer_to_claim(sender); answer && dice_.one_in(2)) {
+      fields.sequence = answer->sequence + one_of({0u, 0u, 1u, 70'000u});
+      fields.acknowledgment = answer->acknowledgment + one_of({0u, 0u, 0u, 1u, 70'000u});
+      if (answer->is_to_syn && dice_.one_in(2)) fields.flags = flag::syn | flag::ack;
+    }
     return;
   }
 }
@@ -293,7 +296,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
         static_cast<std::uint16_t>(ports.first + dice_.below(ports.last - ports.first + 1u));
   }
   step.early = dice_.one_in(6);
-  step.raw = !engine_is_lenient.second_inside && dice_.one_in(20);
+  step.raw = dice_.one_in(20);
   if (step.protocol == ip::tcp) aim(step, model);
   dress(step);
   if (step.what == What::error_in || step.what == What::error_out) {

@@ -98,6 +98,7 @@ void Model::refuse_unknown(const Message& message, Direction direction) const {
 
 // A packet of the session's was seen. Whether the session is freed for it.
 bool Model::follow(ModelSession& session, const Message& message, Side from) {
+  if ((from == Side::remote) != session.from_outside) session.answered = true;
   TcpModel::Effect effect = TcpModel::Effect::active;
   if (session.protocol == ip::tcp) effect = session.tcp.take(message.segment, from);
   // RFC 7857 section 7: where anybody may send, anybody could keep a mapping alive.

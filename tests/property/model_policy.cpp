@@ -174,9 +174,8 @@ void Model::enforce_limits(const std::set<std::string>& shown) {
     }
     for (const auto& victim : gone) {
       for (auto one = all.begin(); one != first_gone; ++one) {
-        if ((*one)->last_active < victim->last_active) {
-          throw Disagreement("ended: " + name_of(*victim) +
-                             ", less recently active: " + name_of(**one));
+        if (goes_before(**one, *victim)) {
+          throw Disagreement("ended: " + name_of(*victim) + ", before it: " + name_of(**one));
         }
       }
     }

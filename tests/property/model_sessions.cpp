@@ -119,6 +119,16 @@ Sessions::iterator Model::establish_in(const Message& message) {
   const ModelSession* known = nullptr;
   if (rule == nullptr) {
     if (ages.empty()) throw Dropped{{"no_mapping"}};
+    // RFC 4787 REQ-6: connections that remotes began and nobody answered, or that are over, keep no
+    // mapping for further ones.
+    const bool anybody = policy_.filtering == Filtering::endpoint_independent;
+    const auto keeps = [&](const ModelSession& one) {
+      return one.protocol == ip::tcp && one.external == message.ends.destination &&
+             (!one.from_outside || (!one.is_over() && one.tcp.was_opened_by(Side::internal)));
+    };
+    if (anybody && message.protocol == ip::tcp && std::ranges::none_of(sessions_, keeps)) {
+      throw Dropped{{"no_mapping"}};
+    }
     // Only queries make ICMP sessions: another remote's reply is never let in.
     if (message.protocol != ip::icmp) known = permitting(message);
     if (known == nullptr) throw Dropped{{"filtered"}};
@@ -182,7 +192,12 @@ void Model::check_inbound_room(const ModelSession& session) const {
   check_table(session);
 }
 
-// The namespace's least recently active session ends for a new one, or the new one is refused.
+// Which of two has to go first; neither if they are equal.
+bool goes_before(const ModelSession& a, const ModelSession& b) {
+  return a.rank() != b.rank() ? a.rank() < b.rank() : a.last_active < b.last_active;
+}
+
+// The namespace's session that has to go first ends for a new one, or the new one is refused.
 void Model::make_room(const ModelSession& session) {
   const NamespaceId tenant = session.tenant;
   const std::uint32_t limit = policy_of(tenant)->session_limit;
@@ -191,19 +206,20 @@ void Model::make_room(const ModelSession& session) {
     check_table(session);
     return;
   }
-  if (policy_.at_limit == AtLimit::refuse) {
-    const bool was_refused = seen_->reason == "session_limit" && !was_made(session);
-    if (is_full || was_refused) throw Dropped{{"session_limit"}};
-    check_table(session);
-    return;
-  }
+  const bool only_over = policy_.at_limit == AtLimit::refuse;
   const std::set<std::string> there = shown();
-  auto oldest = sessions_.end();
+  auto first = sessions_.end();
   std::vector<Sessions::iterator> victims;
   for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
     if (one->tenant != tenant) continue;
-    if (oldest == sessions_.end() || one->last_active < oldest->last_active) oldest = one;
     if (!there.contains(name_of(*one))) victims.push_back(one);
+    if (only_over && !one->is_over()) continue;
+    if (first == sessions_.end() || goes_before(*one, *first)) first = one;
+  }
+  if (only_over) {
+    const bool was_refused = seen_->reason == "session_limit" && !was_made(session);
+    if (first == sessions_.end() && (is_full || was_refused)) throw Dropped{{"session_limit"}};
+    if (was_refused) throw Disagreement("refused, though a session is over");
   }
   if (victims.empty() && is_full) {
     // Two sessions that are redirected to one remote look alike: the one that ended and the new
@@ -218,9 +234,9 @@ void Model::make_room(const ModelSession& session) {
   if (victims.empty()) {
     if (is_full) throw Disagreement("no session ended at the limit");
     doubt_ports(tenant);  // one that had expired made room
-  } else if (victims[0]->last_active != oldest->last_active) {
-    throw Disagreement("evicted: " + name_of(*victims[0]) +
-                       ", least recently active: " + name_of(*oldest));
+  } else if (first == sessions_.end() || goes_before(*first, *victims[0])) {
+    throw Disagreement("evicted: " + name_of(*victims[0]) + ", before " +
+                       (first == sessions_.end() ? "none" : name_of(*first)));
   } else {
     // A tenant at its limit must not let all ports rest.
     end(victims[0], now_, Rest::none);

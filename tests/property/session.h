@@ -32,11 +32,18 @@ struct ModelSession {
   TcpModel tcp;
   bool forwarded = false;     // its external endpoint is that of a forward
   bool from_outside = false;  // its first packet came from there
+  bool answered = false;      // the end that did not begin has sent something
 
   bool redirected() const { return inside_remote != outside_remote; }
   std::string_view state() const { return protocol == ip::tcp ? tcp.state() : "active"; }
   // Both ends are done with it, so that its port need not rest.
   bool is_over() const { return protocol == ip::tcp && tcp.is_over(); }
+  // Which goes first at a limit: what is over, what nobody answered, the others.
+  int rank() const {
+    if (is_over()) return 0;
+    const bool waits = protocol == ip::tcp ? tcp.state() == "opening" : !answered;
+    return waits ? 1 : 2;
+  }
 };
 using Sessions = std::list<ModelSession>;
 
@@ -51,6 +58,7 @@ struct ExpiredSession {
 };
 
 bool has_ports(std::uint8_t protocol);
+bool goes_before(const ModelSession& a, const ModelSession& b);
 
 // By what a session is the same as one that the engine shows.
 std::string name_of(const ModelSession& session);

@@ -2,7 +2,9 @@
 // RFC 6146 section 3.5.2.2). Its state follows from them.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "tests/property/wire.h"
@@ -23,14 +25,21 @@ class TcpModel {
   std::string_view state() const;
   bool is_established() const;  // or half-closed: the long timeout counts
   bool is_over() const { return reset_ || has_both_fins(); }
+  bool was_opened_by(Side side) const { return end(side).sent_syn; }
 
   // What an end takes next, as far as it is known, and how much: for making up segments that are
   // just right, or just wrong.
   std::uint32_t expected(Side by) const { return end(by).expects; }
   std::uint32_t window(Side of) const;
+  struct Answer {
+    std::uint32_t sequence;
+    std::uint32_t acknowledgment;
+    bool is_to_syn;
+  };
+  // What would decide a claim of the other end, if there is one.
+  std::optional<Answer> answer_to_claim(Side by) const;
 
  private:
-  Effect reopen(const TcpSegment& syn, Side from);
   struct End {
     bool sent_syn = false;
     bool sent_fin = false;
@@ -38,21 +47,54 @@ class TcpModel {
     bool spoke = false;           // whether `expects` is known
     std::uint32_t expects = 0;
     std::uint16_t window = 0;
-    bool window_is_of_syn = false;
+    bool window_is_of_syn = true;
     int scale = -1;  // -1: not offered
+  };
+  // The last segment that did not fit what is known; the other end decides whether it is right.
+  struct Claim {
+    bool is_made = false;
+    Side from = Side::internal;
+    bool is_syn = false;
+    bool is_fin = false;
+    std::uint32_t after = 0;    // what the other end would expect once it has the segment
+    std::uint32_t expects = 0;  // what its sender does
+    int scale = -1;
   };
   End& end(Side side) { return ends_[static_cast<std::size_t>(side)]; }
   const End& end(Side side) const { return ends_[static_cast<std::size_t>(side)]; }
 
+  std::array<bool, 5> facts() const {
+    return {ends_[0].sent_syn, ends_[0].sent_fin, ends_[1].sent_syn, ends_[1].sent_fin, reset_};
+  }
   bool is_open_from_both() const { return ends_[0].sent_syn && ends_[1].sent_syn; }
   bool has_both_fins() const { return ends_[0].sent_fin && ends_[1].sent_fin; }
+  bool has_fin(Side from) const { return !reset_ && end(from).sent_fin; }
+  bool awaits_answer(Side by) const;
+  int scale(Side of) const;
+  bool is_within_reach(Side receiver, std::uint32_t number, std::uint32_t of) const;
   bool would_take(Side receiver, std::uint32_t sequence) const;
   bool seems_near(Side receiver, std::uint32_t number) const;
+  bool acknowledges_syn(const TcpSegment& segment, Side from) const;
+  bool acknowledges_claimed_syn(const TcpSegment& segment, Side from) const;
   bool believes_reset(const TcpSegment& segment, Side from) const;
   bool are_fins_acknowledged() const;
+  std::uint32_t claimed(Side receiver) const;
+  bool agrees_with_claim(const TcpSegment& segment, Side from) const;
+  void claim(const TcpSegment& segment, Side from);
+  void accept_claim(const TcpSegment& segment, Side from);
+  void revive();
+  void listen_to(const TcpSegment& segment, Side from);
+  void establish(const TcpSegment& answer, Side from);
+
+  Effect follow(const TcpSegment& segment, Side from);
+  Effect reopen(const TcpSegment& syn, Side from);
+  Effect follow_syn(const TcpSegment& syn, Side from);
+  Effect follow_answer(const TcpSegment& answer, Side from);
+  Effect follow_data(const TcpSegment& segment, Side from);
 
   End ends_[2];
   bool reset_ = false;
+  Claim claim_;
 };
 
 }  // namespace swnat::property

@@ -19,12 +19,12 @@ class Sessions {
  public:
   explicit Sessions(std::uint32_t capacity) : records_(capacity), links_(capacity) {}
 
-  SessionRef add(std::uint32_t slot, Tick now) {
+  SessionRef add(std::uint32_t slot, Tick now, Rank rank = Rank::active) {
     const SessionRef ref = slab_.allocate(links_);
     REQUIRE_NE(ref, no_session);
     slab_.blank(ref).last_active = now;
     slab_.commit(ref, SessionState::udp);
-    activity_.add(links_, ref, slot, now);
+    activity_.add(links_, ref, slot, rank, now);
     model_[slot][ref] = now;
     return ref;
   }
@@ -42,6 +42,10 @@ class Sessions {
     slab_[ref].last_active = now;
   }
 
+  void change_rank(SessionRef ref, Rank rank) {
+    activity_.change_rank(links_, ref, rank, slab_[ref].last_active);
+  }
+
   void remove(std::uint32_t slot, SessionRef ref) {
     activity_.remove(links_, ref);
     slab_.free(ref, links_);
@@ -57,7 +61,7 @@ class Sessions {
   }
 
   SessionRef oldest(std::uint32_t slot) {
-    return activity_.oldest(links_, Looked{slab_, looks_}, slot);
+    return activity_.first_to_go(links_, Looked{slab_, looks_}, slot);
   }
 
   void keep_comparable(std::uint32_t slot) {
@@ -196,4 +200,31 @@ TEST_CASE("activity: a session that is active for longer than ticks reach is not
     sessions.keep_comparable(7);
   }
   CHECK_EQ(sessions.oldest(7), idle);
+}
+
+TEST_CASE("activity: by rank, and in each the least recently active first") {
+  Sessions sessions(100);
+  const SessionRef active = sessions.add(3, 10);
+  const SessionRef unanswered = sessions.add(3, 20, Rank::unanswered);
+  const SessionRef over = sessions.add(3, 30, Rank::over);
+  const SessionRef closing = sessions.add(3, 5);
+  sessions.touch_one(3, closing, 40);
+  sessions.change_rank(closing, Rank::over);
+  for (const SessionRef next : {over, closing, unanswered, active}) {
+    CHECK_EQ(sessions.oldest(3), next);
+    sessions.remove(3, next);
+  }
+  CHECK_EQ(sessions.oldest(3), no_session);
+}
+
+TEST_CASE("activity: what is over is found without a look at the others") {
+  constexpr std::uint32_t count = 10'000;
+  Sessions sessions(count);
+  std::vector<SessionRef> all;
+  for (std::uint32_t i = 0; i < count; ++i) all.push_back(sessions.add(3, i));
+  for (const SessionRef ref : all) sessions.touch_one(3, ref, count);
+  sessions.change_rank(all[7], Rank::over);
+  const std::uint64_t before = sessions.looks();
+  CHECK_EQ(sessions.oldest(3), all[7]);
+  CHECK_LE(sessions.looks() - before, 2);
 }

@@ -206,15 +206,62 @@ TEST_CASE("limits: a packet from outside never evicts") {
   }
 }
 
-TEST_CASE("limits: closing and reset sessions count too") {
-  Gateway gateway(limited(2, AtLimit::refuse));
-  for (const std::uint16_t port : {std::uint16_t{1000}, std::uint16_t{1002}}) {
-    const Peer internal = at(client, port);
-    const Peer external = gateway.open(protocol::tcp, blue, internal, server);
-    REQUIRE(gateway.answers(protocol::tcp, server, external, blue, internal));
-    REQUIRE(gateway.in(tcp(server, external, {.flags = 0x04, .sequence = 5001})).accepted());
+TEST_CASE("limits: sessions that are over count too, and make room even where others do not") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    Gateway gateway(limited(3, AtLimit::refuse), options_of(shards));
+    gateway.open(protocol::tcp, blue, at(client, 1006), server);
+    for (const std::uint16_t port : {std::uint16_t{1000}, std::uint16_t{1002}}) {
+      const Peer internal = at(client, port);
+      const Peer external = gateway.open(protocol::tcp, blue, internal, server);
+      REQUIRE(gateway.answers(protocol::tcp, server, external, blue, internal));
+      REQUIRE(gateway.in(tcp(server, external, {.flags = 0x04, .sequence = 5001})).accepted());
+      gateway.travel(1ms);
+    }
+    CHECK_EQ(gateway.session_count(blue), 3);
+    gateway.open(protocol::tcp, blue, at(client, 1004), server);
+    gateway.open(protocol::udp, blue, at(client, 1004), server);
+    CHECK_EQ(gateway.session_count(blue), 3);
+    for (const SessionView& view : gateway.sessions()) CHECK_NE(view.state, "reset");
+    CHECK_EQ(gateway.out(blue, tcp(at(client, 1008), server)).reason, Reason::session_limit);
   }
-  CHECK_EQ(gateway.out(blue, tcp(at(client, 1004), server)).reason, Reason::session_limit);
+}
+
+TEST_CASE("limits: what is over goes first, then what nobody answered, then the least active") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    CAPTURE(shards);
+    Gateway gateway(limited(6), options_of(shards));
+    const auto port = [&](int number) { return at(client, static_cast<std::uint16_t>(number)); };
+    const auto answered = [&](std::uint8_t protocol, int number) {
+      const Peer external = gateway.open(protocol, blue, port(number), server);
+      REQUIRE(gateway.answers(protocol, server, external, blue, port(number)));
+      gateway.travel(1ms);
+      return external;
+    };
+    answered(protocol::udp, 1000);
+    answered(protocol::tcp, 1002);
+    gateway.open(protocol::udp, blue, port(1004), server);
+    gateway.travel(1ms);
+    gateway.open(protocol::tcp, blue, port(1006), server);
+    gateway.travel(1ms);
+    for (const int number : {1008, 1010}) {
+      const Peer external = answered(protocol::tcp, number);
+      REQUIRE(gateway.in(tcp(server, external, {.flags = 0x04, .sequence = 5001})).accepted());
+      gateway.travel(1ms);
+    }
+    const auto is_there = [&](int number) {
+      const auto views = gateway.sessions();
+      return std::ranges::any_of(
+          views, [&](const SessionView& view) { return view.internal.port == number; });
+    };
+    int next = 2000;
+    for (const int number : {1008, 1010, 1004, 1006, 1000, 1002}) {
+      CAPTURE(number);
+      CHECK(is_there(number));
+      answered(protocol::udp, next);
+      next += 2;
+      CHECK_FALSE(is_there(number));
+    }
+  }
 }
 
 TEST_CASE("limits: an evicted session's port is free, and its packets match nothing") {

@@ -140,8 +140,12 @@ TEST_CASE_TEMPLATE("takeover: a record that contradicts itself or the policy is 
       {"a state that is none",
        [](Record& r) { r.state = static_cast<SessionState>(session_state_count); }},
       {"a window scale out of its range", [](Record& r) { r.internal_receiver.scale = 15; }},
-      {"a bool that is none",
-       [](Record& r) { std::memset(&r.remote_receiver.known, 0x55, sizeof(bool)); }},
+      {"any bits of what a TCP end has said",
+       [](Record& r) {
+         std::memset(reinterpret_cast<char*>(&r.remote_receiver + 1) - 1, 0x55, 1);
+         std::memset(reinterpret_cast<char*>(&r.claim), 0xff, 1);
+       },
+       true},
       {"a redirect that no rule makes", [](Record& r) { r.inside.remote_port ^= 1; }},
       {"from outside, to where nobody was",
        [](Record& r) {

@@ -56,8 +56,9 @@ struct Connection {
   SessionState state = free;
   TcpReceiver internal_receiver;
   TcpReceiver remote_receiver;
+  TcpClaim claim;
 
-  TcpConnection view() { return {state, internal_receiver, remote_receiver}; }
+  TcpConnection view() { return {state, internal_receiver, remote_receiver, claim}; }
 };
 
 TcpSegment segment_of(const Step& step, const Case& c, std::uint32_t base) {
@@ -69,7 +70,7 @@ TcpSegment segment_of(const Step& step, const Case& c, std::uint32_t base) {
           .payload_size = step.payload_size,
           .window = c.window_of_all,
           .flags = step.flags,
-          .scale = is_syn ? scale : std::uint8_t{0}};
+          .scale = is_syn ? scale : no_tcp_scale};
 }
 
 void run(const Case& c, std::uint32_t base) {
@@ -271,11 +272,176 @@ TEST_CASE("tcp_state: rfc7323 the window of a reset is scaled as its receiver sa
   run(other, 0);
   Case from_inside{
       "and the other way round",
-      opened({{internal, rst, iss + 1 + (window << 3) + 1, 0, 0, none, tcp_established},
+      opened({{remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+              {internal, rst, iss + 1 + (window << 3) + 1, 0, 0, none, tcp_established},
               {internal, rst, iss + 1 + (window << 3) - 1, 0, 0, closed, tcp_reset}})};
   from_inside.internal_scale = 1;
   from_inside.remote_scale = 3;
   run(from_inside, 0);
+}
+
+TEST_CASE("tcp_state: rfc9293 a second connection between the same endpoints is followed") {
+  constexpr std::uint32_t new_iss = 2'000'000'000;
+  constexpr std::uint32_t new_irs = 3'000'000'000;
+  const auto closes = [&](std::vector<Step> steps) {
+    const std::vector<Step> end{
+        {internal, ack, new_iss + 1, new_irs + 1, 0, refresh, tcp_established},
+        {internal, fin_ack, new_iss + 1, new_irs + 1, 0, refresh, tcp_fin_internal},
+        {remote, fin_ack, new_irs + 1, new_iss + 2, 0, refresh, tcp_closing},
+        {internal, ack, new_iss + 2, new_irs + 2, 0, closed, tcp_closing}};
+    steps.insert(steps.end(), end.begin(), end.end());
+    return steps;
+  };
+  const Step again{internal, syn, new_iss, 0, 0, refresh, tcp_established};
+  const Step answer{remote, syn_ack, new_irs, new_iss + 1, 0, refresh, tcp_established};
+  run_all({
+      {"retried while opening", closes({{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+                                        {internal, syn, new_iss, 0, 0, refresh, tcp_syn_internal},
+                                        answer})},
+      {"the first SYN is answered after all",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {internal, syn, new_iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+        {internal, rst, iss + 1, 0, 0, closed, tcp_reset},
+        {internal, syn, new_iss, 0, 0, refresh, tcp_syn_internal},
+        answer}},
+      {"refused",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {internal, syn, new_iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, rst_ack, 0, new_iss + 1, 0, closed, tcp_reset}}},
+      {"both ends lost an established one", closes(opened({again, answer}))},
+      {"it is refused", opened({again, {remote, rst_ack, 0, new_iss + 1, 0, closed, tcp_reset}})},
+      {"half-closed, from inside",
+       closes(opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+                      {internal, syn, new_iss, 0, 0, refresh, tcp_fin_internal},
+                      answer}))},
+      {"half-closed, from outside",
+       closes(opened({{remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote},
+                      {internal, syn, new_iss, 0, 0, refresh, tcp_fin_remote},
+                      answer}))},
+      {"from outside, which refreshes nothing before the answer",
+       closes(opened({{remote, syn, new_irs, 0, 0, none, tcp_established},
+                      {internal, syn_ack, new_iss, new_irs + 1, 0, refresh, tcp_established},
+                      {remote, ack, new_irs + 1, new_iss + 1, 0, refresh, tcp_established}}))},
+      {"the other end still has the old one and says so",
+       opened({again,
+               {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+               {internal, rst, iss + 1, 0, 0, closed, tcp_reset},
+               {internal, syn, new_iss, 0, 0, refresh, tcp_syn_internal},
+               answer})},
+  });
+}
+
+TEST_CASE("tcp_state: rfc5961 nobody but the other end decides about a SYN") {
+  constexpr std::uint32_t far = 0x4000'0000;
+  run_all({
+      {"from outside, challenged",
+       opened({{remote, syn, irs + far, 0, 0, none, tcp_established},
+               {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
+               {remote, ack, irs + far + 1, iss + far, 100, refresh, tcp_established},
+               {remote, fin_ack, irs + far + 1, iss + far, 0, none, tcp_established},
+               {remote, rst, irs + far + 1, 0, 0, none, tcp_established},
+               {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})},
+      {"from inside, answered by somebody who did not see it",
+       opened({{internal, syn, iss + far, 0, 0, refresh, tcp_established},
+               {remote, syn_ack, irs + far, iss + far + 2, 0, refresh, tcp_established},
+               {remote, rst_ack, 0, iss + far + 2, 0, none, tcp_established},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"while opening, an answer to no SYN opens nothing",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 2, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
+      {"a half-closed connection keeps its FIN when an old SYN is answered again",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing}})},
+  });
+}
+
+TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count") {
+  constexpr std::uint32_t far = 0x1000'0000;
+  const std::uint32_t i = iss + 1 + far;
+  const std::uint32_t r = irs + 1 + 2 * far;
+  const std::vector<Step> closing{{internal, fin_ack, i, r, 0, refresh, tcp_fin_internal},
+                                  {remote, fin_ack, r, i + 1, 0, refresh, tcp_closing},
+                                  {internal, ack, i + 1, r + 1, 0, closed, tcp_closing}};
+  const auto then_closes = [&](std::vector<Step> steps) {
+    steps.insert(steps.end(), closing.begin(), closing.end());
+    return opened(steps);
+  };
+  run_all({
+      {"data from outside that is acknowledged",
+       then_closes({{remote, ack, r - 1000, i, 1000, refresh, tcp_established},
+                    {internal, ack, i, r, 0, refresh, tcp_established}})},
+      {"data from inside that is acknowledged",
+       then_closes({{internal, ack, i - 100, r, 100, refresh, tcp_established},
+                    {remote, ack, r, i, 0, refresh, tcp_established}})},
+      {"the first that is seen is a FIN",
+       opened({{internal, fin_ack, i, r, 0, none, tcp_established},
+               {remote, ack, r, i + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, r, i + 1, 0, refresh, tcp_closing},
+               {internal, ack, i + 1, r + 1, 0, closed, tcp_closing}})},
+      {"which the other's FIN acknowledges",
+       opened({{remote, fin_ack, r, i, 0, none, tcp_established},
+               {internal, fin_ack, i, r + 1, 0, refresh, tcp_closing},
+               {remote, ack, r + 1, i + 1, 0, closed, tcp_closing}})},
+      {"half-closed: the end that is not goes on",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, ack, r - 1000, iss + 2, 1000, refresh, tcp_fin_internal},
+               {internal, ack, iss + 2, r, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, r, iss + 2, 0, refresh, tcp_closing},
+               {internal, ack, iss + 2, r + 1, 0, closed, tcp_closing}})},
+      {"while opening: both ends have a connection",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {internal, ack, i, r, 0, refresh, tcp_syn_internal},
+        {remote, ack, r, i, 0, refresh, tcp_established},
+        {internal, fin_ack, i, r, 0, refresh, tcp_fin_internal}}},
+      {"after a reset that was not believed",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {remote, ack, r - 1000, i, 1000, refresh, tcp_reset},
+               {internal, ack, i, r, 0, refresh, tcp_established}})},
+      {"not by what agrees with one number only",
+       opened({{remote, ack, r, i, 0, refresh, tcp_established},
+               {internal, ack, i, irs + 1, 0, refresh, tcp_established},
+               {internal, fin_ack, i, r, 0, none, tcp_established},
+               {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
+      {"nor by one end alone, whatever it sends",
+       opened({{remote, ack, r, i, 0, refresh, tcp_established},
+               {remote, ack, r, i, 100, refresh, tcp_established},
+               {remote, fin_ack, r + 100, i, 0, none, tcp_established},
+               {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
+               {remote, rst, r + 100, 0, 0, none, tcp_established}})},
+  });
+}
+
+TEST_CASE("tcp_state: rfc6146_s3_5_2_2 a FIN does not open, nor close what is not open") {
+  run_all({{"of the client",
+            {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+             {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_syn_internal},
+             {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}}});
+}
+
+TEST_CASE("tcp_state: rfc7323 a window is scaled if both ends offer it, and not that of a SYN") {
+  const std::vector<Step> in_syns{
+      {internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+      {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+      {internal, rst, iss + 1 + window + 1, 0, 0, none, tcp_established},
+      {internal, rst, iss + 1 + window, 0, 0, closed, tcp_reset}};
+  Case of_syn{"of the answering SYN", in_syns};
+  of_syn.internal_scale = of_syn.remote_scale = 3;
+  run(of_syn, 0);
+  for (const bool internal_offers : {true, false}) {
+    Case one_sided{"only one offers",
+                   opened({{internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
+                           {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+                           {remote, rst, irs + 1 + window + 1, 0, 0, none, tcp_established},
+                           {internal, rst, iss + 1 + window + 1, 0, 0, none, tcp_established},
+                           {remote, rst, irs + 1 + window, 0, 0, closed, tcp_reset}})};
+    one_sided.internal_scale = internal_offers ? std::uint8_t{7} : no_tcp_scale;
+    one_sided.remote_scale = internal_offers ? no_tcp_scale : std::uint8_t{7};
+    run(one_sided, 0);
+  }
 }
 
 TEST_CASE("tcp_state: rfc7857_s2 after the end") {
@@ -361,17 +527,17 @@ TEST_CASE("tcp_state: the window scale option is found where it stands, else the
     int scale;
   };
   const Options all[] = {
-      {"none", syn, {}, 0},
+      {"none", syn, {}, no_tcp_scale},
       {"alone", syn, {3, 3, 9, 0}, 9},
       {"behind others", syn, {2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 5, 0, 0}, 5},
       {"greater than allowed", syn, {3, 3, 200, 0}, 14},
-      {"on a segment that is no SYN", ack, {3, 3, 9, 0}, 0},
-      {"behind the end of the list", syn, {0, 3, 3, 9}, 0},
-      {"cut short", syn, {1, 1, 3, 3}, 0},
-      {"without its length", syn, {1, 1, 1, 3}, 0},
-      {"with a wrong length", syn, {3, 2, 9, 0}, 0},
-      {"behind an option of length 0", syn, {8, 0, 3, 3, 9, 0, 0, 0}, 0},
-      {"behind an option that is too long", syn, {8, 40, 3, 3, 9, 0, 0, 0}, 0},
+      {"on a segment that is no SYN", ack, {3, 3, 9, 0}, no_tcp_scale},
+      {"behind the end of the list", syn, {0, 3, 3, 9}, no_tcp_scale},
+      {"cut short", syn, {1, 1, 3, 3}, no_tcp_scale},
+      {"without its length", syn, {1, 1, 1, 3}, no_tcp_scale},
+      {"with a wrong length", syn, {3, 2, 9, 0}, no_tcp_scale},
+      {"behind an option of length 0", syn, {8, 0, 3, 3, 9, 0, 0, 0}, no_tcp_scale},
+      {"behind an option that is too long", syn, {8, 40, 3, 3, 9, 0, 0, 0}, no_tcp_scale},
   };
   for (const Options& c : all) {
     INFO(std::string(c.name));

@@ -220,6 +220,40 @@ TEST_CASE("timeouts: rfc7857_s7 nor do ever new remotes keep a mapping") {
   CHECK_EQ(gateway.in(udp(at(server, 2000), external)).reason, Reason::no_mapping);
 }
 
+TEST_CASE("timeouts: rfc4787_req6 nor do their SYNs, answered by resets or not at all") {
+  for (const bool is_refused : {false, true}) {
+    Gateway gateway(odd_policy(Filtering::endpoint_independent));
+    const Peer external = gateway.open(protocol::tcp, blue, client, server);
+    const auto half = odd_timeouts.tcp_transitory / 2;
+    Reason reason = Reason::translated_inbound;
+    for (std::uint16_t port = 1000; port < 1010; ++port) {
+      const Peer remote = at(server, port);
+      reason = gateway.in(tcp(remote, external)).reason;
+      if (is_refused && reason == Reason::translated_inbound) {
+        gateway.out(blue, tcp(client, remote, {.flags = 0x14, .acknowledgment = 1001}));
+      }
+      gateway.travel(half);
+      gateway.expire_all();
+    }
+    CHECK_EQ(reason, Reason::no_mapping);
+  }
+}
+
+TEST_CASE("timeouts: a connection from outside that is answered keeps the mapping for others") {
+  Gateway gateway(odd_policy(Filtering::endpoint_independent));
+  const Peer external = gateway.open(protocol::tcp, blue, client, server);
+  for (std::uint16_t port = 1000; port < 1003; ++port) {  // stand before and behind it
+    CHECK(gateway.in(tcp(at(server, port), external)).accepted());
+  }
+  CHECK(gateway
+            .out(blue, tcp(client, at(server, 1001),
+                           {.flags = 0x12, .sequence = 77, .acknowledgment = 1001}))
+            .accepted());
+  gateway.travel(odd_timeouts.tcp_transitory + 1ms);
+  gateway.expire_all();
+  CHECK(gateway.in(tcp(at(server, 2000), external)).accepted());
+}
+
 TEST_CASE("timeouts: a reset or FIN outside the window refreshes nothing") {
   for (const std::uint8_t flags : {rst, fin_ack}) {
     Gateway gateway(odd_policy());
