@@ -32,6 +32,11 @@ void check(const EngineOptions& options) {
 
 EngineOptions with_keys(EngineOptions options) {
   options.secret = keys_from(options.secret);
+  if (options.pairing_key == PairingKey{}) {
+    // Of no use for finding the secret, as it may lie in a file.
+    Random random(options.secret);
+    for (std::uint64_t& word : options.pairing_key) word = random.next();
+  }
   return options;
 }
 
@@ -116,7 +121,8 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
     throw std::invalid_argument("the session memory is smaller than session_memory_size()");
   }
   has_sessions_ = attach_session_memory(
-      memory, session_memory_format(options.shards, capacity, policy, options.time_epoch));
+      memory, session_memory_format(options.shards, capacity, policy, options.time_epoch),
+      options.pairing_key);
   return memory;
 }
 
@@ -249,6 +255,10 @@ Engine::~Engine() = default;
 
 std::size_t Engine::session_memory_size(const EngineOptions& options, const Policy& policy) {
   return swnat::session_memory_size(options.shards, capacity_of(options), policy);
+}
+
+std::optional<PairingKey> Engine::pairing_key(std::span<const std::byte> session_memory) {
+  return pairing_key_of(session_memory);
 }
 
 void Engine::translate(std::span<Packet> packets, Time now) {

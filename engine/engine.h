@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <vector>
@@ -27,12 +28,18 @@ namespace swnat {
 // than the callers' own disagreement (threads may be a little apart).
 using Time = std::chrono::milliseconds;
 
+using PairingKey = std::array<std::uint64_t, 4>;
+
 struct EngineOptions {
   std::uint32_t shards = 1;              // a power of two, 1 to 64
   std::uint32_t max_sessions = 262'144;  // 1 to 2^28, of both families; a shard has its part
   // Random, and secret from tenants and remotes: keys the hash tables and the choice of ports (RFC
   // 6056).
   std::array<std::uint64_t, 4> secret{};
+  // Which external address an internal one has follows from it (RFC 4787 REQ-2), so that it is the
+  // same after a restart. Session memory keeps it, and the one that lies there counts. Zero: drawn
+  // from the secret.
+  PairingKey pairing_key{};
   // Where the session records lie, so that they may outlive the process:
   // Engine::session_memory_size() bytes, aligned to 64, zero or as an engine left them. Empty: the
   // engine has memory of its own.
@@ -75,6 +82,9 @@ class Engine {
   // Throws std::invalid_argument for options out of their ranges. Of the policy, the families that
   // it has external addresses of count.
   static std::size_t session_memory_size(const EngineOptions& options, const Policy& policy);
+  // What session memory keeps, also if it is of another configuration or clock, so that pairing may
+  // outlive a change of these. Nothing if it keeps none.
+  static std::optional<PairingKey> pairing_key(std::span<const std::byte> session_memory);
 
   // Translates packets in place, in order within each session. Established sessions are found for
   // the whole batch at once, so that their memory is fetched side by side; any number of packets

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "engine/engine.h"
 #include "engine/family.h"
@@ -11,7 +12,7 @@ namespace swnat {
 namespace {
 
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 
 // Records of one family, of all shards.
 template <class Family>
@@ -80,7 +81,8 @@ template SessionMemoryPart<Ipv4> session_memory_part(std::span<std::byte>, std::
 template SessionMemoryPart<Ipv6> session_memory_part(std::span<std::byte>, std::uint32_t,
                                                      std::uint32_t, const Policy&, std::uint32_t);
 
-bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format) {
+bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Secret& pairing_key) {
   auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
   if (header.format == format) return true;
   std::atomic_ref committed(
@@ -88,11 +90,20 @@ bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat
   if (committed.load(std::memory_order_acquire) != 0) {
     throw SessionMemoryError(difference(header.format, format));
   }
-  SessionMemoryHeader uncommitted{.format = format, .used_v4 = {}, .used_v6 = {}};
+  SessionMemoryHeader uncommitted{
+      .format = format, .pairing_key = pairing_key, .used_v4 = {}, .used_v6 = {}};
   uncommitted.format.magic = 0;
   header = uncommitted;
   committed.store(format.magic, std::memory_order_release);
   return false;
+}
+
+std::optional<Secret> pairing_key_of(std::span<const std::byte> block) {
+  SessionMemoryHeader header;
+  if (block.size() < sizeof header) return {};
+  std::memcpy(&header, block.data(), sizeof header);
+  if (header.format.magic != magic || header.format.version != version) return {};
+  return header.pairing_key;
 }
 
 }  // namespace swnat

@@ -87,7 +87,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::function<void(std::uint32_t)> make_room)
     : secret_(options.secret),
       shard_count_(options.shards),
-      externals_(snapshot->policy(), options.shards),
+      externals_(snapshot->policy(), options.shards, keys_from(*pairing_key_of(memory))),
       snapshot_(std::move(snapshot)),
       hairpin_(snapshot_->policy().hairpin),
       identifications_(identifications),
