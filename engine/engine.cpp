@@ -31,7 +31,15 @@ void check(const EngineOptions& options) {
 }
 
 EngineOptions with_keys(EngineOptions options) {
+// Of which all could be foreseen.
+void require_secret(const EngineOptions& options) {
+  if (options.secret == decltype(options.secret){}) {
+    throw std::invalid_argument("secret must be random, and not all zero");
+  }
+}
+
   options.secret = keys_from(options.secret);
+  require_secret(options);
   if (options.pairing_key == PairingKey{}) {
     // Of no use for finding the secret, as it may lie in a file.
     Random random(options.secret);
@@ -269,16 +277,17 @@ void Engine::translate(std::span<Packet> packets, Time now) {
   }
 }
 
-Reason Engine::outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now) {
+Engine::Outcome Engine::outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id,
+                                 Time now) {
   Packet packet{.bytes = bytes, .namespace_id = namespace_id, .direction = Direction::outbound};
   state_->translate({&packet, 1}, tick_of(now));
-  return packet.reason;
+  return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
-Engine::Inbound Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
+Engine::Outcome Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
   Packet packet{.bytes = bytes, .direction = Direction::inbound};
   state_->translate({&packet, 1}, tick_of(now));
-  return {packet.reason, packet.namespace_id};
+  return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
 std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget) {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/icmp_answer.h"
+#include "engine/address_text.h"
 #include "engine/packet.h"
 #include "engine/policy.h"
 #include "engine/reason.h"
@@ -33,8 +34,8 @@ using PairingKey = std::array<std::uint64_t, 4>;
 struct EngineOptions {
   std::uint32_t shards = 1;              // a power of two, 1 to 64
   std::uint32_t max_sessions = 262'144;  // 1 to 2^28, of both families; a shard has its part
-  // Random, and secret from tenants and remotes: keys the hash tables and the choice of ports (RFC
-  // 6056).
+  // Random, not all zero, and secret from tenants and remotes: keys the hash tables and the choice
+  // of ports (RFC 6056).
   std::array<std::uint64_t, 4> secret{};
   // Which external address an internal one has follows from it (RFC 4787 REQ-2), so that it is the
   // same after a restart. Session memory keeps it, and the one that lies there counts. Zero: drawn
@@ -91,13 +92,13 @@ class Engine {
   // may be given.
   void translate(std::span<Packet> packets, Time now);
 
-  // The one-packet forms. inbound() sets packet.namespace_id to the receiver's.
-  Reason outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
-  struct Inbound {
+  // The one-packet forms. What comes of the packet is as Packet has it.
+  struct Outcome {
     Reason reason;
     NamespaceId namespace_id;
   };
-  Inbound inbound(std::span<std::uint8_t> bytes, Time now);
+  Outcome outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
+  Outcome inbound(std::span<std::uint8_t> bytes, Time now);
 
   // Frees sessions whose time is over, looking at no more than `budget` sessions in the shard.
   // Expired sessions never match a packet, freed or not. Returns how many were looked at; less than
@@ -113,6 +114,9 @@ class Engine {
   // From now on no session gets one of these external ports that has none yet: somebody else uses
   // them, on any of the external addresses. Replaces what was withheld of the protocol before.
   // Sessions keep their ports, and forwards theirs; once such a port is free it is withheld too.
+    std::uint64_t datagram;
+
+    Verdict verdict() const { return verdict_of(reason); }
   // Throws std::invalid_argument for other protocols than TCP and UDP.
   void withhold(std::uint8_t protocol, const PortBits& ports);
 

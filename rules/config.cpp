@@ -6,7 +6,7 @@
 #include <iterator>
 #include <numeric>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/config_file.h"
 #include "rules/draft_names.h"
 #include "rules/draft_reader.h"

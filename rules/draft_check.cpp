@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/draft_names.h"
 #include "rules/fwmark_table.h"
 #include "rules/network_order.h"

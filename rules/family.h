@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/config.h"
 
 namespace swnat::rules {

@@ -6,7 +6,7 @@
 #include <iterator>
 #include <utility>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/kernel.h"
 
 namespace swnat::rules {

@@ -25,7 +25,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/bit_tree.h"
 #include "rules/fwmark_table.h"
 #include "rules/interfaces.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/draft_names.h"
 
 namespace swnat::rules {

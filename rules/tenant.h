@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/config.h"
 #include "rules/family.h"
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/draft_names.h"
 #include "rules/network_order.h"
 

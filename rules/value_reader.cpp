@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/duration.h"
 
 namespace swnat::rules {
