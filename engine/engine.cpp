@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/hash.h"
+#include "engine/memory_size.h"
 #include "engine/session_memory.h"
 #include "engine/translator.h"
 
@@ -30,7 +31,6 @@ void check(const EngineOptions& options) {
   }
 }
 
-EngineOptions with_keys(EngineOptions options) {
 // Of which all could be foreseen.
 void require_secret(const EngineOptions& options) {
   if (options.secret == decltype(options.secret){}) {
@@ -38,8 +38,9 @@ void require_secret(const EngineOptions& options) {
   }
 }
 
-  options.secret = keys_from(options.secret);
+EngineOptions with_keys(EngineOptions options) {
   require_secret(options);
+  options.secret = keys_from(options.secret);
   if (options.pairing_key == PairingKey{}) {
     // Of no use for finding the secret, as it may lie in a file.
     Random random(options.secret);
@@ -52,6 +53,10 @@ void require_secret(const EngineOptions& options) {
 std::uint32_t capacity_of(const EngineOptions& options) {
   check(options);
   return (options.max_sessions - 1) / options.shards + 1;
+}
+
+SessionMemoryFormat format_of(const EngineOptions& options, const Policy& policy) {
+  return session_memory_format(options.shards, capacity_of(options), policy, options.time_epoch);
 }
 
 }  // namespace
@@ -128,9 +133,7 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
   } else if (memory.size() < size) {
     throw std::invalid_argument("the session memory is smaller than session_memory_size()");
   }
-  has_sessions_ = attach_session_memory(
-      memory, session_memory_format(options.shards, capacity, policy, options.time_epoch),
-      options.pairing_key);
+  has_sessions_ = attach_session_memory(memory, format_of(options, policy), options.pairing_key);
   return memory;
 }
 
@@ -263,6 +266,27 @@ Engine::~Engine() = default;
 
 std::size_t Engine::session_memory_size(const EngineOptions& options, const Policy& policy) {
   return swnat::session_memory_size(options.shards, capacity_of(options), policy);
+}
+
+std::size_t Engine::memory_size(const EngineOptions& options, const Policy& policy) {
+  return swnat::memory_size(options, capacity_of(options), policy);
+}
+
+std::optional<std::string> Engine::session_memory_fault(const EngineOptions& options,
+                                                        const Policy& policy,
+                                                        std::span<const std::byte> memory) {
+  return swnat::session_memory_fault(
+      memory, format_of(options, policy),
+      swnat::session_memory_size(options.shards, capacity_of(options), policy));
+}
+
+void Engine::rebase_session_memory(const EngineOptions& options, const Policy& policy, Time then,
+                                   Time now) {
+  if (options.session_memory.size() < session_memory_size(options, policy)) {
+    throw SessionMemoryError("is cut short");
+  }
+  swnat::rebase_session_memory(options.session_memory, format_of(options, policy), policy,
+                               tick_of(now) - tick_of(then));
 }
 
 std::optional<PairingKey> Engine::pairing_key(std::span<const std::byte> session_memory) {

@@ -14,10 +14,11 @@
 #include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
-#include "engine/icmp_answer.h"
 #include "engine/address_text.h"
+#include "engine/icmp_answer.h"
 #include "engine/packet.h"
 #include "engine/policy.h"
 #include "engine/reason.h"
@@ -83,6 +84,22 @@ class Engine {
   // Throws std::invalid_argument for options out of their ranges. Of the policy, the families that
   // it has external addresses of count.
   static std::size_t session_memory_size(const EngineOptions& options, const Policy& policy);
+  // Bytes that the engine may come to need beside the session memory, with all its sessions, ports
+  // and fragments; with `populate` it takes them at once. Throws as session_memory_size() does.
+  static std::size_t memory_size(const EngineOptions& options, const Policy& policy);
+
+  // Why an engine could not take over what these bytes hold; nothing if it can, or if they hold
+  // nothing yet. They may be of any size, and of anybody. Throws as session_memory_size() does.
+  static std::optional<std::string> session_memory_fault(const EngineOptions& options,
+                                                         const Policy& policy,
+                                                         std::span<const std::byte> memory);
+  // For who brings session memory from another machine, or over a restart of one: makes that of
+  // options.session_memory one of options.time_epoch, of which `now` is what `then` was on the
+  // clock that its sessions are from. All but the clock must be as this engine's. Throws
+  // SessionMemoryError, having changed nothing; if the process ends meanwhile, the memory is of no
+  // use any more, so keep a copy.
+  static void rebase_session_memory(const EngineOptions& options, const Policy& policy, Time then,
+                                    Time now);
   // What session memory keeps, also if it is of another configuration or clock, so that pairing may
   // outlive a change of these. Nothing if it keeps none.
   static std::optional<PairingKey> pairing_key(std::span<const std::byte> session_memory);
@@ -96,6 +113,9 @@ class Engine {
   struct Outcome {
     Reason reason;
     NamespaceId namespace_id;
+    std::uint64_t datagram;
+
+    Verdict verdict() const { return verdict_of(reason); }
   };
   Outcome outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
   Outcome inbound(std::span<std::uint8_t> bytes, Time now);
@@ -114,9 +134,6 @@ class Engine {
   // From now on no session gets one of these external ports that has none yet: somebody else uses
   // them, on any of the external addresses. Replaces what was withheld of the protocol before.
   // Sessions keep their ports, and forwards theirs; once such a port is free it is withheld too.
-    std::uint64_t datagram;
-
-    Verdict verdict() const { return verdict_of(reason); }
   // Throws std::invalid_argument for other protocols than TCP and UDP.
   void withhold(std::uint8_t protocol, const PortBits& ports);
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "engine/family.h"
 #include "engine/hash.h"
@@ -51,6 +52,17 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
 // size that the format asks for.
 bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
                            const Secret& pairing_key);
+
+// Why what these bytes hold is of no use to an engine that wants the format and so many bytes.
+// Nothing if it is, or if nothing was ever committed there.
+std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes,
+                                                const SessionMemoryFormat& wanted,
+                                                std::size_t size);
+
+// Moves the ticks of all records, in a block of this format but for the epoch, which then is this
+// one's. Throws SessionMemoryError.
+void rebase_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Policy& policy, Tick shift);
 
 // Nothing if the block holds none, or is another version's.
 std::optional<Secret> pairing_key_of(std::span<const std::byte> block);

@@ -47,6 +47,7 @@ struct Config {
   std::uint32_t max_sessions = 262'144;
   std::uint32_t session_limit = 200;
   AtLimit at_limit = AtLimit::evict_oldest;
+  bool populate_memory = false;  // all memory is taken at the start
 
   Timeouts timeouts;
 

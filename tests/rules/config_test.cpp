@@ -7,7 +7,7 @@
 #include <bit>
 #include <chrono>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "tests/rules/temporary_file.h"
 
 namespace swnat::rules {
@@ -38,6 +38,7 @@ fwmark_mask   = 0xfff
 max_sessions  = 1000
 session_limit = 100
 at_limit      = "refuse"
+populate_memory = true
 
 [timeouts]
 tcp_established = "2h5m"
@@ -95,6 +96,7 @@ TEST_CASE("every value is read") {
   CHECK(config.max_sessions == 1000);
   CHECK(config.session_limit == 100);
   CHECK(config.at_limit == AtLimit::refuse);
+  CHECK(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
   CHECK(config.first_queue == 10);
   CHECK(config.workers == 4);
@@ -130,6 +132,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.max_sessions == 262'144);
   CHECK(config.session_limit == 200);
   CHECK(config.at_limit == AtLimit::evict_oldest);
+  CHECK_FALSE(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
   CHECK(config.first_queue == 0);
   CHECK(std::has_single_bit(config.workers));
