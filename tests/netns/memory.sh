@@ -11,10 +11,11 @@ LAB_SETTINGS[queue.workers]=2
 LAB_SETTINGS[nat.session_limit]=1000
 lab_write_config
 
-# refuses WHAT EXPECTED SHELL-COMMANDS: a daemon that is started after these commands ends with one line.
+# refuses WHAT EXPECTED SHELL-COMMANDS: a daemon that is started after these commands ends with one line. `ip netns
+# exec` would hide the control groups, which are below /sys.
 refuses() {
   local status=0
-  lab_exec gw timeout 30 bash -c "$3"'; exec "$@"' bash \
+  nsenter --net="/run/netns/$(lab_netns gw)" unshare --mount timeout 30 bash -ec "$3"'; exec "$@"' bash \
     "$PROGRAMS/swnat-nfq" run --config "$LAB_DIR/swnat.toml" 2>"$LAB_DIR/refusal" || status=$?
   expect "$1: status" 1 "$status"
   expect "$1: lines" 1 "$(wc -l <"$LAB_DIR/refusal")"
