@@ -6,10 +6,10 @@
 #include <map>
 #include <set>
 
-#include "rules/networks.h"
 #include "rules/draft_names.h"
 #include "rules/fwmark_table.h"
 #include "rules/network_order.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "rules/networks.h"
 #include "rules/config.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 

@@ -6,8 +6,8 @@
 #include <iterator>
 #include <utility>
 
-#include "rules/networks.h"
 #include "rules/kernel.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

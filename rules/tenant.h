@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "rules/networks.h"
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 

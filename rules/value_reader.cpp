@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "rules/networks.h"
 #include "rules/duration.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

@@ -391,8 +391,8 @@ TEST_CASE("datagram: pieces that are given one by one can be held and given agai
   Gateway gateway;
   const Peer external = gateway.open(protocol::udp, blue, client, server);
   for (const bool is_inbound : {false, true}) {
-    const Bytes whole = is_inbound ? udp(server, external, payload_of(150))
-                                   : udp(client, server, payload_of(150));
+    const Bytes whole =
+        is_inbound ? udp(server, external, payload_of(150)) : udp(client, server, payload_of(150));
     std::vector<Bytes> pieces = fragments_of(whole, piece_size);
     const auto give = [&](Bytes& piece) {
       return is_inbound ? gateway.engine.inbound(piece, gateway.now)
