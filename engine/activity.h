@@ -77,6 +77,8 @@ class Activity {
 
   void populate() { queues_.populate(); }
 
+  static constexpr std::size_t bytes_per_namespace() { return sizeof(Queues); }
+
  private:
   // Twelve days. No session is idle for longer than max_timeout, and no place is older than that
   // and this together.

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/hash.h"
+#include "engine/memory_size.h"
 #include "engine/session_memory.h"
 #include "engine/translator.h"
 
@@ -30,8 +31,21 @@ void check(const EngineOptions& options) {
   }
 }
 
+// Of which all could be foreseen.
+void require_secret(const EngineOptions& options) {
+  if (options.secret == decltype(options.secret){}) {
+    throw std::invalid_argument("secret must be random, and not all zero");
+  }
+}
+
 EngineOptions with_keys(EngineOptions options) {
+  require_secret(options);
   options.secret = keys_from(options.secret);
+  if (options.pairing_key == PairingKey{}) {
+    // Of no use for finding the secret, as it may lie in a file.
+    Random random(options.secret);
+    for (std::uint64_t& word : options.pairing_key) word = random.next();
+  }
   return options;
 }
 
@@ -39,6 +53,10 @@ EngineOptions with_keys(EngineOptions options) {
 std::uint32_t capacity_of(const EngineOptions& options) {
   check(options);
   return (options.max_sessions - 1) / options.shards + 1;
+}
+
+SessionMemoryFormat format_of(const EngineOptions& options, const Policy& policy) {
+  return session_memory_format(options.shards, capacity_of(options), policy, options.time_epoch);
 }
 
 }  // namespace
@@ -115,8 +133,7 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
   } else if (memory.size() < size) {
     throw std::invalid_argument("the session memory is smaller than session_memory_size()");
   }
-  has_sessions_ = attach_session_memory(
-      memory, session_memory_format(options.shards, capacity, policy, options.time_epoch));
+  has_sessions_ = attach_session_memory(memory, format_of(options, policy), options.pairing_key);
   return memory;
 }
 
@@ -255,6 +272,31 @@ std::size_t Engine::session_memory_size(const EngineOptions& options, const Poli
   return swnat::session_memory_size(options.shards, capacity_of(options), policy);
 }
 
+std::size_t Engine::memory_size(const EngineOptions& options, const Policy& policy) {
+  return swnat::memory_size(options, capacity_of(options), policy);
+}
+
+std::optional<std::string> Engine::session_memory_fault(const EngineOptions& options,
+                                                        const Policy& policy,
+                                                        std::span<const std::byte> memory) {
+  return swnat::session_memory_fault(
+      memory, format_of(options, policy),
+      swnat::session_memory_size(options.shards, capacity_of(options), policy));
+}
+
+void Engine::rebase_session_memory(const EngineOptions& options, const Policy& policy, Time then,
+                                   Time now) {
+  if (options.session_memory.size() < session_memory_size(options, policy)) {
+    throw SessionMemoryError("is cut short");
+  }
+  swnat::rebase_session_memory(options.session_memory, format_of(options, policy), policy,
+                               tick_of(now) - tick_of(then));
+}
+
+std::optional<PairingKey> Engine::pairing_key(std::span<const std::byte> session_memory) {
+  return pairing_key_of(session_memory);
+}
+
 void Engine::translate(std::span<Packet> packets, Time now) {
   while (!packets.empty()) {
     const std::size_t size = std::min(packets.size(), batch_max);
@@ -263,16 +305,17 @@ void Engine::translate(std::span<Packet> packets, Time now) {
   }
 }
 
-Reason Engine::outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now) {
+Engine::Outcome Engine::outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id,
+                                 Time now) {
   Packet packet{.bytes = bytes, .namespace_id = namespace_id, .direction = Direction::outbound};
   state_->translate({&packet, 1}, tick_of(now));
-  return packet.reason;
+  return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
-Engine::Inbound Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
+Engine::Outcome Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
   Packet packet{.bytes = bytes, .direction = Direction::inbound};
   state_->translate({&packet, 1}, tick_of(now));
-  return {packet.reason, packet.namespace_id};
+  return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
 std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget) {

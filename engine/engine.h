@@ -11,10 +11,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
+#include "engine/address_text.h"
 #include "engine/icmp_answer.h"
 #include "engine/packet.h"
 #include "engine/policy.h"
@@ -27,12 +30,18 @@ namespace swnat {
 // than the callers' own disagreement (threads may be a little apart).
 using Time = std::chrono::milliseconds;
 
+using PairingKey = std::array<std::uint64_t, 4>;
+
 struct EngineOptions {
   std::uint32_t shards = 1;              // a power of two, 1 to 64
   std::uint32_t max_sessions = 262'144;  // 1 to 2^28, of both families; a shard has its part
-  // Random, and secret from tenants and remotes: keys the hash tables and the choice of ports (RFC
-  // 6056).
+  // Random, not all zero, and secret from tenants and remotes: keys the hash tables and the choice
+  // of ports (RFC 6056).
   std::array<std::uint64_t, 4> secret{};
+  // Which external address an internal one has follows from it (RFC 4787 REQ-2), so that it is the
+  // same after a restart. Session memory keeps it, and the one that lies there counts. Zero: drawn
+  // from the secret.
+  PairingKey pairing_key{};
   // Where the session records lie, so that they may outlive the process:
   // Engine::session_memory_size() bytes, aligned to 64, zero or as an engine left them. Empty: the
   // engine has memory of its own.
@@ -77,19 +86,41 @@ class Engine {
   // Throws std::invalid_argument for options out of their ranges. Of the policy, the families that
   // it has external addresses of count.
   static std::size_t session_memory_size(const EngineOptions& options, const Policy& policy);
+  // Bytes that the engine may come to need beside the session memory, with all its sessions, ports
+  // and fragments; with `populate` it takes them at once. Throws as session_memory_size() does.
+  static std::size_t memory_size(const EngineOptions& options, const Policy& policy);
+
+  // Why an engine could not take over what these bytes hold; nothing if it can, or if they hold
+  // nothing yet. They may be of any size, and of anybody. Throws as session_memory_size() does.
+  static std::optional<std::string> session_memory_fault(const EngineOptions& options,
+                                                         const Policy& policy,
+                                                         std::span<const std::byte> memory);
+  // For who brings session memory from another machine, or over a restart of one: makes that of
+  // options.session_memory one of options.time_epoch, of which `now` is what `then` was on the
+  // clock that its sessions are from. All but the clock must be as this engine's. Throws
+  // SessionMemoryError, having changed nothing; if the process ends meanwhile, the memory is of no
+  // use any more, so keep a copy.
+  static void rebase_session_memory(const EngineOptions& options, const Policy& policy, Time then,
+                                    Time now);
+  // What session memory keeps, also if it is of another configuration or clock, so that pairing may
+  // outlive a change of these. Nothing if it keeps none.
+  static std::optional<PairingKey> pairing_key(std::span<const std::byte> session_memory);
 
   // Translates packets in place, in order within each session. Established sessions are found for
   // the whole batch at once, so that their memory is fetched side by side; any number of packets
   // may be given.
   void translate(std::span<Packet> packets, Time now);
 
-  // The one-packet forms. inbound() sets packet.namespace_id to the receiver's.
-  Reason outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
-  struct Inbound {
+  // The one-packet forms. What comes of the packet is as Packet has it.
+  struct Outcome {
     Reason reason;
     NamespaceId namespace_id;
+    std::uint64_t datagram;
+
+    Verdict verdict() const { return verdict_of(reason); }
   };
-  Inbound inbound(std::span<std::uint8_t> bytes, Time now);
+  Outcome outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
+  Outcome inbound(std::span<std::uint8_t> bytes, Time now);
 
   // Frees sessions whose time is over, looking at no more than `budget` sessions in the shard.
   // Expired sessions never match a packet, freed or not. Returns how many were looked at; less than

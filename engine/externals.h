@@ -11,6 +11,7 @@
 
 #include "engine/family.h"
 #include "engine/hash.h"
+#include "engine/pairing.h"
 #include "engine/policy.h"
 #include "engine/port_space.h"
 
@@ -21,8 +22,10 @@ class Externals {
  public:
   using Address = typename Family::Address;
 
-  Externals(const Policy& policy, std::uint32_t shards)
-      : addresses_(Family::of(policy.external)), shards_(shards) {
+  Externals(const Policy& policy, std::uint32_t shards, const Secret& pairing_key)
+      : addresses_(Family::of(policy.external)),
+        pairing_(addresses_, pairing_key),
+        shards_(shards) {
     numbers_.fill(nowhere);
     for (std::size_t i = 0; i < addresses_.size(); ++i) {
       std::size_t slot = first_slot_of(addresses_[i]);
@@ -36,6 +39,12 @@ class Externals {
 
   const std::vector<Address>& addresses() const { return addresses_; }
   bool contains(const Address& address) const { return number_of(address) != nowhere; }
+
+  // The one that an internal address has: one of its namespace's own, if that has any.
+  const Address& paired(const Address& internal, NamespaceId id,
+                        const NamespacePolicy& policy) const {
+    return pairing_.of(internal, id, Family::of(policy.external));
+  }
 
   // TCP's or UDP's, of all addresses.
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
@@ -89,6 +98,7 @@ class Externals {
   }
 
   std::vector<Address> addresses_;
+  Pairing<Family> pairing_;
   std::array<std::uint8_t, slots> numbers_;  // places in `addresses_`, by hash
   std::uint32_t shards_;
   std::atomic<std::uint32_t> displaced_{0};  // ports that are not with the shard of their bits

@@ -18,6 +18,7 @@
 // another within milliseconds, which is why the oldest entry is the one that is least missed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -95,6 +96,17 @@ struct FragmentLimits {
   Tick lifetime = ipv4_datagram_lifetime;
 };
 
+// Of one of so many tables, which are the engine's together.
+template <class Family>
+FragmentLimits fragment_limits(std::uint32_t tables) {
+  const FragmentLimits all;
+  const auto share = [tables](std::uint32_t limit) { return std::max(limit / tables, 64u); };
+  return {.outside = share(all.outside),
+          .namespaces = share(all.namespaces),
+          .per_namespace = share(all.per_namespace),
+          .lifetime = Family::version == 4 ? ipv4_datagram_lifetime : ipv6_datagram_lifetime};
+}
+
 // Not thread-safe. Every call takes constant time, and nothing is allocated after construction.
 template <class Family>
 class FragmentTable {
@@ -116,6 +128,14 @@ class FragmentTable {
     index_.populate();
     outside_.populate();
     namespaces_.populate();
+  }
+
+  // What a table with these limits reserves.
+  static std::size_t memory_size(const FragmentLimits& limits) {
+    const std::uint32_t items = capacity(limits);
+    return items * sizeof(Entry) + Index::lines_for(items) * 64 +
+           Shares::memory_size(items, {limits.outside, limits.outside}) +
+           Shares::memory_size(items, {limits.namespaces, limits.per_namespace});
   }
 
   // The fate of the datagram, whose time begins anew, or nullptr if there is none or its time was

@@ -107,6 +107,8 @@ class NamespaceUses {
     return std::atomic_ref(uses_[slot].over).load(std::memory_order_relaxed) != 0;
   }
 
+  static constexpr std::size_t bytes_per_namespace() { return sizeof(Use); }
+
  private:
   struct Use {
     std::uint32_t sessions;

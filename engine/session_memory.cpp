@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "engine/engine.h"
 #include "engine/family.h"
@@ -11,6 +12,8 @@ namespace swnat {
 namespace {
 
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
+// Some ticks may be of another clock than others.
+constexpr std::uint64_t magic_of_rebasing = ~magic;
 constexpr std::uint32_t version = 3;
 
 // Records of one family, of all shards.
@@ -38,6 +41,7 @@ std::uint64_t fingerprint(const Policy& policy) {
 }
 
 const char* difference(const SessionMemoryFormat& found, const SessionMemoryFormat& wanted) {
+  if (found.magic == magic_of_rebasing) return "was left half-way between two clocks";
   if (found.magic != wanted.magic) return "is no session memory";
   if (found.version != wanted.version || found.record_sizes != wanted.record_sizes) {
     return "was written by another version";
@@ -80,7 +84,8 @@ template SessionMemoryPart<Ipv4> session_memory_part(std::span<std::byte>, std::
 template SessionMemoryPart<Ipv6> session_memory_part(std::span<std::byte>, std::uint32_t,
                                                      std::uint32_t, const Policy&, std::uint32_t);
 
-bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format) {
+bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Secret& pairing_key) {
   auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
   if (header.format == format) return true;
   std::atomic_ref committed(
@@ -88,11 +93,68 @@ bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat
   if (committed.load(std::memory_order_acquire) != 0) {
     throw SessionMemoryError(difference(header.format, format));
   }
-  SessionMemoryHeader uncommitted{.format = format, .used_v4 = {}, .used_v6 = {}};
+  SessionMemoryHeader uncommitted{
+      .format = format, .pairing_key = pairing_key, .used_v4 = {}, .used_v6 = {}};
   uncommitted.format.magic = 0;
   header = uncommitted;
   committed.store(format.magic, std::memory_order_release);
   return false;
+}
+
+std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes,
+                                                const SessionMemoryFormat& wanted,
+                                                std::size_t size) {
+  SessionMemoryFormat found;
+  const std::size_t known = std::min(bytes.size(), sizeof found);
+  if (known != 0) std::memcpy(&found, bytes.data(), known);
+  const auto has_something = [](std::span<const std::byte> some) {
+    return std::ranges::any_of(some, [](std::byte byte) { return byte != std::byte{0}; });
+  };
+  if (found.magic == 0) {
+    // Of a header that was not committed; but whoever has such a block has written no more.
+    const std::size_t own = std::min(bytes.size(), sizeof(SessionMemoryHeader));
+    return has_something(bytes.subspan(own)) ? std::optional("is no session memory") : std::nullopt;
+  }
+  if (found != wanted) return difference(found, wanted);
+  if (bytes.size() < size) return "is cut short";
+  return {};
+}
+
+namespace {
+
+template <class Family>
+void move_ticks(std::span<std::byte> block, const SessionMemoryFormat& format, const Policy& policy,
+                Tick shift) {
+  if (Family::of(policy.external).empty()) return;
+  for (std::uint32_t shard = 0; shard < format.shards; ++shard) {
+    const auto part =
+        session_memory_part<Family>(block, format.shards, format.capacity, policy, shard);
+    for (Session<Family>& session : part.records.first(part.used)) session.last_active += shift;
+  }
+}
+
+}  // namespace
+
+void rebase_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Policy& policy, Tick shift) {
+  auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
+  SessionMemoryFormat wanted = format;
+  wanted.time_epoch = header.format.time_epoch;
+  if (header.format != wanted) throw SessionMemoryError(difference(header.format, wanted));
+  std::atomic_ref state(header.format.magic);
+  state.exchange(magic_of_rebasing);  // before the first tick
+  move_ticks<Ipv4>(block, format, policy, shift);
+  move_ticks<Ipv6>(block, format, policy, shift);
+  header.format.time_epoch = format.time_epoch;
+  state.store(format.magic, std::memory_order_release);
+}
+
+std::optional<Secret> pairing_key_of(std::span<const std::byte> block) {
+  SessionMemoryHeader header;
+  if (block.size() < sizeof header) return {};
+  std::memcpy(&header, block.data(), sizeof header);
+  if (header.format.magic != magic || header.format.version != version) return {};
+  return header.pairing_key;
 }
 
 }  // namespace swnat

@@ -8,9 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 
 #include "engine/family.h"
+#include "engine/hash.h"
 #include "engine/policy.h"
 #include "engine/session.h"
 
@@ -33,6 +36,7 @@ struct SessionMemoryFormat {
 
 struct SessionMemoryHeader {
   SessionMemoryFormat format;
+  Secret pairing_key;  // EngineOptions::pairing_key of the engine that wrote the memory first
   // Of each shard: records beyond were never used. Raised before a record there is first committed.
   std::uint32_t used_v4[max_shards];
   std::uint32_t used_v6[max_shards];
@@ -44,9 +48,24 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
                                           const Policy& policy, std::uint64_t time_epoch);
 
 // Whether the block has been written before. Throws SessionMemoryError (engine.h) if it was, in
-// another format; a block of zeros gets the header of this one. `block` has the size that the
-// format asks for.
-bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format);
+// another format; a block of zeros gets the header of this one, with `pairing_key`. `block` has the
+// size that the format asks for.
+bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Secret& pairing_key);
+
+// Why what these bytes hold is of no use to an engine that wants the format and so many bytes.
+// Nothing if it is, or if nothing was ever committed there.
+std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes,
+                                                const SessionMemoryFormat& wanted,
+                                                std::size_t size);
+
+// Moves the ticks of all records, in a block of this format but for the epoch, which then is this
+// one's. Throws SessionMemoryError.
+void rebase_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
+                           const Policy& policy, Tick shift);
+
+// Nothing if the block holds none, or is another version's.
+std::optional<Secret> pairing_key_of(std::span<const std::byte> block);
 
 std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity, const Policy& policy);
 

@@ -5,12 +5,6 @@
 #include <span>
 
 namespace swnat {
-namespace {
-
-constexpr std::size_t flow_keys = 2;     // of each session
-constexpr std::size_t mapping_keys = 3;  // of one that shares its mapping with no other
-
-}  // namespace
 
 template <class Family>
 SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& used,

@@ -30,6 +30,9 @@ namespace swnat {
 // How long a session of each state may be idle, in ticks.
 using StateTimeouts = std::array<std::int32_t, session_state_count>;
 
+inline constexpr std::size_t flow_keys = 2;     // of each session
+inline constexpr std::size_t mapping_keys = 3;  // of one that shares its mapping with no other
+
 template <class Family>
 class SessionTable {
  public:

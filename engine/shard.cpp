@@ -312,7 +312,6 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
     return Reason::untranslated;
   }
   if (const auto reason = refuses(parsed)) return *reason;
-  if (addresses_for(*tenant).empty()) return Reason::no_external_address;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
   std::optional<Reason> full = take_use(*tenant);
   if (full == Reason::session_limit && evict_if_all_are_here(tenant->id)) {
@@ -398,12 +397,15 @@ template <class Family>
 std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t protocol, Tick now) {
   const Leg<Family>& inside = plan.inside;
   External& external = plan.external;
-  external.address = paired_address(plan.tenant, inside.local);
+  const auto pair = [&] {
+    external.address = externals_.paired(inside.local, plan.tenant.id, *plan.tenant.policy);
+  };
   const auto use = [&](const Address& address, std::uint16_t port) {
     external.address = plan.outside.local = address;
     external.port = plan.outside.local_port = port;
   };
   if (protocol::is_portless(protocol)) {
+    pair();
     use(external.address, 0);
   } else if (const auto own = rules().forwarded_as(plan.tenant.id, protocol,
                                                    {inside.local, inside.local_port})) {
@@ -411,10 +413,14 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
     external.is_forward = true;
     external.mapping = find_mapping(Key::external(protocol, plan.outside), now);
   } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
+    pair();
     return choose_port(plan, protocol, now);
   } else {
     external.mapping = find_mapping(Key::internal(plan.tenant.id, protocol, inside), now);
-    if (external.mapping == no_session) return choose_port(plan, protocol, now);
+    if (external.mapping == no_session) {
+      pair();
+      return choose_port(plan, protocol, now);
+    }
     const Leg<Family>& known = table_[external.mapping].outside;
     use(known.local, known.local_port);
   }
@@ -506,23 +512,6 @@ bool Shard<Family>::is_free_outside(Plan& plan, std::uint8_t protocol, Tick now)
   const Key key = outside_flow(plan, protocol);
   plan.flows.outside = key.hash(secret_);
   return find_live(key, plan.flows.outside, now) == no_session;
-}
-
-template <class Family>
-const std::vector<typename Family::Address>& Shard<Family>::addresses_for(
-    const Tenant& tenant) const {
-  const auto& own = Family::of(tenant.policy->external);
-  return own.empty() ? externals_.addresses() : own;
-}
-
-// An internal address keeps its external one (RFC 4787 REQ-2), without a table: it follows from a
-// hash.
-template <class Family>
-typename Family::Address Shard<Family>::paired_address(const Tenant& tenant,
-                                                       const Address& internal) const {
-  const auto& addresses = addresses_for(tenant);
-  const std::uint64_t hash = Family::hash(internal, {}, tenant.id, secret_) >> 32;
-  return addresses[hash * addresses.size() >> 32];
 }
 
 template <class Family>

@@ -214,8 +214,6 @@ class alignas(64) Shard {
   bool fits(const Record& session) const;
 
   const RuleBook<Family>& rules() const { return snapshot_->rules<Family>(); }
-  Address paired_address(const Tenant& tenant, const Address& internal) const;
-  const std::vector<Address>& addresses_for(const Tenant& tenant) const;
   void read_policy();
 
   std::uint32_t number_;

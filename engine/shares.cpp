@@ -11,6 +11,12 @@ Shares::Shares(std::uint32_t items, const ShareLimits& limits)
       by_count_(std::size_t{std::min(limits.all, limits.each)} + 1),
       index_(limits.all) {}
 
+std::size_t Shares::memory_size(std::uint32_t items, const ShareLimits& limits) {
+  return items * sizeof(ItemLinks) + limits.all * sizeof(OwnerRecord) +
+         (std::size_t{std::min(limits.all, limits.each)} + 1) * sizeof(ListEnds) +
+         Index::lines_for(limits.all) * 64;
+}
+
 std::uint32_t Shares::count(Owner owner) const {
   const std::uint32_t at = find(owner);
   return at == none ? 0 : owners_[at].count;

@@ -41,6 +41,9 @@ class Shares {
   // Items are numbers below `items`, which is at least limits.all.
   Shares(std::uint32_t items, const ShareLimits& limits);
 
+  // What such an object reserves.
+  static std::size_t memory_size(std::uint32_t items, const ShareLimits& limits);
+
   void populate() {
     items_.populate();
     owners_.populate();

@@ -32,16 +32,6 @@ namespace {
 // that many rounds the packet is dropped.
 constexpr int eviction_rounds = 8;
 
-template <class Family>
-FragmentLimits fragment_limits(std::uint32_t shards) {
-  const FragmentLimits all;
-  const auto share = [shards](std::uint32_t limit) { return std::max(limit / shards, 64u); };
-  return {.outside = share(all.outside),
-          .namespaces = share(all.namespaces),
-          .per_namespace = share(all.per_namespace),
-          .lifetime = Family::version == 4 ? ipv4_datagram_lifetime : ipv6_datagram_lifetime};
-}
-
 // What a translation changes in a packet that is no ICMP error, as it was before.
 template <class Family>
 class Original {
@@ -87,7 +77,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::function<void(RoomWanted)> make_room)
     : secret_(options.secret),
       shard_count_(options.shards),
-      externals_(snapshot->policy(), options.shards),
+      externals_(snapshot->policy(), options.shards, keys_from(*pairing_key_of(memory))),
       snapshot_(std::move(snapshot)),
       hairpin_(snapshot_->policy().hairpin),
       identifications_(identifications),

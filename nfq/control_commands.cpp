@@ -19,7 +19,7 @@
 #include "nfq/metrics.h"
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
-#include "rules/address_text.h"
+#include "rules/networks.h"
 
 namespace swnat::nfq {
 namespace {
@@ -53,7 +53,7 @@ double seconds(std::chrono::milliseconds time) {
 }
 
 std::string text_of(const IpEndpoint& endpoint, bool has_port) {
-  return has_port ? rules::to_text(endpoint) : rules::to_text(endpoint.address);
+  return has_port ? to_text(endpoint) : to_text(endpoint.address);
 }
 
 Json queue_json(const QueueReport& queue) {

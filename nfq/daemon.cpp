@@ -20,6 +20,7 @@
 #include "nfq/control_commands.h"
 #include "nfq/error.h"
 #include "nfq/log.h"
+#include "nfq/memory_limits.h"
 #include "nfq/reload.h"
 #include "nfq/rule_counters.h"
 #include "rules/kernel.h"
@@ -44,12 +45,12 @@ void require_net_admin() {
   }
 }
 
-std::array<std::uint64_t, 4> random_secret() {
-  std::array<std::uint64_t, 4> secret{};
-  if (::getrandom(secret.data(), sizeof secret, 0) != ssize_t{sizeof secret}) {
+std::array<std::uint64_t, 4> random_words() {
+  std::array<std::uint64_t, 4> words{};
+  if (::getrandom(words.data(), sizeof words, 0) != ssize_t{sizeof words}) {
     throw Error(fmt::format("getrandom: {}", std::strerror(errno)));
   }
-  return secret;
+  return words;
 }
 
 std::vector<int> allowed_cpus() {
@@ -109,27 +110,53 @@ void Daemon::make_engine() {
   const auto policy = std::make_shared<const Policy>(rules::make_policy(*config_));
   EngineOptions options{.shards = config_->workers,
                         .max_sessions = config_->max_sessions,
-                        .secret = random_secret(),
+                        .secret = random_words(),
+                        .pairing_key = random_words(),
+                        .populate = config_->populate_memory,
                         .time_epoch = boot_epoch()};
   try {
     if (!config_->state_file.empty()) {
-      state_ = std::make_unique<StateFile>(config_->state_file,
-                                           Engine::session_memory_size(options, *policy));
+      state_ = std::make_unique<StateFile>(config_->state_file);
+      // The tenants' external addresses stay even where their sessions cannot.
+      options.pairing_key = Engine::pairing_key(state_->bytes()).value_or(options.pairing_key);
+      const auto fault = Engine::session_memory_fault(options, *policy, state_->bytes());
+      if (fault) state_->put_aside(*fault);
+    }
+    require_memory(options, *policy);
+    if (state_) {
+      state_->resize(Engine::session_memory_size(options, *policy));
       options.session_memory = state_->bytes();
     }
-    try {
-      engine_ = std::make_unique<Engine>(options, policy);
-    } catch (const SessionMemoryError& error) {
-      log("state {}: {}; starting without sessions", state_->path(), error.what());
-      state_->clear();
-      engine_ = std::make_unique<Engine>(options, policy);
-    }
+    engine_ = std::make_unique<Engine>(options, policy);
   } catch (const std::invalid_argument& error) {
     throw Error(fmt::format("{}: {}", config_->file, error.what()));
   }
   const std::uint64_t sessions = engine_->session_count();
   if (sessions != 0) {
     log("{} session{} taken over from {}", sessions, sessions == 1 ? "" : "s", state_->path());
+  }
+}
+
+// Better no start than an end under load. What the state's file system is no memory for is left
+// out.
+void Daemon::require_memory(const EngineOptions& options, const Policy& policy) {
+  const std::size_t sessions = Engine::session_memory_size(options, policy);
+  const std::size_t others = Engine::memory_size(options, policy);
+  const std::size_t workers = config_->workers;
+  const std::size_t wanted = state_ ? state_->memory_wanted(sessions) : sessions;
+  EngineOptions all = options;
+  all.populate = true;
+  const MemoryNeed need{
+      .used = wanted + others + workers * Worker::memory_used,
+      .reserved = sessions + Engine::memory_size(all, policy) + workers * Worker::memory_reserved,
+      .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
+  const std::string fault = memory_fault(need, memory_limits(), reservation_limits());
+  if (!fault.empty()) throw Error(fmt::format("{}: {}", config_->file, fault));
+  memory_notice_ =
+      fmt::format("{} {} {} of memory", need.purpose,
+                  config_->populate_memory ? "takes" : "may need", size_text(need.used));
+  if (state_ && wanted != 0) {
+    memory_notice_ += fmt::format(", {} of it in {}", size_text(wanted), state_->path());
   }
 }
 
@@ -206,7 +233,11 @@ int Daemon::run() {
   for (const auto& worker : workers_) worker->start();
   start_watchdog();
   keep_looking_at_sockets();
-  if (state_) state_->keep();
+  if (state_) {
+    const std::string put_aside = state_->keep();
+    if (!put_aside.empty()) write_log(put_aside);
+  }
+  log("{}", memory_notice_);
   keeper_->start();
   log("ready");
   sd_notify(0, "READY=1");

@@ -53,6 +53,7 @@ class Daemon {
   static int on_look_at_sockets(sd_event_source*, std::uint64_t, void* self);
 
   void make_engine();
+  void require_memory(const EngineOptions& options, const Policy& policy);
   void watch_signals();
   void watch_workers();
   void start_watchdog();
@@ -71,6 +72,7 @@ class Daemon {
   EventSource watchdog_;
   std::uint64_t watchdog_pause_ = 0;  // in microseconds
   std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
+  std::string memory_notice_;         // what may be needed, for the log
   std::unique_ptr<Engine> engine_;
   OwnSockets own_sockets_;
   EventSource socket_look_;

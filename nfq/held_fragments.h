@@ -23,6 +23,7 @@
 // keep a packet waiting beyond its time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,6 +60,12 @@ class HeldFragments {
   static constexpr std::uint32_t spare = 64;
 
   explicit HeldFragments(const HeldLimits& limits = {});
+
+  // With the usual limits: what is reserved, and what fragments fill that came over a network with
+  // frames of up to 8 KB.
+  static constexpr std::size_t packets_max = HeldLimits{}.outside + HeldLimits{}.namespaces + spare;
+  static constexpr std::size_t memory_reserved = packets_max * (HeldLimits{}.bytes + 1);
+  static constexpr std::size_t memory_used = packets_max * 8192;
 
   // The packet waits for the first fragment of `datagram`, a keyed hash of what the fragments have
   // in common. `drop` is called with the id of each packet that must be dropped now, this one

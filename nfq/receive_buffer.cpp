@@ -9,10 +9,10 @@
 namespace swnat::nfq {
 
 ReceiveBuffer::ReceiveBuffer() : messages_(slots), vectors_(slots), senders_(slots) {
-  void* memory = ::mmap(nullptr, slots * slot_size, PROT_READ | PROT_WRITE,
+  void* mapped = ::mmap(nullptr, memory, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  memory_ = static_cast<std::uint8_t*>(memory);
+  if (mapped == MAP_FAILED) throw std::bad_alloc();
+  memory_ = static_cast<std::uint8_t*>(mapped);
   for (std::size_t slot = 0; slot < slots; ++slot) {
     vectors_[slot] = {memory_ + slot * slot_size, slot_size};
     messages_[slot].msg_hdr.msg_iov = &vectors_[slot];
@@ -22,7 +22,7 @@ ReceiveBuffer::ReceiveBuffer() : messages_(slots), vectors_(slots), senders_(slo
 }
 
 ReceiveBuffer::~ReceiveBuffer() {
-  ::munmap(memory_, slots * slot_size);
+  ::munmap(memory_, memory);
 }
 
 int ReceiveBuffer::receive(int socket) {

@@ -17,6 +17,7 @@ class ReceiveBuffer {
   // The most that one queue message carries (65,531 bytes of packet), its attributes, and room for
   // the alignment of a verdict's payload.
   static constexpr std::size_t slot_size = 65'536 + 4'096;
+  static constexpr std::size_t memory = slots * slot_size;  // all bytes
 
   ReceiveBuffer();
   ~ReceiveBuffer();

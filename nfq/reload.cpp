@@ -22,6 +22,7 @@ constexpr FixedKey fixed_keys[] = {
     {"nat.mapping", SWNAT_SAME(mapping)},
     {"nat.fwmark_mask", SWNAT_SAME(fwmark_mask)},
     {"nat.max_sessions", SWNAT_SAME(max_sessions)},
+    {"nat.populate_memory", SWNAT_SAME(populate_memory)},
     {"queue.first", SWNAT_SAME(first_queue)},
     {"queue.workers", SWNAT_SAME(workers)},
     {"queue.max_packets", SWNAT_SAME(max_packets)},

@@ -2,15 +2,21 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "nfq/error.h"
 
@@ -26,6 +32,36 @@ namespace {
       fmt::format("state {}: {} (allowed: a regular file of the daemon's own user, {}, that nobody"
                   " else may write to); remove it, or set another control.state",
                   path, what, ::geteuid()));
+}
+
+constexpr std::string_view aside_infix = ".aside-";
+
+struct Aside {
+  std::uint64_t number = 0;
+  std::string path;
+};
+
+// What was put aside from this path, the oldest first.
+std::vector<Aside> put_aside_before(const std::string& path) {
+  const std::string prefix = path + std::string(aside_infix);
+  std::vector<Aside> all;
+  std::error_code ignored;  // what cannot be listed cannot be removed either
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(path).parent_path(), ignored)) {
+    const std::string found = entry.path();
+    if (!found.starts_with(prefix)) continue;
+    std::uint64_t number = 0;
+    const char* const end = found.data() + found.size();
+    const auto parsed = std::from_chars(found.data() + prefix.size(), end, number);
+    if (parsed.ec == std::errc{} && parsed.ptr == end) all.push_back({number, found});
+  }
+  std::ranges::sort(all, {}, &Aside::number);
+  return all;
+}
+
+// False if something has the new name already; errno says why.
+bool rename_to_nothing(const std::string& from, const std::string& to) {
+  return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0;
 }
 
 // Whoever can write to it decides where tenants' packets go, and can end the daemon by cutting it.
@@ -45,6 +81,7 @@ void require_own(const std::string& path, const struct stat& file) {
 
 StatePath::~StatePath() {
   if (is_new_) ::unlink(path_.c_str());
+  if (!aside_.empty()) rename_to_nothing(aside_, path_);
   // Folders where something else lies by now stay.
   for (auto path = made_folders_.rbegin(); path != made_folders_.rend(); ++path) {
     ::rmdir(path->c_str());
@@ -65,9 +102,29 @@ FileDescriptor StatePath::open() {
   return file;
 }
 
-void StatePath::keep() {
+const std::string& StatePath::put_aside() {
+  const std::vector<Aside> others = put_aside_before(path_);
+  const std::uint64_t number = others.empty() ? 1 : others.back().number + 1;
+  std::string name = fmt::format("{}{}{}", path_, aside_infix, number);
+  if (!rename_to_nothing(path_, name)) {
+    const int error = errno;
+    fail(path_, fmt::format("is of no use, and cannot be put aside as {}", name), error);
+  }
+  is_new_ = false;
+  return aside_ = std::move(name);
+}
+
+std::vector<std::string> StatePath::keep() {
   is_new_ = false;
   made_folders_.clear();
+  std::vector<std::string> removed;
+  if (aside_.empty()) return removed;
+  aside_.clear();
+  std::vector<Aside> all = put_aside_before(path_);
+  for (std::size_t i = 0; i + kept_aside < all.size(); ++i) {
+    if (::unlink(all[i].path.c_str()) == 0) removed.push_back(all[i].path);
+  }
+  return removed;
 }
 
 void StatePath::make_folders() {
@@ -82,28 +139,58 @@ void StatePath::make_folders() {
   }
 }
 
-StateFile::StateFile(std::string path, std::size_t size)
-    : path_(std::move(path)), file_(path_.open()) {
-  struct stat file {};
-  if (::fstat(file_.get(), &file) != 0) fail(this->path(), "cannot be looked at", errno);
-  require_own(this->path(), file);
-  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) fail(this->path(), "cannot be locked", errno);
-    throw Error(fmt::format("state {}: another daemon uses it", this->path()));
-  }
-  allocate(size);
-  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
-  if (mapped == MAP_FAILED) fail(this->path(), "cannot be mapped", errno);
-  bytes_ = {static_cast<std::byte*>(mapped), size};
+StateFile::StateFile(std::string path) : path_(std::move(path)) {
+  open();
 }
 
 StateFile::~StateFile() {
-  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+  map(0);
 }
 
-void StateFile::clear() {
-  if (::ftruncate(file_.get(), 0) != 0) fail(path(), "cannot be emptied", errno);
-  allocate(bytes_.size());
+void StateFile::open() {
+  file_ = path_.open();
+  struct stat file {};
+  if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
+  require_own(path(), file);
+  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) fail(path(), "cannot be locked", errno);
+    throw Error(fmt::format("state {}: another daemon uses it", path()));
+  }
+  map(static_cast<std::size_t>(file.st_size));
+}
+
+void StateFile::map(std::size_t size) {
+  if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
+  bytes_ = {};
+  if (size == 0) return;
+  void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+  if (mapped == MAP_FAILED) fail(path(), "cannot be mapped", errno);
+  bytes_ = {static_cast<std::byte*>(mapped), size};
+}
+
+void StateFile::put_aside(std::string_view fault) {
+  notice_ = fmt::format("state {}: {}; put aside as {}, starting without sessions", path(), fault,
+                        path_.put_aside());
+  open();
+}
+
+std::size_t StateFile::memory_wanted(std::size_t size) const {
+  struct statfs system {};
+  struct stat file {};
+  if (::fstatfs(file_.get(), &system) != 0 || ::fstat(file_.get(), &file) != 0) return 0;
+  if (system.f_type != TMPFS_MAGIC && system.f_type != RAMFS_MAGIC) return 0;
+  const auto taken = static_cast<std::size_t>(file.st_blocks) * 512;
+  return size - std::min(size, taken);
+}
+
+void StateFile::resize(std::size_t size) {
+  allocate(size);
+  map(size);
+}
+
+std::string StateFile::keep() {
+  for (const std::string& gone : path_.keep()) notice_ += fmt::format("; {} removed", gone);
+  return std::exchange(notice_, {});
 }
 
 void StateFile::allocate(std::size_t size) {
@@ -115,7 +202,13 @@ void StateFile::allocate(std::size_t size) {
   if (error == 0) return;
   // What a full disk lacks is not kept from others until the next start.
   [[maybe_unused]] const int ignored = ::ftruncate(file_.get(), before.st_size);
-  fail(path(), fmt::format("cannot be given its {} bytes", size), error);
+  struct statfs system {};
+  std::string left;
+  if (error == ENOSPC && ::fstatfs(file_.get(), &system) == 0) {
+    left = fmt::format(", of which its file system has {}",
+                       system.f_bavail * static_cast<std::uint64_t>(system.f_bsize));
+  }
+  fail(path(), fmt::format("cannot be given its {} bytes{}", size, left), error);
 }
 
 std::uint64_t boot_epoch() {

@@ -57,6 +57,11 @@ class Worker {
   Time last_beat() const { return Time(beat_.load(std::memory_order_relaxed)); }
   static constexpr Time longest_pause{250};
 
+  // Bytes that its packets may fill, and what it reserves, with its thread's stack.
+  static constexpr std::size_t memory_used = ReceiveBuffer::memory + HeldFragments::memory_used;
+  static constexpr std::size_t memory_reserved =
+      ReceiveBuffer::memory + HeldFragments::memory_reserved + (std::size_t{8} << 20);
+
   // Why it ended by itself, if it did.
   std::optional<std::string> failure() const;
 

@@ -6,10 +6,10 @@
 #include <iterator>
 #include <numeric>
 
-#include "rules/address_text.h"
 #include "rules/config_file.h"
 #include "rules/draft_names.h"
 #include "rules/draft_reader.h"
+#include "rules/networks.h"
 #include "rules/toml_shape.h"
 
 namespace swnat::rules {

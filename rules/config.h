@@ -49,6 +49,7 @@ struct Config {
   std::uint32_t session_limit = 200;
   std::uint32_t port_limit = 0;  // of each namespace; 0: none
   AtLimit at_limit = AtLimit::evict_oldest;
+  bool populate_memory = false;  // all memory is taken at the start
 
   Timeouts timeouts;
 

@@ -6,10 +6,10 @@
 #include <map>
 #include <set>
 
-#include "rules/address_text.h"
 #include "rules/draft_names.h"
 #include "rules/fwmark_table.h"
 #include "rules/network_order.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

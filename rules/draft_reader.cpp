@@ -52,7 +52,7 @@ void read_external(const TableReader& table, Draft& draft) {
 
 void read_nat(const TableReader& table, Draft& draft) {
   table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
-                    "session_limit", "port_limit", "at_limit"});
+                    "session_limit", "port_limit", "at_limit", "populate_memory"});
   Config& config = draft.config;
   if (const auto mapping =
           table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
@@ -81,6 +81,9 @@ void read_nat(const TableReader& table, Draft& draft) {
   }
   if (const auto at_limit = table.choice("at_limit", {"evict-oldest", "refuse"})) {
     config.at_limit = at_limit->value == 0 ? AtLimit::evict_oldest : AtLimit::refuse;
+  }
+  if (const auto populate = table.boolean("populate_memory")) {
+    config.populate_memory = populate->value;
   }
 }
 

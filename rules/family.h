@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "rules/address_text.h"
 #include "rules/config.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 

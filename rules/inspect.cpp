@@ -6,8 +6,8 @@
 #include <iterator>
 #include <utility>
 
-#include "rules/address_text.h"
 #include "rules/kernel.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/value_reader.h"
 
 namespace swnat::rules {
@@ -103,8 +103,8 @@ std::optional<Located<Route>> read_route(const TableReader& table) {
   if (!to || !via) return std::nullopt;
   if (is_ipv6(*to) != is_ipv6(*via)) {
     table.fault("via", via_text->line,
-                fmt::format("{} and {} are not of the same family", rules::to_text(*via),
-                            rules::to_text(*to)));
+                fmt::format("{} and {} are not of the same family", swnat::to_text(*via),
+                            swnat::to_text(*to)));
     return std::nullopt;
   }
   return Located<Route>{{*to, *via}, to_text->line};

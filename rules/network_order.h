@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 

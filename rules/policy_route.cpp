@@ -25,11 +25,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "rules/address_text.h"
 #include "rules/bit_tree.h"
 #include "rules/fwmark_table.h"
 #include "rules/interfaces.h"
 #include "rules/kernel.h"
+#include "rules/networks.h"
 #include "rules/process.h"
 
 namespace swnat::rules {

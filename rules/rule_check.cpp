@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <map>
 
-#include "rules/address_text.h"
 #include "rules/draft_names.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

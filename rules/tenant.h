@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "rules/address_text.h"
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 

@@ -5,9 +5,9 @@
 #include <map>
 #include <memory>
 
-#include "rules/address_text.h"
 #include "rules/draft_names.h"
 #include "rules/network_order.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

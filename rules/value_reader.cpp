@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "rules/address_text.h"
 #include "rules/duration.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

@@ -226,7 +226,8 @@ TEST_CASE("origin_wrong_lengths_read_anyway") {
     // Exactly its own memory, so that a sanitizer sees any byte that is read beyond.
     const auto exact = std::make_unique<std::uint8_t[]>(packet.size());
     std::copy(packet.begin(), packet.end(), exact.get());
-    const Reason reason = gateway.engine.outbound({exact.get(), packet.size()}, blue, gateway.now);
+    const Reason reason =
+        gateway.engine.outbound({exact.get(), packet.size()}, blue, gateway.now).reason;
     return verdict_of(reason) == Verdict::drop;
   };
   for (const std::uint8_t protocol : all_protocols) {

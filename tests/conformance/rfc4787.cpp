@@ -4,6 +4,7 @@
 #include <map>
 
 #include "tests/conformance/cases.h"
+#include "tests/unit/memory_block.h"
 
 namespace swnat::test {
 
@@ -52,6 +53,37 @@ TEST_CASE("rfc4787_req2_paired_pooling") {
     }
   }
   CHECK_GT(used.size(), 4);
+}
+
+TEST_CASE("rfc4787_req2_pairing_over_restarts_and_changes") {
+  Policy policy = roomy_policy();
+  for (std::uint8_t i = 1; i <= 3; ++i) policy.external.v4.push_back(Host::of(203, 0, 113, 10 + i));
+  const EngineOptions options = options_of(4, 1024);
+  Memory memory(options, policy);
+  // Each process has a secret of its own, and sees the hosts anew.
+  const auto externals = [&](EngineOptions own, std::uint64_t process) {
+    own.secret[0] ^= process << 32;
+    Gateway gateway(policy, own);
+    gateway.travel(process * 1h);
+    std::vector<std::uint32_t> all;
+    for (std::uint8_t last = 1; last <= 60; ++last) {
+      const Host host = Host::of(10, 0, 0, last);
+      all.push_back(gateway.open(protocol::udp, blue, {host, 1000}, server).address.host());
+    }
+    return all;
+  };
+  const auto before = externals(memory.given_to(options), 1);
+  for (std::uint64_t process = 2; process <= 4; ++process) {
+    CHECK(externals(memory.given_to(options), process) == before);
+  }
+  const Host added = Host::of(203, 0, 113, 99);
+  policy.external.v4.push_back(added);
+  EngineOptions other = options;
+  other.pairing_key = Engine::pairing_key(memory.bytes()).value();
+  const auto after = externals(other, 5);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    CHECK((after[i] == before[i] || after[i] == added.host()));
+  }
 }
 
 TEST_CASE("rfc4787_req3_no_port_overloading") {

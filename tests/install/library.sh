@@ -39,7 +39,7 @@ check_program() {
 
 # use PREFIX KIND
 use() {
-  local prefix=$1 kind=$2 by_cmake=$work/by-cmake-$2 by_pkg_config=$work/by-pkg-config-$2 flags
+  local prefix=$1 kind=$2 by_cmake=$work/by-cmake-$2 by_pkg_config=$work/by-pkg-config-$2 flags printed
   quietly cmake -S "$folder/consumer" -B "$by_cmake" \
     -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_PREFIX_PATH="$prefix" -DWANTED_VERSION=0.1
   quietly cmake --build "$by_cmake"
@@ -57,6 +57,18 @@ use() {
   quietly "$cxx" -std=c++20 -Wall -Wextra -Werror "$folder/consumer/consumer.cpp" "${flags[@]}" \
     -o "$by_pkg_config"
   check_program "$by_pkg_config" "$prefix" "$kind"
+
+  # The example of the README that is installed with it.
+  local example template=$by_pkg_config-readme
+  example=$(awk '/^```cpp$/ { inside = 1; next } /^```$/ && inside { exit } inside' \
+    "$prefix/share/doc/swnat/engine/README.md")
+  [[ -n $example ]] || fail "the README has no example"
+  example=$example awk '$0 == "@SNIPPET@" { print ENVIRON["example"]; next } { print }' \
+    "$folder/consumer/readme.cpp.in" >"$template.cpp"
+  quietly "$cxx" -std=c++20 -Wall -Wextra -Werror "$template.cpp" "${flags[@]}" -o "$template"
+  printed=$(LD_LIBRARY_PATH=$prefix/lib "$template")
+  [[ $printed == "10.0.0.2:40000 is 203.0.113.1:40000" ]] || fail "the README's example printed: $printed"
+  echo "ok: the README's example, $kind library"
 
   # No header that <swnat/engine.h> does not need, and none missing.
   "$cxx" -std=c++20 "${flags[@]}" -M "$folder/consumer/consumer.cpp" 2>/dev/null |

@@ -159,7 +159,7 @@ void Witness::examine_answers(Engine& engine, std::span<const SessionView> live)
   for (const SessionView& view : live) {
     Bytes packet = known_of(view).dialogue->replied;
     set_destination_port(packet, view.external.port);
-    const Engine::Inbound received = engine.inbound(packet, now());
+    const Engine::Outcome received = engine.inbound(packet, now());
     if (verdict_of(received.reason) != Verdict::accept) {
       fail(view, "an answer is dropped as " + std::string(info(received.reason).name));
     }
@@ -175,7 +175,7 @@ void Witness::examine_new_ports(Engine& engine, std::span<const SessionView> liv
   for (const SessionView& view : live) used.insert(external_of(view));
   for (const Dialogue& one : newcomers_) {
     Bytes packet = one.opening;
-    const Reason reason = engine.outbound(packet, one.namespace_id, now());
+    const Reason reason = engine.outbound(packet, one.namespace_id, now()).reason;
     require(verdict_of(reason) == Verdict::accept, one, "a new session is refused");
     require(used.insert({is_v6(one.internal), one.protocol, source_port_in(packet)}).second, one,
             "a port is handed out again");

@@ -186,7 +186,7 @@ bool Worker::passed(std::int64_t since, std::int64_t timeout) const {
 
 std::uint16_t Worker::send(const Dialogue& dialogue, const Bytes& packet, std::int64_t now) {
   Copy copy(packet);
-  const Reason reason = engine_.outbound(copy.span(), dialogue.namespace_id, Time(now));
+  const Reason reason = engine_.outbound(copy.span(), dialogue.namespace_id, Time(now)).reason;
   return verdict_of(reason) == Verdict::accept ? source_port_in(copy.span()) : std::uint16_t{0};
 }
 
@@ -194,7 +194,7 @@ bool Worker::receive(const Dialogue& dialogue, const Bytes& packet, std::uint16_
                      std::int64_t now) {
   Copy copy(packet);
   set_destination_port(copy.span(), port);
-  const Engine::Inbound received = engine_.inbound(copy.span(), Time(now));
+  const Engine::Outcome received = engine_.inbound(copy.span(), Time(now));
   if (verdict_of(received.reason) != Verdict::accept) return false;
   if (received.namespace_id != dialogue.namespace_id ||
       destination_in(copy.span()) != dialogue.internal) {

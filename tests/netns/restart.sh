@@ -50,19 +50,34 @@ fi
 expect "lines of the second daemon" 1 "$(wc -l <"$LAB_DIR/other.out")"
 expect_match "the second daemon names the file" "state $STATE: another daemon uses it" "$(cat "$LAB_DIR/other.out")"
 
-# Another configuration, and a file that is no state at all.
+# State of another configuration, which is put aside, and of use again with its own.
+endpoints >"$LAB_DIR/before"
+put_aside="put aside as $STATE.aside-1, starting without sessions"
 end_daemon TERM
+cp "$STATE" "$LAB_DIR/copy"
 LAB_SETTINGS[nat.max_sessions]=1000
 LAB_SETTINGS[nat.session_limit]=1000
 lab_write_config
 start_daemon
-expect_match "another max_sessions" "state $STATE: was written with another max_sessions; starting without sessions" \
+expect_match "another max_sessions" "state $STATE: was written with another max_sessions; $put_aside" \
   "$(cat "$LAB_DIR/daemon.log")"
+expect_same_file "what was put aside" "$LAB_DIR/copy" "$STATE.aside-1"
+expect "sessions with another max_sessions" "" "$(sessions true)"
+end_daemon TERM
+mv "$STATE.aside-1" "$STATE"
+unset 'LAB_SETTINGS[nat.max_sessions]'
+lab_write_config
+start_daemon
+endpoints >"$LAB_DIR/after"
+expect_same_file "sessions that were put aside, attached later" "$LAB_DIR/before" "$LAB_DIR/after"
+
+# A file that is no state at all.
 end_daemon TERM
 head -c 10000 /dev/urandom >"$STATE"
+cp "$STATE" "$LAB_DIR/copy"
 start_daemon
-expect_match "a damaged file" "state $STATE: is no session memory; starting without sessions" \
-  "$(cat "$LAB_DIR/daemon.log")"
+expect_match "a damaged file" "state $STATE: is no session memory; $put_aside" "$(cat "$LAB_DIR/daemon.log")"
+expect_same_file "the damaged file" "$LAB_DIR/copy" "$STATE.aside-1"
 expect "sessions after a damaged file" "" "$(sessions true)"
 lab_exec blue ping -q -c 1 -W 2 "$LAB_REMOTE" >"$LAB_DIR/ping.out" || fail "no translation after a damaged file"
 passed "translation after a damaged file"

@@ -7,7 +7,7 @@
 #include <bit>
 #include <chrono>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "tests/rules/temporary_file.h"
 
 namespace swnat::rules {
@@ -39,6 +39,7 @@ max_sessions  = 1000
 session_limit = 100
 port_limit    = 64
 at_limit      = "refuse"
+populate_memory = true
 
 [timeouts]
 tcp_established = "2h5m"
@@ -98,6 +99,7 @@ TEST_CASE("every value is read") {
   CHECK(config.session_limit == 100);
   CHECK(config.port_limit == 64);
   CHECK(config.at_limit == AtLimit::refuse);
+  CHECK(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
   CHECK(config.first_queue == 10);
   CHECK(config.workers == 4);
@@ -136,6 +138,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.session_limit == 200);
   CHECK(config.port_limit == 0);
   CHECK(config.at_limit == AtLimit::evict_oldest);
+  CHECK_FALSE(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
   CHECK(config.first_queue == 0);
   CHECK(std::has_single_bit(config.workers));

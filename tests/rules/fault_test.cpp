@@ -45,7 +45,7 @@ TEST_CASE("an error is one line, whatever the file says") {
       {"a key that colours a terminal",
        base("[nat]\n\"\\u001b[31m\" = 1\n"),
        {"8: unknown key \"\\x1b[31m\" in [nat] (allowed: mapping, filtering, hairpin, fwmark_mask, "
-        "max_sessions, session_limit, port_limit, at_limit)"}},
+        "max_sessions, session_limit, port_limit, at_limit, populate_memory)"}},
   });
   const auto cut = faults(base("[nat]\nhairpin = tru\n"));
   REQUIRE(cut.size() == 1);
@@ -84,7 +84,7 @@ TEST_CASE("unknown keys") {
        base("[nat]\nspeed = 3"),
        {"8: unknown key \"speed\" in [nat] (allowed: mapping, filtering, hairpin, fwmark_mask, "
         "max_sessions,"
-        " session_limit, port_limit, at_limit)"}},
+        " session_limit, port_limit, at_limit, populate_memory)"}},
       {"a near miss",
        base("[queue]\nworker = 3"),
        {"8: unknown key \"worker\" in [queue]; did you mean \"workers\"? (allowed: first, workers, "

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {

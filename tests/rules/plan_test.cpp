@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/nft_text.h"
 #include "rules/sysctl.h"
 #include "rules/tenant.h"

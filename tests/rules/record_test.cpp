@@ -1,7 +1,7 @@
 // A record survives being written and read.
 #include <doctest/doctest.h>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "rules/record_json.h"
 
 namespace swnat::rules {

@@ -5,9 +5,9 @@
 #include <map>
 #include <sstream>
 
-#include "rules/address_text.h"
 #include "rules/bit_tree.h"
 #include "rules/iptables_text.h"
+#include "rules/networks.h"
 #include "rules/nft_text.h"
 #include "rules/plan.h"
 #include "rules/policy_route.h"

@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "rules/address_text.h"
+#include "rules/networks.h"
 #include "tests/rules/fault_case.h"
 
 namespace swnat::rules {

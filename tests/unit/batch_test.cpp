@@ -119,9 +119,9 @@ TEST_CASE("batch: the one-packet forms do what a batch of one does") {
     Bytes bytes = sent.bytes;
     const Outcome wanted = batched.translate(sent.direction, sent.id, sent.bytes);
     if (sent.direction == Direction::outbound) {
-      REQUIRE_EQ(single.engine.outbound(bytes, sent.id, single.now), wanted.reason);
+      REQUIRE_EQ(single.engine.outbound(bytes, sent.id, single.now).reason, wanted.reason);
     } else {
-      const Engine::Inbound got = single.engine.inbound(bytes, single.now);
+      const Engine::Outcome got = single.engine.inbound(bytes, single.now);
       REQUIRE_EQ(got.reason, wanted.reason);
       if (wanted.accepted()) REQUIRE_EQ(got.namespace_id, wanted.namespace_id);
     }

@@ -387,6 +387,27 @@ TEST_CASE("datagram: only pieces have a number") {
   }
 }
 
+TEST_CASE("datagram: pieces that are given one by one can be held and given again") {
+  Gateway gateway;
+  const Peer external = gateway.open(protocol::udp, blue, client, server);
+  for (const bool is_inbound : {false, true}) {
+    const Bytes whole =
+        is_inbound ? udp(server, external, payload_of(150)) : udp(client, server, payload_of(150));
+    std::vector<Bytes> pieces = fragments_of(whole, piece_size);
+    const auto give = [&](Bytes& piece) {
+      return is_inbound ? gateway.engine.inbound(piece, gateway.now)
+                        : gateway.engine.outbound(piece, blue, gateway.now);
+    };
+    const Engine::Outcome held = give(pieces[1]);
+    CHECK_EQ(held.verdict(), Verdict::hold);
+    CHECK_NE(held.datagram, 0);
+    const Engine::Outcome first = give(pieces[0]);
+    CHECK_EQ(first.verdict(), Verdict::accept);
+    CHECK_EQ(first.datagram, held.datagram);
+    CHECK_EQ(give(pieces[1]).verdict(), Verdict::accept);
+  }
+}
+
 TEST_CASE("datagram: pieces of nobody and from outside are not mistaken for each other") {
   Gateway gateway(policy_of_both());
   const Peer external = gateway.open(protocol::udp, blue, client, server);

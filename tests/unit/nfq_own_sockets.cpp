@@ -59,7 +59,7 @@ bool is_kept(Engine& engine, std::uint8_t protocol, std::uint16_t port) {
     packet[25] = 8;
   }
   const std::size_t size = packet[3];
-  REQUIRE_EQ(engine.outbound(std::span(packet).first(size), 1, Time(1000)),
+  REQUIRE_EQ(engine.outbound(std::span(packet).first(size), 1, Time(1000)).reason,
              Reason::translated_outbound);
   return packet[20] << 8 == (port & 0xff00) && packet[21] == (port & 0xff);
 }
@@ -69,7 +69,7 @@ bool is_kept(Engine& engine, std::uint8_t protocol, std::uint16_t port) {
 TEST_CASE("the ports of this host's own sockets are withheld while they exist") {
   for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
     const std::uint8_t protocol = type == SOCK_DGRAM ? 17 : 6;
-    Engine engine({.max_sessions = 1024}, some_policy());
+    Engine engine({.max_sessions = 1024, .secret = {1, 2, 3, 4}}, some_policy());
     OwnSockets sockets({loopback}, range);
     FileDescriptor all = bound(AF_INET, type, "0.0.0.0", 23'457);
     const FileDescriptor external = bound(AF_INET, type, "127.0.0.1", 23'458);
@@ -85,7 +85,7 @@ TEST_CASE("the ports of this host's own sockets are withheld while they exist") 
     CHECK(is_kept(engine, protocol == 6 ? std::uint8_t{17} : std::uint8_t{6}, 23'458));
     all = FileDescriptor();
     CHECK_EQ(sockets.update(engine), "");
-    Engine fresh({.max_sessions = 1024}, some_policy());
+    Engine fresh({.max_sessions = 1024, .secret = {1, 2, 3, 4}}, some_policy());
     OwnSockets again({loopback}, range);
     CHECK_EQ(again.update(fresh), "");
     CHECK(is_kept(fresh, protocol, 23'457));

@@ -48,6 +48,7 @@ TEST_CASE("a reload names each key that cannot change") {
        [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
       {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
       {"nat.max_sessions", [](rules::Config& config) { ++config.max_sessions; }},
+      {"nat.populate_memory", [](rules::Config& config) { config.populate_memory = true; }},
       {"queue.first", [](rules::Config& config) { ++config.first_queue; }},
       {"queue.workers", [](rules::Config& config) { ++config.workers; }},
       {"queue.max_packets", [](rules::Config& config) { ++config.max_packets; }},

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -40,6 +42,11 @@ std::string read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// As the daemon begins with a file that is of use to it.
+struct Opened : StateFile {
+  Opened(const std::string& path, std::size_t wanted) : StateFile(path) { resize(wanted); }
+};
+
 // What is said to be wrong with the file, before what is allowed.
 std::string refusal(const std::string& path) {
   const std::string before = "state " + path + ": ";
@@ -47,7 +54,7 @@ std::string refusal(const std::string& path) {
       " (allowed: a regular file of the daemon's own user, " + std::to_string(::geteuid()) +
       ", that nobody else may write to); remove it, or set another control.state";
   try {
-    const StateFile state(path, size);
+    const StateFile state(path);
   } catch (const Error& error) {
     const std::string text = error.what();
     REQUIRE(text.starts_with(before));
@@ -63,7 +70,7 @@ TEST_CASE("a state file is its owner's, has its size, and keeps what was written
   const Folder folder;
   const std::string path = folder / "state";
   {
-    StateFile state(path, size);
+    Opened state(path, size);
     REQUIRE_EQ(state.bytes().size(), size);
     state.bytes()[size - 1] = std::byte{7};
     state.keep();
@@ -71,24 +78,23 @@ TEST_CASE("a state file is its owner's, has its size, and keeps what was written
   struct stat file {};
   REQUIRE_EQ(::stat(path.c_str(), &file), 0);
   CHECK_EQ(file.st_mode & 07777, 0600u);
-  StateFile state(path, size);
+  const StateFile state(path);
+  REQUIRE_EQ(state.bytes().size(), size);
   CHECK_EQ(state.bytes()[size - 1], std::byte{7});
-  state.clear();
-  CHECK_EQ(state.bytes()[size - 1], std::byte{0});
 }
 
 TEST_CASE("a start that fails leaves neither the file nor the folders that it made") {
   const Folder folder;
-  { const StateFile state(folder / "outer/inner/state", size); }
+  { const Opened state(folder / "outer/inner/state", size); }
   CHECK(std::filesystem::is_empty(folder.name()));
-  CHECK_THROWS_AS(StateFile(folder / "outer/inner/state", too_much), Error);
+  CHECK_THROWS_AS(Opened(folder / "outer/inner/state", too_much), Error);
   CHECK(std::filesystem::is_empty(folder.name()));
-  CHECK_THROWS_AS(StateFile(folder / "state", too_much), Error);
+  CHECK_THROWS_AS(Opened(folder / "state", too_much), Error);
   CHECK(std::filesystem::is_empty(folder.name()));
 
   {
-    StateFile state(folder / "outer/inner/state", size);
-    state.keep();
+    Opened state(folder / "outer/inner/state", size);
+    CHECK_EQ(state.keep(), "");
   }
   CHECK(std::filesystem::exists(folder / "outer/inner/state"));
 }
@@ -97,16 +103,16 @@ TEST_CASE("a file that was there before stays as it was when there is no room fo
   const Folder folder;
   const std::string path = folder / "state";
   write(path, "sessions");
-  CHECK_THROWS_AS(StateFile(path, too_much), Error);
+  CHECK_THROWS_AS(Opened(path, too_much), Error);
   CHECK_EQ(read(path), "sessions");
 }
 
 TEST_CASE("a state file serves one daemon, which the second one leaves alone") {
   const Folder folder;
   const std::string path = folder / "state";
-  const StateFile first(path, size);
-  CHECK_THROWS_WITH_AS(StateFile(path, size),
-                       ("state " + path + ": another daemon uses it").c_str(), Error);
+  const Opened first(path, size);
+  CHECK_THROWS_WITH_AS(StateFile{path}, ("state " + path + ": another daemon uses it").c_str(),
+                       Error);
   CHECK(std::filesystem::exists(path));
 }
 
@@ -118,14 +124,14 @@ TEST_CASE("what is no file is neither followed nor touched") {
   CHECK_EQ(refusal(path), "is a symbolic link");
   CHECK_FALSE(std::filesystem::exists(target));
   write(target, "precious");
-  CHECK_THROWS_AS(StateFile(path, size), Error);
+  CHECK_THROWS_AS(StateFile{path}, Error);
   CHECK_EQ(read(target), "precious");
   CHECK(std::filesystem::is_symlink(path));
 
   const std::string pipe = folder / "pipe";
   REQUIRE_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   CHECK_EQ(refusal(pipe), "is no regular file");
-  CHECK_THROWS_AS(StateFile(folder.name(), size), Error);
+  CHECK_THROWS_AS(StateFile{folder.name()}, Error);
   CHECK(std::filesystem::exists(pipe));
 }
 
@@ -151,4 +157,64 @@ TEST_CASE("what others own or may write to is refused and stays as it is") {
   CHECK_EQ(read(path), "sessions");
   REQUIRE_EQ(::chown(path.c_str(), ::geteuid(), static_cast<gid_t>(-1)), 0);
   CHECK_EQ(refusal(path), "");
+}
+
+TEST_CASE("what is of no use is put aside whole, and the last few are kept") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  const auto aside = [&](int number) { return path + ".aside-" + std::to_string(number); };
+  write(path + ".aside-x", "somebody's");
+  for (int number = 1; number <= 5; ++number) {
+    const std::string old = "sessions " + std::to_string(number);
+    write(path, old);
+    StateFile state(path);
+    state.put_aside("is old");
+    CHECK(state.bytes().empty());
+    state.resize(size);
+    CHECK_EQ(state.bytes()[0], std::byte{0});
+    std::string said =
+        "state " + path + ": is old; put aside as " + aside(number) + ", starting without sessions";
+    if (number > 3) said += "; " + aside(number - 3) + " removed";
+    CHECK_EQ(state.keep(), said);
+    CHECK_EQ(state.keep(), "");
+    CHECK_EQ(read(aside(number)), old);
+  }
+  CHECK_EQ(read(aside(3)), "sessions 3");
+  CHECK_FALSE(std::filesystem::exists(aside(2)));
+  CHECK_EQ(read(path + ".aside-x"), "somebody's");
+  CHECK_EQ(read(path), std::string(size, '\0'));
+}
+
+TEST_CASE("a start that fails has put nothing aside") {
+  const Folder folder;
+  const std::string path = folder / "state";
+  write(path, "sessions");
+  write(path + ".aside-7", "older");
+  {
+    StateFile state(path);
+    state.put_aside("is old");
+    state.resize(size);
+    CHECK_EQ(read(path + ".aside-8"), "sessions");
+  }
+  CHECK_EQ(read(path), "sessions");
+  CHECK_FALSE(std::filesystem::exists(path + ".aside-8"));
+  {
+    StateFile state(path);
+    state.put_aside("is old");
+    CHECK_THROWS_AS(state.resize(too_much), Error);
+  }
+  CHECK_EQ(read(path), "sessions");
+  CHECK_EQ(read(path + ".aside-7"), "older");
+}
+
+TEST_CASE("only what a file system in memory does not have yet counts as memory") {
+  const std::string path = "/dev/shm/swnat-state-test-" + std::to_string(::getpid());
+  struct statfs system {};
+  if (::statfs("/dev/shm", &system) == 0 && system.f_type == TMPFS_MAGIC) {
+    StateFile state(path);
+    CHECK_EQ(state.memory_wanted(1 << 20), 1 << 20);
+    state.resize(1 << 19);
+    CHECK_EQ(state.memory_wanted(1 << 20), 1 << 19);
+    CHECK_EQ(state.memory_wanted(1 << 18), 0);
+  }
 }

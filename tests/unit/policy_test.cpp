@@ -126,6 +126,14 @@ TEST_CASE("policy: options out of their ranges are refused") {
   }
 }
 
+TEST_CASE("policy: a secret that everybody knows is refused") {
+  EngineOptions options = options_of(1);
+  options.secret = {};
+  CHECK_THROWS_AS(Engine(options, shared(roomy_policy())), std::invalid_argument);
+  options.secret[3] = 1;
+  CHECK_EQ(Engine(options, shared(roomy_policy())).session_count(), 0);
+}
+
 TEST_CASE("policy: the longest timeouts and a transitory one of zero are allowed") {
   Policy policy = roomy_policy();
   policy.timeouts = {.tcp_established = max_timeout,

@@ -198,3 +198,107 @@ TEST_CASE("session_memory: a record with a field out of its range is not taken o
     CHECK_EQ(after.engine.session_count(), scale <= 14 ? 1 : 0);
   }
 }
+
+namespace {
+
+std::optional<std::string> fault_of(const EngineOptions& options, const Policy& policy,
+                                    std::span<const std::byte> memory) {
+  return Engine::session_memory_fault(options, policy, memory);
+}
+
+}  // namespace
+
+TEST_CASE("session_memory: what is wrong with it is told before there is an engine") {
+  const EngineOptions options = options_of(2, 64);
+  const Policy policy = roomy_policy();
+  Memory memory(options);
+  CHECK_FALSE(fault_of(options, policy, {}));
+  CHECK_FALSE(fault_of(options, policy, memory.bytes()));
+  CHECK_FALSE(fault_of(options, policy, memory.bytes().first(1)));
+  Gateway(policy, memory.given_to(options)).open(protocol::udp, blue, client, server);
+  const Memory untouched = memory;
+  CHECK_FALSE(fault_of(options, policy, memory.bytes()));
+
+  EngineOptions other = options;
+  other.time_epoch = 7;
+  CHECK_EQ(fault_of(other, policy, memory.bytes()).value(),
+           "was written before the machine was started");
+  CHECK_EQ(fault_of(options_of(4, 128), policy, memory.bytes()).value(),
+           "was written with another number of workers");
+  CHECK_EQ(fault_of(options_of(2, 128), policy, memory.bytes()).value(),
+           "was written with another max_sessions");
+  CHECK_EQ(fault_of(options, policy_of_ports({40000, 50000}), memory.bytes()).value(),
+           "was written with other external addresses, ports or mapping");
+  const std::size_t size = Engine::session_memory_size(options, policy);
+  CHECK_EQ(fault_of(options, policy, memory.bytes().first(size - 1)).value(), "is cut short");
+  CHECK(memory.same_as(untouched));
+}
+
+TEST_CASE("session_memory: bytes of somebody else are no session memory") {
+  const EngineOptions options = options_of(1, 64);
+  for (const std::size_t size : {1u, 7u, 8u, 100u, 4096u, 100'000u}) {
+    CAPTURE(size);
+    const std::vector<std::byte> text(size, std::byte{'x'});
+    CHECK_EQ(fault_of(options, roomy_policy(), text).value(), "is no session memory");
+    // What begins with zeros may be a disk's image.
+    std::vector<std::byte> image(size + 4096);
+    image.back() = std::byte{1};
+    CHECK_EQ(fault_of(options, roomy_policy(), image).value(), "is no session memory");
+    image.back() = std::byte{0};
+    CHECK_FALSE(fault_of(options, roomy_policy(), image));
+  }
+}
+
+TEST_CASE("session_memory: sessions brought to another clock are as long idle as they were") {
+  const Policy policy = roomy_policy();
+  EngineOptions here = options_of(2, 64);
+  here.time_epoch = 1;
+  for (const Time offset : {Time(0), Time(5000), Time(0x1'2345'6789), Time(-2'000'000'000)}) {
+    CAPTURE(offset);
+    Memory memory(here);
+    Gateway before(policy, memory.given_to(here));
+    const Peer external = before.open(protocol::udp, blue, client, server);
+    before.travel(20s);
+    before.open(protocol::tcp, blue, client, server);
+    before.travel(30s);
+
+    EngineOptions there = memory.given_to(here);
+    there.time_epoch = 2;
+    CHECK(fault_of(there, policy, memory.bytes()));
+    const Time now = before.now + offset + Time(5'000'000'000);
+    Engine::rebase_session_memory(there, policy, before.now, now);
+    CHECK_FALSE(fault_of(there, policy, memory.bytes()));
+    CHECK(fault_of(memory.given_to(here), policy, memory.bytes()));
+    Gateway after(policy, there);
+    after.now = now;
+    CHECK_EQ(after.engine.session_count(), 2);
+    for (const SessionView& view : after.sessions()) {
+      CHECK_EQ(view.idle, view.protocol == protocol::tcp ? 30s : 50s);
+    }
+    CHECK(after.answers(protocol::udp, server, external, blue, client));
+  }
+}
+
+TEST_CASE("session_memory: only another clock can be made up for, and not half-way") {
+  EngineOptions options = options_of(2, 64);
+  const Policy policy = roomy_policy();
+  Memory memory(options);
+  Gateway(policy, memory.given_to(options)).open(protocol::udp, blue, client, server);
+  const Memory untouched = memory;
+  const auto rebase = [&](const EngineOptions& other, const Policy& with) {
+    Engine::rebase_session_memory(memory.given_to(other), with, 1s, 2s);
+  };
+  CHECK_THROWS_AS(rebase(options_of(2, 32), policy), SessionMemoryError);
+  CHECK_THROWS_AS(rebase(options, policy_of_ports({40000, 50000})), SessionMemoryError);
+  EngineOptions short_one = options;
+  short_one.session_memory = memory.bytes().first(100);
+  CHECK_THROWS_AS(Engine::rebase_session_memory(short_one, policy, 1s, 2s), SessionMemoryError);
+  CHECK(memory.same_as(untouched));
+
+  // As a process leaves it that is killed meanwhile.
+  auto& header = *reinterpret_cast<SessionMemoryHeader*>(memory.bytes().data());
+  header.format.magic = ~header.format.magic;
+  CHECK_EQ(fault_of(options, policy, memory.bytes()).value(),
+           "was left half-way between two clocks");
+  CHECK_THROWS_AS(Gateway(policy, memory.given_to(options)), SessionMemoryError);
+}

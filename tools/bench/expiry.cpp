@@ -65,7 +65,7 @@ double longest_insert(Scene<Ipv4>& scene) {
     const Time now = scene.next_tick();
     for (Packet& packet : buffer.packets().first(count)) {
       packet.reason = longest.time(
-          [&] { return scene.engine().outbound(packet.bytes, packet.namespace_id, now); });
+          [&] { return scene.engine().outbound(packet.bytes, packet.namespace_id, now).reason; });
     }
     require_accepted(buffer.packets().first(count));
   }

@@ -53,7 +53,7 @@ void translate_recorded() {
     swnat::Reason reason;
     if (packet.is_outbound) {
       Bytes bytes = datagram(host, server);
-      reason = engine.outbound(bytes, blue, packet.at);
+      reason = engine.outbound(bytes, blue, packet.at).reason;
       external = source_of(bytes);
     } else {
       Bytes bytes = datagram(server, external);

@@ -95,15 +95,6 @@ Endpoint destination_of(const Bytes& packet) {
   return endpoint_at(packet, addresses + 4, packet[9] == icmp ? 4 : 2);
 }
 
-std::string text(const swnat::IpEndpoint& endpoint) {
-  const std::uint32_t host = std::get<swnat::Ipv4Address>(endpoint.address).host();
-  std::string text;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    text += std::to_string(host >> shift & 0xff) + (shift > 0 ? "." : ":");
-  }
-  return text + std::to_string(endpoint.port);
-}
-
 std::string text(swnat::Reason reason) {
   std::string begin;
   if (swnat::verdict_of(reason) == swnat::Verdict::drop) begin = "dropped: ";

@@ -26,8 +26,6 @@ Bytes ping(Endpoint from, swnat::Ipv4Address to);
 Endpoint source_of(const Bytes& packet);
 Endpoint destination_of(const Bytes& packet);
 
-// "10.0.0.2:5000"
-std::string text(const swnat::IpEndpoint& endpoint);
 // "not the NAT's: nothing is mapped to this external endpoint"
 std::string text(swnat::Reason reason);
 

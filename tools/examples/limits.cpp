@@ -25,8 +25,8 @@ struct Network {
   // Each packet a second after the one before.
   void send(swnat::NamespaceId tenant, Bytes packet) {
     now += 1s;
-    const std::string from = text(source_of(packet));
-    const swnat::Reason reason = engine.outbound(packet, tenant, now);
+    const std::string from = to_text(source_of(packet));
+    const swnat::Reason reason = engine.outbound(packet, tenant, now).reason;
     std::cout << "  " << from << " of namespace " << tenant << ": " << text(reason) << '\n';
   }
 
@@ -36,7 +36,7 @@ struct Network {
     while (const std::size_t count = engine.sessions(cursor, page, now)) {
       for (std::size_t i = 0; i < count; ++i) {
         std::cout << "  session of namespace " << page[i].namespace_id << ": "
-                  << text(page[i].internal) << ", idle for " << page[i].idle / 1s << " s\n";
+                  << to_text(page[i].internal) << ", idle for " << page[i].idle / 1s << " s\n";
       }
     }
     for (const swnat::NamespaceUse& use : engine.namespaces()) {

@@ -34,8 +34,8 @@ swnat::Policy make_policy() {
 }
 
 void send(swnat::Engine& engine, swnat::NamespaceId tenant, Bytes packet) {
-  const std::string to = text(destination_of(packet));
-  const swnat::Reason reason = engine.outbound(packet, tenant, 0s);
+  const std::string to = to_text(destination_of(packet));
+  const swnat::Reason reason = engine.outbound(packet, tenant, 0s).reason;
   const bool dropped = swnat::verdict_of(reason) == swnat::Verdict::drop;
   std::cout << "namespace " << tenant << " to " << to << ": " << (dropped ? "dropped" : "passed")
             << '\n';
@@ -54,10 +54,10 @@ int main() {
 
   Bytes question = datagram(host, resolver, "example.org?");
   engine.outbound(question, blue, 0s);
-  std::cout << "the question goes from " << text(source_of(question)) << " to "
-            << text(destination_of(question)) << '\n';
+  std::cout << "the question goes from " << to_text(source_of(question)) << " to "
+            << to_text(destination_of(question)) << '\n';
   Bytes answer = datagram(destination_of(question), source_of(question), "192.0.2.1");
   engine.inbound(answer, 0s);
-  std::cout << "the answer comes from " << text(source_of(answer)) << " to "
-            << text(destination_of(answer)) << '\n';
+  std::cout << "the answer comes from " << to_text(source_of(answer)) << " to "
+            << to_text(destination_of(answer)) << '\n';
 }

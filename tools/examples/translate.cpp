@@ -26,17 +26,18 @@ swnat::Time now() {
 
 Endpoint send(swnat::Engine& engine, swnat::NamespaceId tenant, const char* name) {
   Bytes packet = datagram(host, server, "who are you?");
-  const swnat::Reason reason = engine.outbound(packet, tenant, now());
-  std::cout << name << " sends from " << text(source_of(packet)) << ": " << text(reason) << '\n';
+  const swnat::Reason reason = engine.outbound(packet, tenant, now()).reason;
+  std::cout << name << " sends from " << to_text(source_of(packet)) << ": " << text(reason) << '\n';
   return source_of(packet);
 }
 
 void receive(swnat::Engine& engine, Endpoint from, Endpoint to) {
   Bytes packet = datagram(from, to, "a server");
-  const swnat::Engine::Inbound result = engine.inbound(packet, now());
-  std::cout << text(from) << " sends to " << text(to) << ": " << text(result.reason);
+  const swnat::Engine::Outcome result = engine.inbound(packet, now());
+  std::cout << to_text(from) << " sends to " << to_text(to) << ": " << text(result.reason);
   if (swnat::verdict_of(result.reason) == swnat::Verdict::accept) {
-    std::cout << ", to " << text(destination_of(packet)) << " of namespace " << result.namespace_id;
+    std::cout << ", to " << to_text(destination_of(packet)) << " of namespace "
+              << result.namespace_id;
   }
   std::cout << '\n';
 }

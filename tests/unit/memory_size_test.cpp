@@ -1,0 +1,73 @@
+// What an engine says that it will need, and what it takes.
+#include <doctest/doctest.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/unit/families.h"
+
+using namespace swnat;
+using namespace swnat::test;
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SWNAT_MEMORY_IS_SHADOWED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SWNAT_MEMORY_IS_SHADOWED
+#endif
+
+namespace {
+
+std::size_t resident() {
+  ::malloc_trim(0);  // what earlier tests gave back would be taken first
+  std::size_t all = 0;
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> all >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::size_t needed(const EngineOptions& options, const Policy& policy) {
+  return Engine::memory_size(options, policy) + Engine::session_memory_size(options, policy);
+}
+
+}  // namespace
+
+#ifndef SWNAT_MEMORY_IS_SHADOWED
+TEST_CASE("memory_size: what a populated engine takes") {
+  for (const std::uint32_t shards : {1u, 8u}) {
+    for (const bool has_both : {false, true}) {
+      CAPTURE(shards);
+      CAPTURE(has_both);
+      Policy policy = has_both ? policy_of_both() : roomy_policy();
+      policy.external.v4.push_back(Host::of(203, 0, 113, 2));
+      EngineOptions options = options_of(shards, 200'000);
+      options.populate = true;
+      const std::size_t before = resident();
+      const Gateway gateway(policy, options);
+      const double taken = static_cast<double>(resident() - before);
+      const double said = static_cast<double>(needed(options, policy));
+      CHECK_LT(taken, said * 1.1);
+      CHECK_GT(taken, said * 0.9);
+    }
+  }
+}
+#endif
+
+TEST_CASE(
+    "memory_size: it grows with sessions, addresses and families, and namespaces cost little") {
+  const EngineOptions options = options_of(2, 100'000);
+  const Policy policy = roomy_policy();
+  const std::size_t some = needed(options, policy);
+  CHECK_GT(needed(options_of(2, 200'000), policy), some + 100'000 * 170);
+  CHECK_LT(needed(options_of(2, 200'000), policy), some + 100'000 * 192);
+  CHECK_GT(needed(options, policy_of_both()), some);
+  Policy more = policy;
+  more.external.v4.push_back(Host::of(203, 0, 113, 2));
+  CHECK_GT(needed(options, more), some);
+  EngineOptions populated = options;
+  populated.populate = true;
+  CHECK_GT(needed(populated, policy), some);
+}
