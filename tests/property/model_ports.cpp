@@ -155,7 +155,10 @@ IpEndpoint Model::observed_external(const ModelSession& session) const {
   for (const SessionView& view : witness_.sessions()) {
     ModelSession like = session;
     like.external = view.external;
-    if (name_of(view) == name_of(like)) return view.external;
+    // Two destinations may be redirected to one.
+    const bool is_new = std::ranges::none_of(
+        sessions_, [&](const ModelSession& one) { return name_of(one) == name_of(like); });
+    if (is_new && name_of(view) == name_of(like)) return view.external;
   }
   throw Dropped{{"translated_outbound"}};
 }

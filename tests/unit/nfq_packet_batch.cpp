@@ -73,7 +73,7 @@ class Gateway {
 
  private:
   QueueCounters counters_;
-  Engine engine_{{.shards = 2, .max_sessions = 4096}, some_namespaces()};
+  Engine engine_{{.shards = 2, .max_sessions = 4096, .secret = {1, 2, 3, 4}}, some_namespaces()};
   PacketBatch batch_{engine_, counters_, 3, mask, answers};
   Time now_{1000};
 };

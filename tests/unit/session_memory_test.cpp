@@ -107,7 +107,8 @@ TEST_CASE("session_memory: timeouts, states and limits go on") {
     external = before.open(protocol::tcp, blue, client, server);
     REQUIRE(before.answers(protocol::tcp, server, external, blue, client));
     before.travel(1s);
-    before.open(protocol::udp, blue, client, server);
+    const Peer asked = before.open(protocol::udp, blue, client, server);
+    REQUIRE(before.answers(protocol::udp, server, asked, blue, client));
     last = before.now;
   }
   Gateway after(policy, memory.given_to(options));
