@@ -10,15 +10,15 @@
 using namespace swnat;
 using namespace swnat::test;
 
-#ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SWNAT_MEMORY_IS_SHADOWED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SWNAT_MEMORY_IS_SHADOWED
-#endif
+namespace {
 
+std::size_t needed(const EngineOptions& options, const Policy& policy) {
+  return Engine::memory_size(options, policy) + Engine::session_memory_size(options, policy);
+}
+
+}  // namespace
+
+#ifndef SWNAT_SANITIZED  // which takes memory of its own
 namespace {
 
 std::size_t resident() {
@@ -29,13 +29,8 @@ std::size_t resident() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::size_t needed(const EngineOptions& options, const Policy& policy) {
-  return Engine::memory_size(options, policy) + Engine::session_memory_size(options, policy);
-}
-
 }  // namespace
 
-#ifndef SWNAT_MEMORY_IS_SHADOWED
 TEST_CASE("memory_size: what a populated engine takes") {
   for (const std::uint32_t shards : {1u, 8u}) {
     for (const bool has_both : {false, true}) {
