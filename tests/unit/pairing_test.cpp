@@ -143,12 +143,12 @@ TEST_CASE("pairing: the key can be brought over to another configuration") {
   Memory memory(options, policy_of(4));
   CHECK_FALSE(Engine::pairing_key(memory.bytes()));
   Gateway four(policy_of(4), memory.given_to(options));
-  const auto key = Engine::pairing_key(memory.bytes());
-  REQUIRE(key);
+  const auto brought = Engine::pairing_key(memory.bytes());
+  REQUIRE(brought);
   CHECK_FALSE(Engine::pairing_key(memory.bytes().first(100)));
 
   EngineOptions other = with_another_secret(options_of(4, 2048), 1);
-  other.pairing_key = *key;
+  other.pairing_key = *brought;
   Gateway five(policy_of(5), other);
   const std::vector<Host> before = given(four);
   const std::vector<Host> after = given(five);
@@ -161,7 +161,7 @@ TEST_CASE("pairing: the key can be brought over to another configuration") {
   EngineOptions wrong = with_another_secret(options, 2);
   wrong.pairing_key = {5, 6, 7, 8};
   Gateway again(policy_of(4), memory.given_to(wrong));
-  CHECK(Engine::pairing_key(memory.bytes()) == key);
+  CHECK(Engine::pairing_key(memory.bytes()) == brought);
 }
 
 TEST_CASE("pairing: engines without a key of theirs differ") {
