@@ -97,13 +97,17 @@ std::string nft_text(const Config& config, Format format,
   const NftWords word(config, removed, sets);
   NftFwmarks fwmarks(sets);
   std::string rules = word.interfaces.empty() ? "" : nft_own_source_chain(word, sets);
-  rules += nft_early_chain(config, word, removed, fwmarks) +
-           nft_telling_chain(config, format, word) + nft_incoming_chain(config, format, word) +
-           nft_translated_chain(config, word) + nft_departing_chain(config, format, word) +
-           nft_answers_chain(config, word, fwmarks) + nft_arriving_chain(config, word) +
-           nft_apart_chain(config, word) + nft_leaving_chain(config, format, word, sets) +
-           nft_outgoing_chain(config, format, word, sets) +
-           nft_guard_chain(config, format, word, sets);
+  // Sets are declared as the chains ask for them, so one chain after the other.
+  for (const std::string& chain :
+       {nft_early_chain(config, word, removed, fwmarks), nft_telling_chain(config, format, word),
+        nft_incoming_chain(config, format, word), nft_translated_chain(config, word),
+        nft_departing_chain(config, format, word), nft_answers_chain(config, word, fwmarks),
+        nft_arriving_chain(config, word), nft_apart_chain(config, word),
+        nft_leaving_chain(config, format, word, sets),
+        nft_outgoing_chain(config, format, word, sets),
+        nft_guard_chain(config, format, word, sets)}) {
+    rules += chain;
+  }
   return fmt::format("{}{}}}\nflush table inet swnat\n{}table inet swnat {{\n{}{}{}}}\n", base,
                      sets.declared(), sets.flushed(), fwmarks.chains(), sets.filled(), rules);
 }

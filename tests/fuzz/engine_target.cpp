@@ -251,12 +251,14 @@ void Trial::check_that_nothing_leaked() {
   }
 }
 
-// A port that is free is kept, so each of them can be asked for.
+// A port that is free is kept, so each of them can be asked for; not with a port for each remote,
+// which follows from the flow.
 void Trial::take_all_ports(const IpAddress& external, std::uint8_t protocol) {
   const Places& places = places_of(std::holds_alternative<Ipv4Address>(external) ? 4 : 6);
   const PortRange all = frame_.ports.envelope();
   const std::uint32_t count = all.last - all.first + 1U;
   if (count / shards + 1 > frame_.max_sessions / shards) return;
+  if (frame_.mapping == Mapping::address_and_port_dependent) return;
   for (std::uint32_t port = all.first; port <= all.last; ++port) {
     if (!frame_.ports.contains(static_cast<std::uint16_t>(port))) continue;
     const IpEndpoint internal{places.hosts[0], static_cast<std::uint16_t>(port)};
