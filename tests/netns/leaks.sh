@@ -33,7 +33,7 @@ start_traffic() {
     for family in "${LAB_FAMILIES[@]}"; do
       far=${FAR_OF[family]}
       lab_spawn "$tenant" "flood-$tenant-$family" /usr/bin/python3 "$HERE/traffic.py" flood "$far" 7000 --name "$tenant" \
-        --seconds 300 --pause 0.02
+        --seconds 300 --pause 0.1
       lab_spawn "$tenant" "ping-$tenant-$family" ping -q -i 0.02 -w 300 "$far"
       lab_spawn "$tenant" "stream-$tenant-$family" timeout 300 bash -c "while :; do
           head -c 300K /dev/zero | timeout 3 ncat --send-only $far 9000; sleep 0.3
