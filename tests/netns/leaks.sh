@@ -148,6 +148,8 @@ all_faults() {
 
 # --- the lab, with a second uplink
 
+# Else a port could be the other tenant's after a restart, and late answers would go there.
+LAB_SETTINGS[control.state]="\"$LAB_DIR/state\""
 start_lab
 add_far
 lab_add_place uplink || fail "the second uplink could not be made"
