@@ -14,19 +14,10 @@
 
 #include "rules/config.h"
 #include "tests/rules/temporary_file.h"
+#include "tests/unit/temporary_folder.h"
 
 namespace swnat::rules {
 namespace {
-
-class Folder {
- public:
-  Folder() { REQUIRE(mkdtemp(name_.data()) != nullptr); }
-  ~Folder() { std::filesystem::remove_all(name_); }
-  std::string operator/(const std::string& file) const { return name_ + "/" + file; }
-
- private:
-  std::string name_ = "/tmp/swnat-config-XXXXXX";
-};
 
 void expect_error(const std::string& path, const std::string& error) {
   INFO(path);
@@ -37,7 +28,7 @@ void expect_error(const std::string& path, const std::string& error) {
 }
 
 TEST_CASE("what is no regular file is named and not read") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string pipe = folder / "pipe";
   REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
   expect_error(pipe, "is a pipe (allowed: a regular file)");
@@ -58,7 +49,7 @@ TEST_CASE("what is no regular file is named and not read") {
 }
 
 TEST_CASE("a link to a regular file is as good as the file") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const TemporaryFile file("# text\n");
   std::filesystem::create_symlink(file.path(), folder / "link");
   const FileText read = read_config_file(folder / "link");
@@ -67,7 +58,7 @@ TEST_CASE("a link to a regular file is as good as the file") {
 }
 
 TEST_CASE("a file has a largest size") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string path = folder / "swnat.toml";
   std::ofstream(path) << std::string(largest_config, '\n');
   CHECK(read_config_file(path).text.size() == largest_config);

@@ -7,11 +7,11 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include "rules/kernel.h"
 #include "rules/listing.h"
+#include "tests/unit/temporary_folder.h"
 
 namespace swnat::rules {
 namespace {
@@ -20,28 +20,24 @@ namespace {
 class FakePrograms {
  public:
   FakePrograms() : path_(std::getenv("PATH")), idleness_(longest_idleness) {
-    char folder[] = "/tmp/swnat-programs-XXXXXX";
-    REQUIRE(mkdtemp(folder) != nullptr);
-    folder_ = folder;
-    setenv("PATH", fmt::format("{}:{}", folder_, path_).c_str(), 1);
+    setenv("PATH", fmt::format("{}:{}", folder_.name(), path_).c_str(), 1);
     longest_idleness = std::chrono::milliseconds(500);
   }
   ~FakePrograms() {
     setenv("PATH", path_.c_str(), 1);
     longest_idleness = idleness_;
-    std::filesystem::remove_all(folder_);
   }
   FakePrograms(const FakePrograms&) = delete;
   FakePrograms& operator=(const FakePrograms&) = delete;
 
   void add(const std::string& name, const std::string& script) const {
-    const std::string file = folder_ + "/" + name;
+    const std::string file = folder_ / name;
     std::ofstream(file) << "#!/bin/sh\n" << script << '\n';
     chmod(file.c_str(), 0755);
   }
 
  private:
-  std::string folder_;
+  test::TemporaryFolder folder_;
   std::string path_;
   std::chrono::milliseconds idleness_;
 };

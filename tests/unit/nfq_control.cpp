@@ -16,20 +16,12 @@
 #include "nfq/control_server.h"
 #include "nfq/error.h"
 #include "tests/unit/packets.h"
+#include "tests/unit/temporary_folder.h"
 
 using namespace swnat::nfq;
+using swnat::test::TemporaryFolder;
 
 namespace {
-
-class Folder {
- public:
-  Folder() { REQUIRE_NE(::mkdtemp(name_.data()), nullptr); }
-  ~Folder() { std::filesystem::remove_all(name_); }
-  std::string operator/(const std::string& file) const { return name_ + "/" + file; }
-
- private:
-  std::string name_ = "/tmp/swnat-control-XXXXXX";
-};
 
 class Client {
  public:
@@ -87,7 +79,7 @@ class Server {
     FAIL("the answer does not end");
   }
 
-  Folder folder;
+  TemporaryFolder folder;
   std::string path = folder / "control.sock";
   int pieces_made = 0;
 
@@ -221,7 +213,7 @@ TEST_CASE("clients beyond the limit are told so") {
 }
 
 TEST_CASE("the socket's file is for owner and group, and goes away with its folder") {
-  Folder folder;
+  TemporaryFolder folder;
   const std::string own = folder / "own";
   const std::string path = own + "/control.sock";
   {
@@ -247,7 +239,7 @@ TEST_CASE("the socket's file is for owner and group, and goes away with its fold
 }
 
 TEST_CASE("a socket that nobody listens at is replaced, others are not") {
-  Folder folder;
+  TemporaryFolder folder;
   const std::string path = folder / "control.sock";
   {
     FileDescriptor dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -271,7 +263,7 @@ TEST_CASE("a socket that nobody listens at is replaced, others are not") {
 }
 
 TEST_CASE("a socket's file that another program put in place is not removed") {
-  Folder folder;
+  TemporaryFolder folder;
   const std::string path = folder / "control.sock";
   {
     const ControlSocket socket(path);

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "nfq/memory_limits.h"
+#include "tests/unit/temporary_folder.h"
 
 using namespace swnat::nfq;
 
@@ -18,11 +19,8 @@ constexpr std::uint64_t mebibyte = 1 << 20;
 
 class Root {
  public:
-  Root() { REQUIRE_NE(::mkdtemp(name_.data()), nullptr); }
-  ~Root() { std::filesystem::remove_all(name_); }
-
   Root& file(const std::string& path, const std::string& text) {
-    const auto whole = std::filesystem::path(name_) / path;
+    const std::filesystem::path whole = folder_ / path;
     std::filesystem::create_directories(whole.parent_path());
     std::ofstream(whole) << text;
     return *this;
@@ -41,7 +39,7 @@ class Root {
                 "22 1 0:20 / /proc rw - proc proc rw\n30 22 0:26 " + mounted +
                     " /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
   }
-  std::vector<MemoryLimit> limits() const { return memory_limits(name_); }
+  std::vector<MemoryLimit> limits() const { return memory_limits(folder_.name()); }
   MemoryLimit only() const {
     const auto all = limits();
     REQUIRE_EQ(all.size(), 1);
@@ -49,7 +47,7 @@ class Root {
   }
 
  private:
-  std::string name_ = "/tmp/swnat-memory-XXXXXX";
+  swnat::test::TemporaryFolder folder_;
 };
 
 std::string number(std::uint64_t mebibytes) {

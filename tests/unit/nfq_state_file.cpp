@@ -13,21 +13,12 @@
 
 #include "nfq/error.h"
 #include "nfq/state_file.h"
+#include "tests/unit/temporary_folder.h"
 
 using namespace swnat::nfq;
+using swnat::test::TemporaryFolder;
 
 namespace {
-
-class Folder {
- public:
-  Folder() { REQUIRE_NE(::mkdtemp(name_.data()), nullptr); }
-  ~Folder() { std::filesystem::remove_all(name_); }
-  std::string operator/(const std::string& file) const { return name_ + "/" + file; }
-  const std::string& name() const { return name_; }
-
- private:
-  std::string name_ = "/tmp/swnat-state-XXXXXX";
-};
 
 constexpr std::size_t size = 8192;
 // No disk has this much.
@@ -67,7 +58,7 @@ std::string refusal(const std::string& path) {
 }  // namespace
 
 TEST_CASE("a state file is its owner's, has its size, and keeps what was written") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   {
     Opened state(path, size);
@@ -84,7 +75,7 @@ TEST_CASE("a state file is its owner's, has its size, and keeps what was written
 }
 
 TEST_CASE("a start that fails leaves neither the file nor the folders that it made") {
-  const Folder folder;
+  const TemporaryFolder folder;
   { const Opened state(folder / "outer/inner/state", size); }
   CHECK(std::filesystem::is_empty(folder.name()));
   CHECK_THROWS_AS(Opened(folder / "outer/inner/state", too_much), Error);
@@ -100,7 +91,7 @@ TEST_CASE("a start that fails leaves neither the file nor the folders that it ma
 }
 
 TEST_CASE("a file that was there before stays as it was when there is no room for more") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   write(path, "sessions");
   CHECK_THROWS_AS(Opened(path, too_much), Error);
@@ -108,7 +99,7 @@ TEST_CASE("a file that was there before stays as it was when there is no room fo
 }
 
 TEST_CASE("a state file serves one daemon, which the second one leaves alone") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   const Opened first(path, size);
   CHECK_THROWS_WITH_AS(StateFile{path}, ("state " + path + ": another daemon uses it").c_str(),
@@ -117,7 +108,7 @@ TEST_CASE("a state file serves one daemon, which the second one leaves alone") {
 }
 
 TEST_CASE("what is no file is neither followed nor touched") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   const std::string target = folder / "target";
   std::filesystem::create_symlink(target, path);
@@ -136,7 +127,7 @@ TEST_CASE("what is no file is neither followed nor touched") {
 }
 
 TEST_CASE("what others own or may write to is refused and stays as it is") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   write(path, "sessions");
   for (const mode_t mode : {0620u, 0602u, 0666u}) {
@@ -160,7 +151,7 @@ TEST_CASE("what others own or may write to is refused and stays as it is") {
 }
 
 TEST_CASE("what is of no use is put aside whole, and the last few are kept") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   const auto aside = [&](int number) { return path + ".aside-" + std::to_string(number); };
   write(path + ".aside-x", "somebody's");
@@ -186,7 +177,7 @@ TEST_CASE("what is of no use is put aside whole, and the last few are kept") {
 }
 
 TEST_CASE("a start that fails has put nothing aside") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "state";
   write(path, "sessions");
   write(path + ".aside-7", "older");
