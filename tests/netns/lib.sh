@@ -148,25 +148,25 @@ start_swnat() {
   start_daemon
 }
 
-# [[forward]]s for LAB_RULES, of each family: port 40080 to a web server of blue's, 40053 to a name server of green's.
-forwards() {
+# forward PROTOCOL EXTERNAL-PORT NAMESPACE PORT: a [[forward]] of each family for LAB_RULES.
+forward() {
   local family
   for family in "${LAB_FAMILIES[@]}"; do
     cat <<TOML
 [[forward]]
-protocol  = "tcp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40080)"
-namespace = "blue"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)"
-
-[[forward]]
-protocol  = "udp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40053)"
-namespace = "green"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 5353)"
+protocol  = "$1"
+external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" "$2")"
+namespace = "$3"
+to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" "$4")"
 
 TOML
   done
+}
+
+# To a web server of blue's, and a name server of green's.
+forwards() {
+  forward tcp 40080 blue 8080
+  forward udp 40053 green 5353
 }
 
 # --- looking at it

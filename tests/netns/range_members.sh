@@ -32,12 +32,8 @@ NFT
 }
 
 forwards() {
-  local family
-  for family in "${LAB_FAMILIES[@]}"; do
-    printf '[[forward]]\nprotocol = "tcp"\nexternal = "%s"\nnamespace = "%s"\nto = "%s"\n\n' \
-      "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40080)" vpn-1000 "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)" \
-      "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40081)" "$1" "$(lab_endpoint "${LAB_TENANT_OF[family]}" 8080)"
-  done
+  forward tcp 40080 vpn-1000 8080
+  forward tcp 40081 "$1" 8080
 }
 
 start_lab

@@ -7,16 +7,7 @@ source "$(dirname "$0")/lib.sh"
 
 start_lab
 LAB_SETTINGS[timeouts.tcp_transitory]='"60s"'
-LAB_RULES=$(for family in "${LAB_FAMILIES[@]}"; do
-  cat <<TOML
-[[forward]]
-protocol  = "tcp"
-external  = "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" 40070)"
-namespace = "blue"
-to        = "$(lab_endpoint "${LAB_TENANT_OF[family]}" 7000)"
-
-TOML
-done)
+LAB_RULES=$(forward tcp 40070 blue 7000)
 start_swnat
 
 reconnect() { lab_exec "$1" /usr/bin/python3 "$HERE/reconnect.py" "${@:2}"; }

@@ -11,21 +11,15 @@ MTU=1300
 declare -A own4=([blue]=198.51.100.11 [green]=198.51.100.12) own6=([blue]=2001:db8:2::11 [green]=2001:db8:2::12)
 declare -A plain4=([blue]=198.18.1.2 [green]=198.18.2.2) plain6=([blue]=2001:db8:a::2 [green]=2001:db8:b::2)
 
+declare -A forwarded=([blue]=40081 [green]=40082)
+# TCP to a server, UDP to a port that nobody has.
 forwards() {
-  local family tenant number=0
-  for family in "${LAB_FAMILIES[@]}"; do
-    for tenant in blue green; do
-      [[ $tenant == blue ]] && number=1 || number=2
-      # TCP to a server, UDP to a port that nobody has.
-      printf '[[forward]]\nprotocol = "%s"\nexternal = "%s"\nnamespace = "%s"\nto = "%s"\n\n' \
-        tcp "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" "4008$number")" $tenant \
-        "$(lab_endpoint "${LAB_TENANT_OF[family]}" 7001)" \
-        udp "$(lab_endpoint "${LAB_EXTERNAL_OF[family]}" "4008$number")" $tenant \
-        "$(lab_endpoint "${LAB_TENANT_OF[family]}" 7009)"
-    done
+  local tenant
+  for tenant in blue green; do
+    forward tcp "${forwarded[$tenant]}" "$tenant" 7001
+    forward udp "${forwarded[$tenant]}" "$tenant" 7009
   done
 }
-declare -A forwarded=([blue]=40081 [green]=40082)
 
 start_lab
 add_far "${own4[blue]}/24" "${own4[green]}/24" "${own6[blue]}/64" "${own6[green]}/64" \
