@@ -69,6 +69,7 @@ class Activity {
     }
     return no_session;
   }
+
   // To be called for each session now and then: places are compared modulo 2^32, so none may stand
   // for a time too long ago.
   void keep_comparable(LinkTable& links, SessionRef ref, Tick last_active) {

@@ -602,13 +602,14 @@ template <class Family>
 std::optional<Standing> Shard<Family>::first_to_go(std::uint32_t slot) {
   const SessionRef ref = table_.first_to_go(slot);
   if (ref == no_session) return {};
-  return Standing{rank_of(table_[ref].state), table_[ref].last_active};
+  return standing_of(table_[ref]);
 }
 
 template <class Family>
 bool Shard<Family>::evict(std::uint32_t slot, const Standing& standing) {
-  if (first_to_go(slot) != standing) return false;
-  evict(table_.first_to_go(slot));
+  const SessionRef ref = table_.first_to_go(slot);
+  if (ref == no_session || standing_of(table_[ref]) != standing) return false;
+  evict(ref);
   return true;
 }
 

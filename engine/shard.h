@@ -209,6 +209,10 @@ class alignas(64) Shard {
     return !session.is_forward && !protocol::is_portless(session.protocol);
   }
 
+  static Standing standing_of(const Record& session) {
+    return {rank_of(session.state), session.last_active};
+  }
+
   bool adopt(SessionRef ref);
   bool is_sound(const Record& session) const;
   bool fits(const Record& session) const;
