@@ -34,10 +34,6 @@ bool is_read(std::uint16_t queue, const std::vector<KernelQueue>& bound) {
   return std::ranges::find(bound, queue, &KernelQueue::number) != bound.end();
 }
 
-bool is_within(std::uint16_t queue, const rules::Config& config) {
-  return queue >= config.first_queue && queue < config.first_queue + config.workers;
-}
-
 std::set<std::string, std::less<>> interfaces_of(const rules::Config& config) {
   std::set<std::string, std::less<>> names = {config.external_interface};
   for (const rules::NamespaceConfig& each : config.namespaces) {
@@ -235,7 +231,7 @@ void RuleKeeper::add_hand_made(rules::Inspection& seen) {
   std::vector<std::string> lines = unread_queues(queue_rules_, *config_, unread_queues_);
   const bool is_by_hand = std::ranges::any_of(queue_rules_, [&](const rules::QueueRule& rule) {
     return !rule.is_ours && std::ranges::any_of(rule.queues, [&](std::uint16_t queue) {
-      return is_within(queue, *config_);
+      return rules::is_daemons_queue(queue, *config_);
     });
   });
   if (!seen.has_record && (is_by_hand || !lines.empty())) {

@@ -128,6 +128,10 @@ std::vector<QueueRule> iptables_queue_rules(std::string_view printed, Family fam
   return rules;
 }
 
+bool is_daemons_queue(std::uint16_t queue, const Config& config) {
+  return queue >= config.first_queue && queue < config.first_queue + config.workers;
+}
+
 std::vector<QueueRule> queue_rules() {
   std::vector<QueueRule> all;
   const auto add = [&](std::vector<QueueRule> some) {

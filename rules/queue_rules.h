@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rules/config.h"
 #include "rules/family.h"
 
 namespace swnat::rules {
@@ -18,6 +19,9 @@ struct QueueRule {
 
   friend bool operator==(const QueueRule&, const QueueRule&) = default;
 };
+
+// Whether the daemon of this configuration reads it.
+bool is_daemons_queue(std::uint16_t queue, const Config& config);
 
 // Asks the kernel. What cannot be asked, such as iptables that is not installed, has none. Throws
 // KernelError.

@@ -24,10 +24,6 @@ std::string joined(const std::vector<std::string>& all) {
   return fmt::format("{} and {}", fmt::join(all.begin(), all.end() - 1, ", "), all.back());
 }
 
-bool is_read_by(std::uint16_t queue, const Config& config) {
-  return queue >= config.first_queue && queue < config.first_queue + config.workers;
-}
-
 }  // namespace
 
 std::string remains_of_up() {
@@ -48,8 +44,8 @@ std::vector<std::string> others_that_queue(const std::vector<QueueRule>& rules,
   std::map<std::string, std::set<std::uint16_t>> queues_of;
   for (const QueueRule& rule : rules) {
     if (rule.is_ours) continue;
-    if (std::ranges::none_of(rule.queues,
-                             [&](std::uint16_t queue) { return is_read_by(queue, config); })) {
+    if (std::ranges::none_of(
+            rule.queues, [&](std::uint16_t queue) { return is_daemons_queue(queue, config); })) {
       continue;
     }
     queues_of[rule.where].insert(rule.queues.begin(), rule.queues.end());
