@@ -28,22 +28,40 @@ struct Marking {
   std::uint32_t bits = 0;
 };
 
-// Whether a packet with such a fwmark may be the namespace's.
-bool may_be(const Marking& marking, const NamespaceConfig& one, std::uint32_t mask) {
-  const std::uint32_t bits = marking.bits & mask;
-  const std::uint32_t value = marking.value & bits;
-  if (bits == mask) return value >= one.fwmark_first && value <= one.fwmark_last;
-  for (std::uint64_t fwmark = one.fwmark_first; fwmark <= one.fwmark_last; ++fwmark) {
-    if ((fwmark & bits) == value) return true;
-  }
-  return false;
-}
+// Those that some rules set or ask for, under the mask: of thousands of rules, for thousands of
+// namespaces.
+class Markings {
+ public:
+  explicit Markings(std::uint32_t mask) : mask_(mask) {}
 
-bool any_may_be(const std::vector<Marking>& markings, const NamespaceConfig& one,
-                std::uint32_t mask) {
-  return std::any_of(markings.begin(), markings.end(),
-                     [&](const Marking& each) { return may_be(each, one, mask); });
-}
+  void add(const Marking& marking) {
+    const std::uint32_t bits = marking.bits & mask_;
+    const std::uint32_t value = marking.value & bits;
+    if (bits == mask_) {
+      whole_.insert(value);
+    } else {
+      partial_.emplace(bits, value);
+    }
+  }
+
+  // Whether a packet with one of them may be the namespace's.
+  bool have(const NamespaceConfig& one) const {
+    const auto whole = whole_.lower_bound(one.fwmark_first);
+    if (whole != whole_.end() && *whole <= one.fwmark_last) return true;
+    return std::any_of(partial_.begin(), partial_.end(), [&](const auto& partial) {
+      const auto& [bits, value] = partial;
+      for (std::uint64_t fwmark = one.fwmark_first; fwmark <= one.fwmark_last; ++fwmark) {
+        if ((fwmark & bits) == value) return true;
+      }
+      return false;
+    });
+  }
+
+ private:
+  std::uint32_t mask_;
+  std::set<std::uint32_t> whole_;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> partial_;  // bits and value
+};
 
 std::string text(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -52,7 +70,7 @@ std::string text(const Json& object, const char* key) {
 
 // What the rules of nft set, but for ours: fwmarks, and what keeps fragments apart.
 struct NftRules {
-  std::vector<Marking> markings;
+  Markings markings;
   bool keeps_fragments_apart = false;
 };
 
@@ -61,8 +79,8 @@ bool is_key(const Json& statement, const char* of, const char* key) {
   return left.is_object() && left.contains(of) && text(left[of], "key") == key;
 }
 
-NftRules nft_rules(const std::string& printed) {
-  NftRules found;
+NftRules nft_rules(const std::string& printed, std::uint32_t mask) {
+  NftRules found{.markings = Markings(mask)};
   std::set<std::string> early;  // tables with a chain before fragments are put together
   std::set<std::string> untracking;
   const Json json = Json::parse(printed, nullptr, false);
@@ -87,9 +105,9 @@ NftRules nft_rules(const std::string& printed) {
         if (is_key(mangle, "ct", "zone")) untracking.insert(table);
         if (!is_key(mangle, "meta", "mark")) continue;
         const Json& value = mangle.value("value", Json());
-        found.markings.push_back(value.is_number_unsigned()
-                                     ? Marking{value.get<std::uint32_t>(), 0xffff'ffff}
-                                     : Marking{});
+        found.markings.add(value.is_number_unsigned()
+                               ? Marking{value.get<std::uint32_t>(), 0xffff'ffff}
+                               : Marking{});
       }
     }
   }
@@ -109,29 +127,29 @@ Marking marking_of(const std::string& words) {
           slash == std::string::npos ? 0xffff'ffff : number(words.substr(slash + 1))};
 }
 
-void add_iptables_markings(std::string_view saved, std::vector<Marking>& markings) {
+void add_iptables_markings(std::string_view saved, Markings& markings) {
   while (!saved.empty()) {
     const std::string_view line = saved.substr(0, saved.find('\n'));
     saved.remove_prefix(std::min(saved.size(), line.size() + 1));
-    if (line.find(" --restore-mark") != std::string_view::npos) markings.push_back({});
+    if (line.find(" --restore-mark") != std::string_view::npos) markings.add({});
     constexpr std::string_view sets = " -j MARK --set-xmark ";
     const std::size_t place = line.find(sets);
     if (place == std::string_view::npos) continue;
     const std::string_view rest = line.substr(place + sets.size());
-    markings.push_back(marking_of(std::string(rest.substr(0, rest.find(' ')))));
+    markings.add(marking_of(std::string(rest.substr(0, rest.find(' ')))));
   }
 }
 
 // What others' `ip rule`s of one family ask of the fwmark.
-std::vector<Marking> routed(const std::string& printed) {
-  std::vector<Marking> all;
+Markings routed(const std::string& printed, std::uint32_t mask) {
+  Markings all(mask);
   const Json json = Json::parse(printed, nullptr, false);
   if (!json.is_array()) return all;
   for (const Json& rule : json) {
     if (!rule.is_object() || !rule.contains("fwmark")) continue;
     if (text(rule, "protocol") == std::to_string(route_protocol)) continue;
     const std::string bits = rule.contains("fwmask") ? "/" + text(rule, "fwmask") : "";
-    all.push_back(marking_of(text(rule, "fwmark") + bits));
+    all.add(marking_of(text(rule, "fwmark") + bits));
   }
   return all;
 }
@@ -144,13 +162,13 @@ std::string name_of(const NamespaceConfig& one) {
 }
 
 // With subnets it is known which families it has; without them, one with a way back is enough.
-void add_unrouted(const NamespaceConfig& one, std::uint32_t mask, const PrintedRules& printed,
+void add_unrouted(const NamespaceConfig& one, const std::array<Markings, 2>& ways,
                   std::vector<std::string>& lines) {
   std::vector<std::string_view> without;
   bool has_any = false;
   for (std::size_t i = 0; i < std::size(all_families); ++i) {
     const Family family = all_families[i];
-    const bool has_way = any_may_be(routed(printed.routing[i]), one, mask);
+    const bool has_way = ways[i].have(one);
     has_any = has_any || has_way;
     if (!has_way && !texts(one.subnets, family).empty()) without.push_back(ip_option(family));
   }
@@ -171,18 +189,21 @@ bool has_interfaces(const NamespaceConfig& one) {
 
 std::vector<std::string> missing_operators_rules(const Config& config,
                                                  const PrintedRules& printed) {
-  NftRules nft = nft_rules(printed.nft);
+  const std::uint32_t mask = config.fwmark_mask;
+  NftRules nft = nft_rules(printed.nft, mask);
   for (const std::string& saved : printed.iptables) add_iptables_markings(saved, nft.markings);
+  const std::array<Markings, 2> ways{routed(printed.routing[0], mask),
+                                     routed(printed.routing[1], mask)};
   std::vector<std::string> lines;
   for (const NamespaceConfig& each : config.namespaces) {
     if (has_interfaces(each)) continue;
-    if (!any_may_be(nft.markings, each, config.fwmark_mask)) {
+    if (!nft.markings.have(each)) {
       lines.push_back(
           fmt::format("no rule of nft or iptables sets a fwmark of {}: unless another program does,"
                       " no packet is its",
                       name_of(each)));
     }
-    add_unrouted(each, config.fwmark_mask, printed, lines);
+    add_unrouted(each, ways, lines);
   }
   const bool is_concerned =
       !std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces);

@@ -103,4 +103,27 @@ TEST_CASE("each family that the subnets have needs a way back") {
   CHECK_EQ(missing_operators_rules(config, printed).size(), 1u);
 }
 
+TEST_CASE("of thousands of namespaces the one that nothing marks is told") {
+  constexpr std::uint32_t count = 20'000;
+  constexpr std::uint32_t unmarked_one = 12'345;
+  Config config = with_range();
+  config.namespaces.clear();
+  std::string marks;
+  std::string routing;
+  for (std::uint32_t fwmark = 1; fwmark <= count; ++fwmark) {
+    NamespaceConfig one;
+    one.name = "t" + std::to_string(fwmark);
+    one.fwmark_first = one.fwmark_last = fwmark;
+    config.namespaces.push_back(std::move(one));
+    if (fwmark != unmarked_one) marks += set_mark(std::to_string(fwmark)) + ", ";
+    routing +=
+        (fwmark == 1 ? R"({"fwmark": ")" : R"(, {"fwmark": ")") + std::to_string(fwmark) + R"("})";
+  }
+  const PrintedRules printed{
+      nft("operator", -450, marks + R"({"notrack": null})"), {}, {"[" + routing + "]", "[]"}};
+  CHECK_EQ(missing_operators_rules(config, printed),
+           Lines{"no rule of nft or iptables sets a fwmark of namespace t12345 (fwmark 12345):"
+                 " unless another program does, no packet is its"});
+}
+
 }  // namespace swnat::rules
