@@ -223,7 +223,20 @@ swnat down
 snapshot >"$folder/after"
 expect_same "down after changes of the families left something" "$folder/before" "$folder/after"
 
+say "an interface that is not the external one any more forwards as long as all do"
+write_config
+snapshot >"$folder/before"
+swnat up
+sed -i 's/interface = "wan0"/interface = "green0"/' "$config"
+swnat up
+forwarding=$(cat /proc/sys/net/ipv4/conf/wan0/forwarding)
+[ "$forwarding" = 1 ] || fail "wan0 forwards nothing"
+swnat down
+snapshot >"$folder/after"
+expect_same "down after another external interface left something" "$folder/before" "$folder/after"
+
 say "router advertisements count outside as they did"
+write_config
 accept_ra() { cat /proc/sys/net/ipv6/conf/wan0/accept_ra; }
 [ "$(accept_ra)" = 1 ] || fail "the test expects that they count"
 swnat up
@@ -265,7 +278,13 @@ expect_error "record $record is damaged: " swnat up --format iptables
 snapshot >"$folder/after"
 expect_same "up with a damaged record changed something" "$folder/applied" "$folder/after"
 cmp -s "$record" "$folder/damaged" || fail "up changed the damaged record"
-expect_error "it is kept as $record.damaged; rules and routes are removed, but sysctls stay as they are" swnat down
+# What the record does not say is not asked for either.
+mkdir -p "$folder/no-lists"
+printf '#!/bin/sh\ncase " $* " in *" list table "*) echo "it broke" >&2; exit 1 ;; esac\nexec %s "$@"\n' \
+  "$(command -v nft)" >"$folder/no-lists/nft"
+chmod +x "$folder/no-lists/nft"
+PATH=$folder/no-lists:$PATH \
+  expect_error "it is kept as $record.damaged; rules and routes are removed, but sysctls stay as they are" swnat down
 cmp -s "$record.damaged" "$folder/damaged" || fail "down did not keep the damaged record"
 if iptables-save | grep SWNAT; then fail "down with a damaged record left rules"; fi
 swnat down
