@@ -115,9 +115,26 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+// What the operator's own rules lack. It is advice: `up` is done, whether they can be read or not.
+std::vector<std::string> advice(const Config& config) {
+  if (!needs_operators_rules(config)) return {};
+  try {
+    return missing_operators_rules(config, printed_rules(config));
+  } catch (const KernelError& failure) {
+    return {fmt::format("whether your own rules set fwmarks and routes is not known: {}",
+                        failure.what())};
+  }
+}
+
 // Rules of others that go on queueing, if there are any.
 std::vector<std::string> left_by_down(const Config& config, bool was_up) {
-  const std::vector<std::string> others = others_that_queue(queue_rules(), config);
+  std::vector<std::string> others;
+  try {
+    others = others_that_queue(queue_rules(printed_rules(config)), config);
+  } catch (const KernelError& failure) {
+    return {fmt::format("whether rules of others still send packets to queues is not known: {}",
+                        failure.what())};
+  }
   if (others.empty()) return {};
   return {
       fmt::format("{}rules that `up` did not make are left as they are: {}. What they queue is"
@@ -300,7 +317,7 @@ std::vector<std::string> up(const Config& config, Format format) {
                     " there is dropped as long as it is there",
                     fmt::join(each.interfaces, ", "), config.file));
   }
-  for (std::string& each : missing_operators_rules(config)) told.push_back(std::move(each));
+  for (std::string& each : advice(config)) told.push_back(std::move(each));
   return told;
 }
 
@@ -310,7 +327,7 @@ std::vector<std::string> down(const Config& config) {
   const RecordFolder folder(config.control_socket);
   const auto damage = folder.put_damaged_aside();
   const bool is_recorded = folder.has_record();
-  const std::string unrecorded = is_recorded ? "" : remains_of_up();
+  const std::string unrecorded = damage || is_recorded ? "" : remains_of_up();
   remove_all(folder.load(), folder);
   if (damage) {
     throw KernelError(
