@@ -16,10 +16,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <future>
 #include <set>
 #include <utility>
 
+#include "rules/digest.h"
 #include "rules/format.h"
 #include "rules/interfaces.h"
 #include "rules/iptables_apply.h"
@@ -182,16 +182,6 @@ void bring_to(const Layout& layout) {
   apply(layout.routing);
 }
 
-// The same. Returns how the kernel lists our table then: for thousands of namespaces that takes as
-// long as the rest, so both are done at once.
-Listing bring_to_and_list(const Layout& layout) {
-  apply_nft(layout.nft);
-  std::future<Listing> listing = std::async(std::launch::async, list_nft_rules);
-  apply(layout.iptables);
-  apply(layout.routing);
-  return listing.get();
-}
-
 void bring_to_nothing(const Record& record) {
   apply(PolicyRouting{});
   apply(std::vector<IptablesTable>{});
@@ -213,8 +203,8 @@ void remove_all(const Record& record, const RecordFolder& folder) {
 }
 
 // After all is done: how the kernel lists it.
-Stock take_stock(const Config& config, const Plan& plan, Listing nft, const SysctlWork& work) {
-  RuleListing rules{std::move(nft), {}};
+Stock take_stock(const Config& config, const Plan& plan, const SysctlWork& work) {
+  RuleListing rules{list_nft_rules(), {}};
   if (!plan.layout.iptables.empty()) rules.iptables = list_iptables_rules(true);
   return {std::move(rules), work.asked, configuration_digest(config), config.first_queue,
           config.workers};
@@ -232,7 +222,7 @@ struct Change {
 
   void apply() {
     folder.save(pending);
-    Listing nft = bring_to_and_list(plan.layout);
+    bring_to(plan.layout);
     for (const Sysctl& each : work.writes) {
       const auto value = read_sysctl(each.name);
       // One before it in the list may have switched it.
@@ -247,7 +237,7 @@ struct Change {
     Record after = pending;
     after.layout = plan.layout;
     after.sysctls = work.after;
-    after.stock = take_stock(config, plan, std::move(nft), work);
+    after.stock = take_stock(config, plan, work);
     folder.save(after);
   }
 
@@ -272,12 +262,10 @@ void require_external_interface(const Config& config) {
 }
 
 std::string configuration_digest(const Config& config) {
-  // FNV-1a. Either format tells two configurations apart.
-  std::uint64_t digest = 0xcbf2'9ce4'8422'2325;
-  for (const char c : render(config, Format::iptables)) {
-    digest = (digest ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
-  }
-  return fmt::format("{:016x}", digest);
+  // Either format tells two configurations apart.
+  Digest digest;
+  digest.add(render(config, Format::iptables));
+  return fmt::format("{:016x}", digest.value());
 }
 
 std::vector<std::string> up(const Config& config, Format format) {

@@ -149,6 +149,39 @@ swnat up 2>"$folder/told"
 if nft list chain inet swnat early | grep >/dev/null removed_tenant; then fail "what is gone is still blocked"; fi
 swnat down
 
+say "routing that stays is not told to the kernel again"
+write_config "$green"
+sed -i 's|"10.0.7.0/24"|"10.0.7.9/32", "fd00:7::9/128"|' "$config"
+swnat up
+ip monitor rule >"$folder/monitor" &
+monitor=$!
+ip monitor route >"$folder/monitor-route" &
+monitor="$monitor $!"
+# A rule and a route of the test's own show what is before the second `up`, and what behind.
+mark() {
+  ip rule add pref "$1" fwmark 0x50000/0xf0000 lookup 79
+  ip route add "198.51.100.$1/32" dev wan0 table 79
+}
+has_marks() { grep -q "^$1:" "$folder/monitor" && grep -q "^198.51.100.$1 " "$folder/monitor-route"; }
+until_marked() { # first number to try
+  local i=$1
+  until has_marks "$i"; do
+    i=$((i + 1))
+    [ "$i" -lt $(($1 + 100)) ] || { fail "nobody tells of rules and routes" && return; }
+    mark "$i"
+    sleep 0.1
+  done
+}
+until_marked 10
+swnat up
+until_marked 120
+# shellcheck disable=SC2086 # two of them
+kill $monitor
+if grep -h "proto.* 83" "$folder/monitor" "$folder/monitor-route" | grep .; then fail "up changes what stays"; fi
+swnat down
+while ip rule del lookup 79 2>/dev/null; do :; done
+ip route flush table 79
+
 say "what somebody changed since stays"
 write_config "$green"
 swnat up
@@ -280,7 +313,7 @@ expect_same "up with a damaged record changed something" "$folder/applied" "$fol
 cmp -s "$record" "$folder/damaged" || fail "up changed the damaged record"
 # What the record does not say is not asked for either.
 mkdir -p "$folder/no-lists"
-printf '#!/bin/sh\ncase " $* " in *" list table "*) echo "it broke" >&2; exit 1 ;; esac\nexec %s "$@"\n' \
+printf '#!/bin/sh\ncase " $* " in *" list ruleset "*) echo "it broke" >&2; exit 1 ;; esac\nexec %s "$@"\n' \
   "$(command -v nft)" >"$folder/no-lists/nft"
 chmod +x "$folder/no-lists/nft"
 PATH=$folder/no-lists:$PATH \
