@@ -77,10 +77,11 @@ Inspection inspect_recorded(const Record& record, const Config& config, const st
   return seen;
 }
 
-Inspection inspect_unrecorded(bool has_record, const RuleListing& present) {
+Inspection inspect_unrecorded(bool has_record, const RuleListing& present,
+                              const Interfaces& interfaces) {
   Inspection seen;
   seen.has_record = has_record;
-  const bool is_there = has_any(present, current_policy_routing());
+  const bool is_there = has_any(present, current_policy_routing(interfaces));
   if (!has_record && !is_there) return seen;
   seen.state = RuleState::differ;
   seen.differences.emplace_back(
@@ -105,7 +106,7 @@ std::optional<Inspection> Inspector::inspect(std::optional<std::uint32_t> genera
     const RuleListing present = lister_.list(!record->stock->rules.iptables.empty());
     seen = inspect_recorded(*record, *config_, digest_, interfaces, present);
   } else {
-    seen = inspect_unrecorded(record.has_value(), lister_.list(false));
+    seen = inspect_unrecorded(record.has_value(), lister_.list(false), interfaces);
   }
   seen.notes = interface_notes(*config_, interfaces);
   return seen;
@@ -155,7 +156,8 @@ Differences differences(const Record& record, const RuleListing& present,
     found.nft = differences(stock.rules.nft, present.nft);
   }
   found.iptables = differences(stock.rules.iptables, present.iptables);
-  add_differences(possible(record.layout->routing, interfaces), current_policy_routing(), found);
+  add_differences(possible(record.layout->routing, interfaces), current_policy_routing(interfaces),
+                  found);
   found.sysctls = sysctl_differences(stock.sysctls);
   return found;
 }

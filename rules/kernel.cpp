@@ -79,8 +79,9 @@ std::vector<RemovedTenant> tenants_of(const Config& config) {
 
 // Interfaces that some earlier up() knew as a tenant's, that are still there, and that this
 // configuration does not have.
-std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record,
-                                           const Interfaces& interfaces) {
+std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record) {
+  if (record.tenants.empty() && record.removed.empty()) return {};
+  const Interfaces interfaces = current_interfaces();
   const std::vector<std::string> known = tenant_interfaces(config);
   std::set<std::string> seen(known.begin(), known.end());
   seen.insert(config.external_interface);
@@ -277,8 +278,7 @@ std::vector<std::string> up(const Config& config, Format format) {
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
   const Record before = folder.load();
-  const Plan plan =
-      make_plan(config, chosen, removed_tenants(config, before, current_interfaces()));
+  const Plan plan = make_plan(config, chosen, removed_tenants(config, before));
   Change change{config, plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
   change.pending.tenants = tenants_of(config);
   change.pending.removed = plan.removed;

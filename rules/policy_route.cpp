@@ -29,7 +29,6 @@
 
 #include "rules/bit_tree.h"
 #include "rules/fwmark_table.h"
-#include "rules/interfaces.h"
 #include "rules/netlink.h"
 #include "rules/networks.h"
 #include "rules/routing_messages.h"
@@ -42,7 +41,7 @@ bool has_family(Family family) {
   return family == Family::ipv4 || access("/proc/sys/net/ipv6", F_OK) == 0;
 }
 
-void add_current(Family family, const InterfaceNumbers& interfaces, NetlinkSocket& socket,
+void add_current(Family family, const InterfaceNames& interfaces, NetlinkSocket& socket,
                  PolicyRouting& current) {
   if (!has_family(family)) return;
   const auto listed = [&](void (*ask)(Family, nlmsghdr&), std::string_view what) {
@@ -57,9 +56,10 @@ void add_current(Family family, const InterfaceNumbers& interfaces, NetlinkSocke
   });
 }
 
-PolicyRouting current_of(const InterfaceNumbers& interfaces, NetlinkSocket& socket) {
+PolicyRouting current_of(const Interfaces& interfaces, NetlinkSocket& socket) {
   PolicyRouting current;
-  for (const Family family : all_families) add_current(family, interfaces, socket, current);
+  const InterfaceNames names = interface_names(interfaces);
+  for (const Family family : all_families) add_current(family, names, socket, current);
   return current;
 }
 
@@ -110,7 +110,7 @@ std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRou
   return all;
 }
 
-void make(const std::vector<RoutingChange>& all, const InterfaceNumbers& interfaces,
+void make(const std::vector<RoutingChange>& all, const Interfaces& interfaces,
           NetlinkSocket& socket) {
   socket.change({all.size(),
                  [&](std::size_t i, nlmsghdr& message) {
@@ -258,18 +258,17 @@ std::string to_text(const FwmarkRoute& route) {
                      route_protocol);
 }
 
-PolicyRouting current_policy_routing() {
+PolicyRouting current_policy_routing(const Interfaces& interfaces) {
   NetlinkSocket socket(NETLINK_ROUTE);
-  return current_of(interface_numbers(), socket);
+  return current_of(interfaces, socket);
 }
 
 void apply(const PolicyRouting& wanted) {
   NetlinkSocket socket(NETLINK_ROUTE);
-  const InterfaceNumbers numbers = interface_numbers();
-  const PolicyRouting current = current_of(numbers, socket);
   const Interfaces interfaces = current_interfaces();
+  const PolicyRouting current = current_of(interfaces, socket);
   for (const Family family : all_families) {
-    make(changes(current, wanted, interfaces, family), numbers, socket);
+    make(changes(current, wanted, interfaces, family), interfaces, socket);
   }
 }
 

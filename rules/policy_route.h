@@ -10,6 +10,7 @@
 
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/interfaces.h"
 #include "rules/tenant.h"
 
 namespace swnat::rules {
@@ -60,7 +61,7 @@ std::string to_text(const IpRule& rule);
 std::string to_text(const FwmarkRoute& route);
 
 // What of ours the kernel has now. Throws KernelError.
-PolicyRouting current_policy_routing();
+PolicyRouting current_policy_routing(const Interfaces& interfaces);
 
 // Makes the kernel's the same as `wanted`, touching nothing that stays. Routes of interfaces that
 // are missing or down are left out: the kernel takes none. Throws KernelError.

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "rules/interfaces.h"
 #include "rules/lines.h"
 #include "rules/listing.h"
 #include "rules/policy_route.h"
@@ -29,7 +30,7 @@ std::string remains_of_up() {
   const auto chains = static_cast<std::size_t>(std::ranges::count_if(
       iptables, [](const auto& part) { return part.first.starts_with("chain "); }));
   if (chains != 0) found.push_back(fmt::format("{} of iptables", counted(chains, "chain")));
-  const PolicyRouting routing = current_policy_routing();
+  const PolicyRouting routing = current_policy_routing(current_interfaces());
   if (!routing.rules.empty()) found.push_back(counted(routing.rules.size(), "ip rule"));
   if (!routing.routes.empty()) found.push_back(counted(routing.routes.size(), "route"));
   return joined(found);

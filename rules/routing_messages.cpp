@@ -4,14 +4,12 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <sstream>
 #include <variant>
 
@@ -116,18 +114,10 @@ void put_word(const std::string& word, const std::string& value, const IpRule& r
 
 }  // namespace
 
-InterfaceNumbers interface_numbers() {
-  const std::unique_ptr<struct if_nameindex, decltype(&if_freenameindex)> all(if_nameindex(),
-                                                                              if_freenameindex);
-  if (!all) {
-    throw KernelError(fmt::format("interfaces cannot be listed: {}", std::strerror(errno)));
-  }
-  InterfaceNumbers found;
-  for (const struct if_nameindex* each = all.get(); each->if_index != 0; ++each) {
-    found.numbers[each->if_name] = each->if_index;
-    found.names[each->if_index] = each->if_name;
-  }
-  return found;
+InterfaceNames interface_names(const Interfaces& interfaces) {
+  InterfaceNames names;
+  for (const auto& [name, number] : interfaces.numbers) names[number] = name;
+  return names;
 }
 
 void ask_for_rules(Family family, nlmsghdr& message) {
@@ -175,7 +165,7 @@ std::optional<IpRule> rule_in(const nlmsghdr& message) {
   return rule;
 }
 
-std::optional<FwmarkRoute> route_in(const nlmsghdr& message, const InterfaceNumbers& interfaces) {
+std::optional<FwmarkRoute> route_in(const nlmsghdr& message, const InterfaceNames& interfaces) {
   if (mnl_nlmsg_get_payload_len(&message) < sizeof(rtmsg)) return std::nullopt;
   const auto& header = *static_cast<const rtmsg*>(mnl_nlmsg_get_payload(&message));
   if (header.rtm_protocol != route_protocol || (header.rtm_flags & RTM_F_CLONED) != 0)
@@ -189,8 +179,8 @@ std::optional<FwmarkRoute> route_in(const nlmsghdr& message, const InterfaceNumb
   if (has.has(RTA_GATEWAY)) route.via = to_text(has.address(RTA_GATEWAY, route.family));
   if (header.rtm_type == RTN_UNREACHABLE) return route;
   // One that came since the interfaces were listed has no name here: it is none that was asked for.
-  const auto name = interfaces.names.find(has.number(RTA_OIF));
-  route.interface = name == interfaces.names.end() ? "?" : name->second;
+  const auto name = interfaces.find(has.number(RTA_OIF));
+  route.interface = name == interfaces.end() ? "?" : name->second;
   return route;
 }
 
@@ -214,7 +204,7 @@ void put_rule(const IpRule& rule, bool is_removal, nlmsghdr& message) {
   }
 }
 
-void put_route(const FwmarkRoute& route, bool is_removal, const InterfaceNumbers& interfaces,
+void put_route(const FwmarkRoute& route, bool is_removal, const Interfaces& interfaces,
                nlmsghdr& message) {
   const bool is_unreachable = route.interface.empty();
   const auto to = parse_network(route.to);

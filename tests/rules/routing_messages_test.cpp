@@ -24,12 +24,12 @@ IpRule again(const IpRule& rule) {
   return rule_in(message.get()).value();
 }
 
-const InterfaceNumbers interfaces{{{"blue0", 7}}, {{7, "blue0"}}};
+const Interfaces interfaces{{}, {}, {{"blue0", 7}}};
 
 FwmarkRoute again(const FwmarkRoute& route) {
   Message message;
   put_route(route, false, interfaces, message.start());
-  return route_in(message.get(), interfaces).value();
+  return route_in(message.get(), interface_names(interfaces)).value();
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ TEST_CASE("rules and routes of others are left out") {
   ask_for_rules(Family::ipv4, message.start());  // without a protocol
   CHECK_FALSE(rule_in(message.get()));
   put_route({Family::ipv4, 77, "10.0.0.0/24", "", "blue0"}, false, interfaces, message.start());
-  CHECK_FALSE(route_in(message.get(), interfaces));
+  CHECK_FALSE(route_in(message.get(), interface_names(interfaces)));
 }
 
 }  // namespace swnat::rules
