@@ -56,17 +56,13 @@ bool is_removal(unsigned type) {
   return std::find(std::begin(removals), std::end(removals), type) != std::end(removals);
 }
 
-bool is_our_table(std::uint32_t table) {
-  return table >= rules::first_route_table && table < rules::end_of_route_tables;
-}
-
 KernelChange route_change(NetlinkBytes message, bool is_removed) {
   const std::uint8_t protocol = message[NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol)];
   std::uint32_t table = 0;
   for_each_attribute(attributes_of(message, sizeof(rtmsg)), [&](const NetlinkAttribute& each) {
     if (each.type == RTA_TABLE) table = each.number<std::uint32_t>();
   });
-  const bool is_ours = protocol == rules::route_protocol || is_our_table(table);
+  const bool is_ours = protocol == rules::route_protocol || rules::is_route_table(table);
   return {is_ours, is_ours && is_removed};
 }
 

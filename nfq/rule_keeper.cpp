@@ -19,7 +19,10 @@
 #include "nfq/log.h"
 #include "nfq/queue_table.h"
 #include "nfq/rule_counters.h"
+#include "rules/kernel.h"
 #include "rules/operators_rules.h"
+#include "rules/printed_rules.h"
+#include "rules/remains.h"
 
 namespace swnat::nfq {
 namespace {
@@ -168,6 +171,9 @@ void RuleKeeper::look() {
       schedule_.at_latest(std::max(now() + LookSchedule::least_between,
                                    pauses_.allowed_at(seen->differences.front())));
     }
+    // Last, so that nothing waits for programs that only tell of others' rules.
+    add_hand_made(*seen);
+    add_strays(*seen);
     // The queues are given up meanwhile: what it saw is over.
     if (stopping_) return;
     tell(std::move(*seen), was_repaired);
@@ -195,8 +201,6 @@ std::optional<rules::Inspection> RuleKeeper::inspect() {
   auto seen = inspector_->inspect(rules_generation());
   inspection_took_ = now() - started;
   if (!seen) return seen;
-  add_hand_made(*seen);
-  add_strays(*seen);
   return seen;
 }
 
@@ -223,17 +227,12 @@ bool RuleKeeper::repair(const rules::Inspection& seen) {
 void RuleKeeper::add_hand_made(rules::Inspection& seen) {
   if (!seen.has_record || others_rules_seen_ == Time{0} ||
       now() - others_rules_seen_ > others_rules_pause) {
-    queue_rules_ = rules::queue_rules();
-    missing_operators_rules_ = rules::missing_operators_rules(*config_);
+    read_others_rules();
     others_rules_seen_ = now();
   }
   unread_queues_.clear();
   std::vector<std::string> lines = unread_queues(queue_rules_, *config_, unread_queues_);
-  const bool is_by_hand = std::ranges::any_of(queue_rules_, [&](const rules::QueueRule& rule) {
-    return !rule.is_ours && std::ranges::any_of(rule.queues, [&](std::uint16_t queue) {
-      return rules::is_daemons_queue(queue, *config_);
-    });
-  });
+  const bool is_by_hand = !rules::others_that_queue(queue_rules_, *config_).empty();
   if (!seen.has_record && (is_by_hand || !lines.empty())) {
     if (seen.state == rules::RuleState::missing) {
       seen.differences.emplace_back("made by hand, so they are neither compared nor put back");
@@ -242,7 +241,18 @@ void RuleKeeper::add_hand_made(rules::Inspection& seen) {
   }
   auto& told = seen.has_record ? seen.notes : seen.differences;
   std::ranges::move(lines, std::back_inserter(told));
-  std::ranges::copy(missing_operators_rules_, std::back_inserter(seen.notes));
+  std::ranges::copy(others_notes_, std::back_inserter(seen.notes));
+}
+
+// What they were when they cannot be read stays, with a note that says so.
+void RuleKeeper::read_others_rules() {
+  try {
+    const rules::PrintedRules printed = rules::printed_rules(*config_);
+    queue_rules_ = rules::queue_rules(printed);
+    others_notes_ = rules::missing_operators_rules(*config_, printed);
+  } catch (const rules::KernelError& error) {
+    others_notes_ = {fmt::format("rules of others are not known: {}", error.what())};
+  }
 }
 
 void RuleKeeper::add_strays(rules::Inspection& seen) {

@@ -72,6 +72,7 @@ class RuleKeeper {
   std::optional<rules::Inspection> inspect();
   bool repair(const rules::Inspection& seen);
   void add_hand_made(rules::Inspection& seen);
+  void read_others_rules();
   void add_strays(rules::Inspection& seen);
   void tell(rules::Inspection seen, bool was_repaired);
   void tell_fault(const std::string& text);
@@ -95,7 +96,7 @@ class RuleKeeper {
   RepairPauses pauses_;
   StrayPackets strays_;
   std::vector<rules::QueueRule> queue_rules_;
-  std::vector<std::string> missing_operators_rules_;
+  std::vector<std::string> others_notes_;
   std::set<std::uint16_t> unread_queues_;
   Time others_rules_seen_{0};
   Time wrong_hook_seen_{0};

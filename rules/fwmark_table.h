@@ -11,6 +11,10 @@ namespace swnat::rules {
 inline constexpr std::uint32_t first_route_table = 0x5300'0000;
 inline constexpr std::uint32_t end_of_route_tables = 0x8000'0000;
 
+constexpr bool is_route_table(std::uint32_t table) {
+  return table >= first_route_table && table < end_of_route_tables;
+}
+
 // Each fwmark under the mask has a table of its own; nullopt for one whose table would not fit.
 constexpr std::optional<std::uint32_t> route_table(std::uint32_t fwmark, std::uint32_t mask) {
   const std::uint32_t place = fwmark >> std::countr_zero(mask);

@@ -7,25 +7,11 @@
 #include <utility>
 
 #include "rules/kernel.h"
+#include "rules/lines.h"
 #include "rules/networks.h"
 
 namespace swnat::rules {
 namespace {
-
-// More of one kind are only counted.
-constexpr std::size_t most_lines = 3;
-
-void shorten(std::vector<std::string>& lines, std::string_view what) {
-  if (lines.size() <= most_lines + 1) return;
-  const std::size_t others = lines.size() - most_lines;
-  lines.resize(most_lines);
-  lines.push_back(fmt::format("{} other {}", others, what));
-}
-
-void append(std::vector<std::string>& all, std::vector<std::string> lines, std::string_view what) {
-  shorten(lines, what);
-  std::move(lines.begin(), lines.end(), std::back_inserter(all));
-}
 
 std::string text_of(const auto& each, std::string_view kind) {
   return fmt::format("ip {} {} {}", ip_option(each.family), kind, to_text(each));
@@ -79,11 +65,11 @@ Inspection inspect_recorded(const Record& record, const Config& config, const st
   seen.has_record = true;
   Differences found = differences(record, present, interfaces);
   seen.is_repairable = found.any();
-  append(seen.differences, std::move(found.nft), "parts of nft table inet swnat differ");
-  append(seen.differences, std::move(found.iptables), "parts of iptables differ");
-  append(seen.differences, std::move(found.sysctls), "sysctls differ");
-  append(seen.differences, std::move(found.rules), "ip rules differ");
-  append(seen.differences, std::move(found.routes), "routes differ");
+  append_shortened(seen.differences, std::move(found.nft), "parts of nft table inet swnat differ");
+  append_shortened(seen.differences, std::move(found.iptables), "parts of iptables differ");
+  append_shortened(seen.differences, std::move(found.sysctls), "sysctls differ");
+  append_shortened(seen.differences, std::move(found.rules), "ip rules differ");
+  append_shortened(seen.differences, std::move(found.routes), "routes differ");
   if (std::string other = other_configuration(*record.stock, config, digest); !other.empty()) {
     seen.differences.push_back(std::move(other));
   }
@@ -91,10 +77,11 @@ Inspection inspect_recorded(const Record& record, const Config& config, const st
   return seen;
 }
 
-Inspection inspect_unrecorded(bool has_record, const RuleListing& present) {
+Inspection inspect_unrecorded(bool has_record, const RuleListing& present,
+                              const Interfaces& interfaces) {
   Inspection seen;
   seen.has_record = has_record;
-  const bool is_there = has_any(present, current_policy_routing());
+  const bool is_there = has_any(present, current_policy_routing(interfaces));
   if (!has_record && !is_there) return seen;
   seen.state = RuleState::differ;
   seen.differences.emplace_back(
@@ -119,7 +106,7 @@ std::optional<Inspection> Inspector::inspect(std::optional<std::uint32_t> genera
     const RuleListing present = lister_.list(!record->stock->rules.iptables.empty());
     seen = inspect_recorded(*record, *config_, digest_, interfaces, present);
   } else {
-    seen = inspect_unrecorded(record.has_value(), lister_.list(false));
+    seen = inspect_unrecorded(record.has_value(), lister_.list(false), interfaces);
   }
   seen.notes = interface_notes(*config_, interfaces);
   return seen;
@@ -169,7 +156,8 @@ Differences differences(const Record& record, const RuleListing& present,
     found.nft = differences(stock.rules.nft, present.nft);
   }
   found.iptables = differences(stock.rules.iptables, present.iptables);
-  add_differences(possible(record.layout->routing, interfaces), current_policy_routing(), found);
+  add_differences(possible(record.layout->routing, interfaces), current_policy_routing(interfaces),
+                  found);
   found.sysctls = sysctl_differences(stock.sysctls);
   return found;
 }
@@ -193,8 +181,8 @@ std::vector<std::string> interface_notes(const Config& config, const Interfaces&
     routed.push_back(fmt::format("external address {} is on no interface here", to_text(address)));
   }
   std::vector<std::string> notes;
-  append(notes, std::move(waiting), "interfaces are waited for");
-  append(notes, std::move(routed), "external addresses are on no interface");
+  append_shortened(notes, std::move(waiting), "interfaces are waited for");
+  append_shortened(notes, std::move(routed), "external addresses are on no interface");
   return notes;
 }
 

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <ifaddrs.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 
@@ -26,6 +27,13 @@ std::string text_of(const sockaddr& address) {
   return text;
 }
 
+// Those without an address of their link, such as tun, are listed without their number.
+unsigned number_of(const ifaddrs& interface) {
+  if (interface.ifa_addr == nullptr) return if_nametoindex(interface.ifa_name);
+  return static_cast<unsigned>(
+      reinterpret_cast<const sockaddr_ll*>(interface.ifa_addr)->sll_ifindex);
+}
+
 }  // namespace
 
 Interfaces current_interfaces() {
@@ -39,6 +47,7 @@ Interfaces current_interfaces() {
     // An address's label may be longer than the name: "wan0:1".
     std::string name = each->ifa_name;
     if (each->ifa_addr == nullptr || each->ifa_addr->sa_family == AF_PACKET) {
+      found.numbers[name] = number_of(*each);
       found.is_up[std::move(name)] = (each->ifa_flags & IFF_UP) != 0;
     } else {
       found.addresses.insert(text_of(*each->ifa_addr));

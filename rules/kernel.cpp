@@ -16,10 +16,10 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <future>
 #include <set>
 #include <utility>
 
+#include "rules/digest.h"
 #include "rules/format.h"
 #include "rules/interfaces.h"
 #include "rules/iptables_apply.h"
@@ -79,8 +79,9 @@ std::vector<RemovedTenant> tenants_of(const Config& config) {
 
 // Interfaces that some earlier up() knew as a tenant's, that are still there, and that this
 // configuration does not have.
-std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record,
-                                           const Interfaces& interfaces) {
+std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record) {
+  if (record.tenants.empty() && record.removed.empty()) return {};
+  const Interfaces interfaces = current_interfaces();
   const std::vector<std::string> known = tenant_interfaces(config);
   std::set<std::string> seen(known.begin(), known.end());
   seen.insert(config.external_interface);
@@ -115,9 +116,26 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+// What the operator's own rules lack. It is advice: `up` is done, whether they can be read or not.
+std::vector<std::string> advice(const Config& config) {
+  if (!needs_operators_rules(config)) return {};
+  try {
+    return missing_operators_rules(config, printed_rules(config));
+  } catch (const KernelError& failure) {
+    return {fmt::format("whether your own rules set fwmarks and routes is not known: {}",
+                        failure.what())};
+  }
+}
+
 // Rules of others that go on queueing, if there are any.
 std::vector<std::string> left_by_down(const Config& config, bool was_up) {
-  const std::vector<std::string> others = others_that_queue(queue_rules(), config);
+  std::vector<std::string> others;
+  try {
+    others = others_that_queue(queue_rules(printed_rules(config)), config);
+  } catch (const KernelError& failure) {
+    return {fmt::format("whether rules of others still send packets to queues is not known: {}",
+                        failure.what())};
+  }
   if (others.empty()) return {};
   return {
       fmt::format("{}rules that `up` did not make are left as they are: {}. What they queue is"
@@ -165,16 +183,6 @@ void bring_to(const Layout& layout) {
   apply(layout.routing);
 }
 
-// The same. Returns how the kernel lists our table then: for thousands of namespaces that takes as
-// long as the rest, so both are done at once.
-Listing bring_to_and_list(const Layout& layout) {
-  apply_nft(layout.nft);
-  std::future<Listing> listing = std::async(std::launch::async, list_nft_rules);
-  apply(layout.iptables);
-  apply(layout.routing);
-  return listing.get();
-}
-
 void bring_to_nothing(const Record& record) {
   apply(PolicyRouting{});
   apply(std::vector<IptablesTable>{});
@@ -196,8 +204,8 @@ void remove_all(const Record& record, const RecordFolder& folder) {
 }
 
 // After all is done: how the kernel lists it.
-Stock take_stock(const Config& config, const Plan& plan, Listing nft, const SysctlWork& work) {
-  RuleListing rules{std::move(nft), {}};
+Stock take_stock(const Config& config, const Plan& plan, const SysctlWork& work) {
+  RuleListing rules{list_nft_rules(), {}};
   if (!plan.layout.iptables.empty()) rules.iptables = list_iptables_rules(true);
   return {std::move(rules), work.asked, configuration_digest(config), config.first_queue,
           config.workers};
@@ -215,7 +223,7 @@ struct Change {
 
   void apply() {
     folder.save(pending);
-    Listing nft = bring_to_and_list(plan.layout);
+    bring_to(plan.layout);
     for (const Sysctl& each : work.writes) {
       const auto value = read_sysctl(each.name);
       // One before it in the list may have switched it.
@@ -230,7 +238,7 @@ struct Change {
     Record after = pending;
     after.layout = plan.layout;
     after.sysctls = work.after;
-    after.stock = take_stock(config, plan, std::move(nft), work);
+    after.stock = take_stock(config, plan, work);
     folder.save(after);
   }
 
@@ -255,12 +263,10 @@ void require_external_interface(const Config& config) {
 }
 
 std::string configuration_digest(const Config& config) {
-  // FNV-1a. Either format tells two configurations apart.
-  std::uint64_t digest = 0xcbf2'9ce4'8422'2325;
-  for (const char c : render(config, Format::iptables)) {
-    digest = (digest ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
-  }
-  return fmt::format("{:016x}", digest);
+  // Either format tells two configurations apart.
+  Digest digest;
+  digest.add(render(config, Format::iptables));
+  return fmt::format("{:016x}", digest.value());
 }
 
 std::vector<std::string> up(const Config& config, Format format) {
@@ -272,8 +278,7 @@ std::vector<std::string> up(const Config& config, Format format) {
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
   const Record before = folder.load();
-  const Plan plan =
-      make_plan(config, chosen, removed_tenants(config, before, current_interfaces()));
+  const Plan plan = make_plan(config, chosen, removed_tenants(config, before));
   Change change{config, plan, folder, before, sysctl_work(plan, before.sysctls), before, {}};
   change.pending.tenants = tenants_of(config);
   change.pending.removed = plan.removed;
@@ -300,7 +305,7 @@ std::vector<std::string> up(const Config& config, Format format) {
                     " there is dropped as long as it is there",
                     fmt::join(each.interfaces, ", "), config.file));
   }
-  for (std::string& each : missing_operators_rules(config)) told.push_back(std::move(each));
+  for (std::string& each : advice(config)) told.push_back(std::move(each));
   return told;
 }
 
@@ -310,7 +315,7 @@ std::vector<std::string> down(const Config& config) {
   const RecordFolder folder(config.control_socket);
   const auto damage = folder.put_damaged_aside();
   const bool is_recorded = folder.has_record();
-  const std::string unrecorded = is_recorded ? "" : remains_of_up();
+  const std::string unrecorded = damage || is_recorded ? "" : remains_of_up();
   remove_all(folder.load(), folder);
   if (damage) {
     throw KernelError(

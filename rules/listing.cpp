@@ -7,6 +7,8 @@
 
 #include "rules/iptables_text.h"
 #include "rules/kernel.h"
+#include "rules/netlink.h"
+#include "rules/nft_elements.h"
 #include "rules/process.h"
 
 namespace swnat::rules {
@@ -26,45 +28,31 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
-// "a, b" with any spaces between, in an order of its own: the kernel's may change.
-std::string sorted_elements(std::string_view list) {
-  std::vector<std::string_view> elements;
-  while (!list.empty()) {
-    const std::string_view element = list.substr(0, list.find(','));
-    list.remove_prefix(std::min(list.size(), element.size() + 1));
-    elements.push_back(trimmed(element));
-  }
-  std::sort(elements.begin(), elements.end());
-  std::string text = "elements:";
-  for (const std::string_view element : elements) text += fmt::format(" {},", element);
-  return text + '\n';
-}
-
 // One chain, set, map or counter of a table, from behind its first line to its last.
 std::string nft_part(std::string_view& rest) {
-  constexpr std::string_view begin = "elements = {";
   std::string text;
-  std::string elements;
-  bool is_inside = false;
-  bool is_dynamic = false;
   while (!rest.empty()) {
-    const std::string_view whole = take_line(rest);
-    if (whole == "\t}") break;
-    std::string_view line = trimmed(whole);
-    if (line.starts_with("flags ") && line.find("dynamic") != std::string_view::npos) {
-      is_dynamic = true;
-    }
-    if (!is_inside && !line.starts_with(begin)) {
-      text += fmt::format("{}\n", line);
+    const std::string_view line = take_line(rest);
+    if (line == "\t}") break;
+    text += fmt::format("{}\n", trimmed(line));
+  }
+  return text;
+}
+
+// Of the sets and maps that packets do not fill.
+void add_elements(Listing& parts) {
+  NetlinkSocket netfilter(NETLINK_NETFILTER);
+  for (auto& [name, text] : parts) {
+    std::string_view set = name;
+    if (!set.starts_with("set ") && !set.starts_with("map ")) continue;
+    const std::size_t flags = text.find("flags ");
+    if (flags != std::string::npos &&
+        text.substr(flags, text.find('\n', flags) - flags).find("dynamic") != std::string::npos) {
       continue;
     }
-    if (!is_inside) line.remove_prefix(begin.size());
-    is_inside = !line.ends_with('}');
-    if (!is_inside) line.remove_suffix(1);
-    elements += fmt::format("{} ", line);
+    set.remove_prefix(4);
+    text += elements_text(netfilter, set.substr(0, set.find(' ')));
   }
-  if (!elements.empty() && !is_dynamic) text += sorted_elements(trimmed(elements));
-  return text;
 }
 
 Listing list_iptables(Family family, bool is_expected) {
@@ -82,8 +70,11 @@ Listing list_iptables(Family family, bool is_expected) {
 
 Listing nft_listing(std::string_view printed) {
   Listing parts;
+  bool is_inside = false;
   while (!printed.empty()) {
     std::string_view line = take_line(printed);
+    if (line.starts_with("table ")) is_inside = line == "table inet swnat {";
+    if (!is_inside) continue;
     const bool is_part =
         line.starts_with('\t') && !line.starts_with("\t\t") && line.ends_with(" {");
     if (!is_part) continue;
@@ -121,10 +112,10 @@ Listing iptables_listing(std::string_view printed, Family family) {
 }
 
 Listing list_nft_rules() {
-  const ProcessResult listed = run({"nft", "-s", "-n", "list", "table", "inet", "swnat"});
-  if (listed.exit_code == 0) return nft_listing(listed.output);
-  if (listed.error.find("No such file") != std::string::npos) return {};
-  throw KernelError(fmt::format("nft failed: {}", in_short(listed.error)));
+  // Not the one table: for that nft fetches all elements even where it prints none.
+  Listing parts = nft_listing(run_or_throw({"nft", "-s", "-n", "-t", "list", "ruleset", "inet"}));
+  add_elements(parts);
+  return parts;
 }
 
 Listing list_iptables_rules(bool are_expected) {

@@ -44,7 +44,8 @@ class RuleLister {
   bool expected_iptables_ = false;
 };
 
-// From what `nft -s -n list table inet swnat` prints.
+// From what `nft -s -n -t list ruleset inet` prints, which has no elements of named sets. Tables of
+// others are left out.
 Listing nft_listing(std::string_view printed);
 // From what iptables-save prints.
 Listing iptables_listing(std::string_view printed, Family family);

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <utility>
 
-#include "rules/iptables_text.h"
+#include "rules/family.h"
+#include "rules/lines.h"
 #include "rules/policy_route.h"
-#include "rules/process.h"
 
 namespace swnat::rules {
 namespace {
@@ -131,12 +131,19 @@ void add_iptables_markings(std::string_view saved, Markings& markings) {
   while (!saved.empty()) {
     const std::string_view line = saved.substr(0, saved.find('\n'));
     saved.remove_prefix(std::min(saved.size(), line.size() + 1));
-    if (line.find(" --restore-mark") != std::string_view::npos) markings.add({});
-    constexpr std::string_view sets = " -j MARK --set-xmark ";
-    const std::size_t place = line.find(sets);
-    if (place == std::string_view::npos) continue;
-    const std::string_view rest = line.substr(place + sets.size());
-    markings.add(marking_of(std::string(rest.substr(0, rest.find(' ')))));
+    // From a connection, from an element of an ipset, or by a hash.
+    constexpr std::string_view unknown[] = {" --restore-mark", " --map-mark", " -j HMARK "};
+    // Replaces the bits of its mask, as the other does; TPROXY so for what it gives to a socket.
+    constexpr std::string_view known[] = {" -j MARK --set-xmark ", " --tproxy-mark "};
+    for (const std::string_view option : unknown) {
+      if (line.find(option) != std::string_view::npos) markings.add({});
+    }
+    for (const std::string_view option : known) {
+      const std::size_t place = line.find(option);
+      if (place == std::string_view::npos) continue;
+      const std::string_view rest = line.substr(place + option.size());
+      markings.add(marking_of(std::string(rest.substr(0, rest.find(' ')))));
+    }
   }
 }
 
@@ -187,6 +194,10 @@ bool has_interfaces(const NamespaceConfig& one) {
 
 }  // namespace
 
+bool needs_operators_rules(const Config& config) {
+  return !std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces);
+}
+
 std::vector<std::string> missing_operators_rules(const Config& config,
                                                  const PrintedRules& printed) {
   const std::uint32_t mask = config.fwmark_mask;
@@ -194,40 +205,29 @@ std::vector<std::string> missing_operators_rules(const Config& config,
   for (const std::string& saved : printed.iptables) add_iptables_markings(saved, nft.markings);
   const std::array<Markings, 2> ways{routed(printed.routing[0], mask),
                                      routed(printed.routing[1], mask)};
-  std::vector<std::string> lines;
+  std::vector<std::string> unmarked;
+  std::vector<std::string> unrouted;
   for (const NamespaceConfig& each : config.namespaces) {
     if (has_interfaces(each)) continue;
     if (!nft.markings.have(each)) {
-      lines.push_back(
+      unmarked.push_back(
           fmt::format("no rule of nft or iptables sets a fwmark of {}: unless another program does,"
                       " no packet is its",
                       name_of(each)));
     }
-    add_unrouted(each, ways, lines);
+    add_unrouted(each, ways, unrouted);
   }
-  const bool is_concerned =
-      !std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces);
-  if (is_concerned && !nft.keeps_fragments_apart) {
+  std::vector<std::string> lines;
+  append_shortened(lines, std::move(unmarked), "namespaces have fwmarks that no such rule sets");
+  append_shortened(lines, std::move(unrouted),
+                   "ways back of namespaces are looked at by no `ip rule`");
+  if (needs_operators_rules(config) && !nft.keeps_fragments_apart) {
     lines.push_back(
         fmt::format("no chain of nft with a priority below {} sets notrack or a conntrack zone:"
                     " fragments of namespaces without interfaces may be mixed up with others'",
                     defragmentation));
   }
   return lines;
-}
-
-std::vector<std::string> missing_operators_rules(const Config& config) {
-  if (std::all_of(config.namespaces.begin(), config.namespaces.end(), has_interfaces)) return {};
-  PrintedRules printed;
-  if (has_program("nft")) printed.nft = run({"nft", "-t", "-j", "list", "ruleset"}).output;
-  for (std::size_t i = 0; i < std::size(all_families); ++i) {
-    const Family family = all_families[i];
-    const std::string program = iptables_program(family, "-save");
-    if (has_program(program)) printed.iptables[i] = run({program}).output;
-    printed.routing[i] =
-        run({"ip", std::string(ip_option(family)), "-N", "-json", "rule", "show"}).output;
-  }
-  return missing_operators_rules(config, printed);
 }
 
 }  // namespace swnat::rules

@@ -5,27 +5,18 @@
 // be seen of them, are believed; and programs can mark packets without any rule (tc, eBPF).
 #pragma once
 
-#include <array>
 #include <string>
 #include <vector>
 
 #include "rules/config.h"
-#include "rules/family.h"
+#include "rules/printed_rules.h"
 
 namespace swnat::rules {
 
-// As programs print them; the arrays by family.
-struct PrintedRules {
-  std::string nft;                      // nft -t -j list ruleset
-  std::array<std::string, 2> iptables;  // iptables-save
-  std::array<std::string, 2> routing;   // ip -N -json rule show
-};
+// Whether there are namespaces without interfaces.
+bool needs_operators_rules(const Config& config);
 
-// A line for each thing that is missing.
+// A line for each thing that is missing; of thousands of a kind, how many.
 std::vector<std::string> missing_operators_rules(const Config& config, const PrintedRules& printed);
-
-// The same of what is in the kernel now. Asks nobody where all namespaces have interfaces. Throws
-// KernelError.
-std::vector<std::string> missing_operators_rules(const Config& config);
 
 }  // namespace swnat::rules

@@ -22,139 +22,106 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
+#include <tuple>
+#include <utility>
+#include <variant>
 
 #include "rules/bit_tree.h"
 #include "rules/fwmark_table.h"
-#include "rules/interfaces.h"
-#include "rules/kernel.h"
+#include "rules/netlink.h"
 #include "rules/networks.h"
-#include "rules/process.h"
+#include "rules/routing_messages.h"
 
 namespace swnat::rules {
 namespace {
-
-using Json = nlohmann::json;
-
-// Behind all routes by an interface, whatever their metric. Another one for each table: the kernel
-// looks for a route alike in all tables by a hash in which, for one that is unreachable, only the
-// metric differs. Thousands with one metric are compared one by one for each that is added.
-std::uint32_t last_metric(std::uint32_t table) {
-  return 0x8000'0000 | table;
-}
-
-std::uint32_t number(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end()) return 0;
-  if (found->is_number_unsigned()) return found->get<std::uint32_t>();
-  if (!found->is_string()) return 0;
-  try {
-    return static_cast<std::uint32_t>(std::stoul(found->get<std::string>(), nullptr, 0));
-  } catch (const std::exception&) {
-    return 0;  // a table with a name, which is none of ours
-  }
-}
-
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-Json ask(const std::vector<std::string>& arguments) {
-  const std::string answer = run_or_throw(arguments);
-  if (answer.empty()) return Json::array();
-  const Json parsed = Json::parse(answer, nullptr, false);
-  if (!parsed.is_array())
-    throw KernelError(fmt::format("{} gave an answer that is no JSON", arguments[0]));
-  return parsed;
-}
-
-bool is_ours(std::uint32_t table) {
-  return table >= first_route_table && table < end_of_route_tables;
-}
-
-// A network as to_text() has it.
-std::string network_text(const std::string& listed, Family family) {
-  const bool is_ipv6 = family == Family::ipv6;
-  if (listed == "default") return is_ipv6 ? "::/0" : "0.0.0.0/0";
-  if (listed.find('/') != std::string::npos) return listed;
-  return listed + (is_ipv6 ? "/128" : "/32");
-}
 
 // A kernel can be told to do without IPv6. Then nothing of ours can be there.
 bool has_family(Family family) {
   return family == Family::ipv4 || access("/proc/sys/net/ipv6", F_OK) == 0;
 }
 
-// Selector and action of a listed rule, in the words of IpRule::what.
-std::string listed_rule(const Json& rule) {
-  std::string what;
-  if (rule.contains("fwmark")) {
-    // Without a mask in the answer all bits count.
-    const std::uint32_t mask = rule.contains("fwmask") ? number(rule, "fwmask") : 0xffff'ffff;
-    what += fmt::format("fwmark {:#x}/{:#x} ", number(rule, "fwmark"), mask);
-  }
-  if (rule.contains("iif")) what += fmt::format("iif {} ", text(rule, "iif"));
-  if (rule.contains("srclen")) {
-    what += fmt::format("from {}/{} ", text(rule, "src"), number(rule, "srclen"));
-  } else if (const std::string from = text(rule, "src"); from != "all") {
-    what += fmt::format("from {} ", from);
-  }
-  if (rule.contains("goto")) return what + fmt::format("goto {}", number(rule, "goto"));
-  if (rule.contains("nop")) return what + "nop";
-  if (rule.contains("table")) return what + fmt::format("lookup {}", number(rule, "table"));
-  return what + "blackhole";
-}
-
-void add_current(Family family, PolicyRouting& current) {
+void add_current(Family family, const InterfaceNames& interfaces, NetlinkSocket& socket,
+                 PolicyRouting& current) {
   if (!has_family(family)) return;
-  const std::string option(ip_option(family));
-  for (const Json& rule : ask({"ip", option, "-N", "-json", "rule", "show"})) {
-    if (number(rule, "protocol") != route_protocol) continue;
-    current.rules.push_back({family, number(rule, "priority"), listed_rule(rule)});
-  }
-  constexpr std::uint32_t unreachable = 7;  // RTN_UNREACHABLE
-  for (const Json& route : ask({"ip", option, "-N", "-json", "route", "show", "table", "all",
-                                "proto", std::to_string(route_protocol)})) {
-    FwmarkRoute found{family, number(route, "table"), network_text(text(route, "dst"), family),
-                      text(route, "gateway"), text(route, "dev")};
-    if (number(route, "type") == unreachable) found.interface = "";
-    if (is_ours(found.table)) current.routes.push_back(found);
-  }
+  const auto listed = [&](void (*ask)(Family, nlmsghdr&), std::string_view what) {
+    return socket.dump([&](nlmsghdr& message) { ask(family, message); },
+                       fmt::format("listing ip {} {}", ip_option(family), what));
+  };
+  for_each_netlink_message(listed(ask_for_rules, "rules"), [&](const nlmsghdr& message) {
+    if (auto rule = rule_in(message)) current.rules.push_back(std::move(*rule));
+  });
+  for_each_netlink_message(listed(ask_for_routes, "routes"), [&](const nlmsghdr& message) {
+    if (auto route = route_in(message, interfaces)) current.routes.push_back(std::move(*route));
+  });
 }
 
-// What leads from the one to the other in this family, for `ip -batch`. Rules that go come before
-// those that come, since the kernel does not tell two apart that differ in where they lead only.
-// Meanwhile the rules of netfilter hold back what would go astray.
-std::string changes(const PolicyRouting& current, const PolicyRouting& wanted,
-                    const Interfaces& interfaces, Family family) {
+PolicyRouting current_of(const Interfaces& interfaces, NetlinkSocket& socket) {
+  PolicyRouting current;
+  const InterfaceNames names = interface_names(interfaces);
+  for (const Family family : all_families) add_current(family, names, socket, current);
+  return current;
+}
+
+struct RoutingChange {
+  bool is_removal = false;
+  std::variant<IpRule, FwmarkRoute> what;
+};
+
+std::string to_text(const RoutingChange& change) {
+  if (const auto* rule = std::get_if<IpRule>(&change.what)) {
+    return fmt::format("ip {} rule {} {}", ip_option(rule->family),
+                       change.is_removal ? "del" : "add", to_text(*rule));
+  }
+  const auto& route = std::get<FwmarkRoute>(change.what);
+  return fmt::format("ip {} route {} {}", ip_option(route.family),
+                     change.is_removal ? "del" : "replace", to_text(route));
+}
+
+// What leads from the one to the other in this family. Rules that go come before those that come,
+// since the kernel does not tell two apart that differ in where they lead only. Meanwhile the rules
+// of netfilter hold back what would go astray.
+std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRouting& wanted,
+                                   const Interfaces& interfaces, Family family) {
   const std::set<IpRule> old_rules(current.rules.begin(), current.rules.end());
   const std::set<IpRule> new_rules(wanted.rules.begin(), wanted.rules.end());
   const std::set<FwmarkRoute> old_routes(current.routes.begin(), current.routes.end());
   std::set<std::tuple<std::uint32_t, std::string, bool>> kept;
-  std::string batch;
+  std::vector<RoutingChange> all;
   for (const FwmarkRoute& route : wanted.routes) {
     if (route.family != family) continue;
     if (!route.interface.empty() && !interfaces.has_up(route.interface)) continue;
     kept.insert({route.table, route.to, route.interface.empty()});
-    if (!old_routes.contains(route)) batch += fmt::format("route replace {}\n", to_text(route));
+    if (!old_routes.contains(route)) all.push_back({false, route});
   }
   const auto in_one_only = [&](const std::set<IpRule>& one, const std::set<IpRule>& other,
-                               std::string_view change) {
+                               bool is_removal) {
     for (auto rule = one.rbegin(); rule != one.rend(); ++rule) {
-      if (rule->family != family || other.contains(*rule)) continue;
-      batch += fmt::format("rule {} {}\n", change, to_text(*rule));
+      if (rule->family == family && !other.contains(*rule)) all.push_back({is_removal, *rule});
     }
   };
-  in_one_only(old_rules, new_rules, "del");
-  in_one_only(new_rules, old_rules, "add");
+  in_one_only(old_rules, new_rules, true);
+  in_one_only(new_rules, old_rules, false);
   for (const FwmarkRoute& route : current.routes) {
     if (route.family != family || kept.contains({route.table, route.to, route.interface.empty()}))
       continue;
-    batch += fmt::format("route del {}\n", to_text(route));
+    all.push_back({true, route});
   }
-  return batch;
+  return all;
+}
+
+void make(const std::vector<RoutingChange>& all, const Interfaces& interfaces,
+          NetlinkSocket& socket) {
+  socket.change({all.size(),
+                 [&](std::size_t i, nlmsghdr& message) {
+                   const auto& [is_removal, what] = all[i];
+                   if (const auto* rule = std::get_if<IpRule>(&what)) {
+                     put_rule(*rule, is_removal, message);
+                   } else {
+                     put_route(std::get<FwmarkRoute>(what), is_removal, interfaces, message);
+                   }
+                 },
+                 [&](std::size_t i) { return to_text(all[i]); }});
 }
 
 // One family's rules, in order.
@@ -291,18 +258,17 @@ std::string to_text(const FwmarkRoute& route) {
                      route_protocol);
 }
 
-PolicyRouting current_policy_routing() {
-  PolicyRouting current;
-  for (const Family family : all_families) add_current(family, current);
-  return current;
+PolicyRouting current_policy_routing(const Interfaces& interfaces) {
+  NetlinkSocket socket(NETLINK_ROUTE);
+  return current_of(interfaces, socket);
 }
 
 void apply(const PolicyRouting& wanted) {
-  const PolicyRouting current = current_policy_routing();
+  NetlinkSocket socket(NETLINK_ROUTE);
   const Interfaces interfaces = current_interfaces();
+  const PolicyRouting current = current_of(interfaces, socket);
   for (const Family family : all_families) {
-    const std::string batch = changes(current, wanted, interfaces, family);
-    if (!batch.empty()) run_or_throw({"ip", std::string(ip_option(family)), "-batch", "-"}, batch);
+    make(changes(current, wanted, interfaces, family), interfaces, socket);
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/interfaces.h"
 #include "rules/tenant.h"
 
 namespace swnat::rules {
@@ -47,12 +48,20 @@ PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTena
 // "-4" or "-6".
 std::string_view ip_option(Family family);
 
+// The metric of an unreachable route: behind all routes by an interface, whatever theirs. Another
+// one for each table: the kernel looks for a route alike in all tables by a hash in which, for one
+// that is unreachable, only the metric differs. Thousands with one metric are compared one by one
+// for each that is added.
+constexpr std::uint32_t last_metric(std::uint32_t table) {
+  return 0x8000'0000 | table;
+}
+
 // As after "ip rule add", and after "ip route replace".
 std::string to_text(const IpRule& rule);
 std::string to_text(const FwmarkRoute& route);
 
-// What of ours the kernel has now.
-PolicyRouting current_policy_routing();
+// What of ours the kernel has now. Throws KernelError.
+PolicyRouting current_policy_routing(const Interfaces& interfaces);
 
 // Makes the kernel's the same as `wanted`, touching nothing that stays. Routes of interfaces that
 // are missing or down are left out: the kernel takes none. Throws KernelError.

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "rules/iptables_text.h"
-#include "rules/process.h"
 
 namespace swnat::rules {
 namespace {
@@ -132,15 +131,11 @@ bool is_daemons_queue(std::uint16_t queue, const Config& config) {
   return queue >= config.first_queue && queue < config.first_queue + config.workers;
 }
 
-std::vector<QueueRule> queue_rules() {
-  std::vector<QueueRule> all;
-  const auto add = [&](std::vector<QueueRule> some) {
-    std::move(some.begin(), some.end(), std::back_inserter(all));
-  };
-  if (has_program("nft")) add(nft_queue_rules(run({"nft", "-t", "-j", "list", "ruleset"}).output));
-  for (const Family family : all_families) {
-    const std::string program = iptables_program(family, "-save");
-    if (has_program(program)) add(iptables_queue_rules(run({program}).output, family));
+std::vector<QueueRule> queue_rules(const PrintedRules& printed) {
+  std::vector<QueueRule> all = nft_queue_rules(printed.nft);
+  for (std::size_t i = 0; i < std::size(all_families); ++i) {
+    std::ranges::move(iptables_queue_rules(printed.iptables[i], all_families[i]),
+                      std::back_inserter(all));
   }
   return all;
 }

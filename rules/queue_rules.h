@@ -8,6 +8,7 @@
 
 #include "rules/config.h"
 #include "rules/family.h"
+#include "rules/printed_rules.h"
 
 namespace swnat::rules {
 
@@ -23,12 +24,9 @@ struct QueueRule {
 // Whether the daemon of this configuration reads it.
 bool is_daemons_queue(std::uint16_t queue, const Config& config);
 
-// Asks the kernel. What cannot be asked, such as iptables that is not installed, has none. Throws
-// KernelError.
-std::vector<QueueRule> queue_rules();
+std::vector<QueueRule> queue_rules(const PrintedRules& printed);
 
-// From what `nft -t -j list ruleset` prints, and iptables-save. Rules of iptables that nft lists
-// too are not in the first.
+// The parts of it. Rules of iptables that nft lists too are not in the first.
 std::vector<QueueRule> nft_queue_rules(std::string_view printed);
 std::vector<QueueRule> iptables_queue_rules(std::string_view printed, Family family);
 

@@ -130,7 +130,7 @@ std::string to_json(const Record& record, const RecordOrigin& origin) {
       {"layout", record.layout ? layout_to_json(*record.layout) : Json(nullptr)},
       {"stock", record.stock ? stock_to_json(*record.stock) : Json(nullptr)},
   };
-  return json.dump(2) + "\n";
+  return json.dump() + "\n";
 }
 
 std::optional<Record> record_from_json(const std::string& text, const RecordOrigin& origin) {

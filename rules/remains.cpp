@@ -4,19 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <concepts>
 #include <map>
 #include <set>
 
+#include "rules/interfaces.h"
+#include "rules/lines.h"
 #include "rules/listing.h"
 #include "rules/policy_route.h"
 
 namespace swnat::rules {
 namespace {
-
-std::string counted(std::integral auto count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
 
 // "a", "a and b", "a, b and c".
 std::string joined(const std::vector<std::string>& all) {
@@ -30,10 +27,10 @@ std::string remains_of_up() {
   std::vector<std::string> found;
   if (!list_nft_rules().empty()) found.emplace_back("nft table inet swnat");
   const Listing iptables = list_iptables_rules(false);
-  const auto chains = std::ranges::count_if(
-      iptables, [](const auto& part) { return part.first.starts_with("chain "); });
+  const auto chains = static_cast<std::size_t>(std::ranges::count_if(
+      iptables, [](const auto& part) { return part.first.starts_with("chain "); }));
   if (chains != 0) found.push_back(fmt::format("{} of iptables", counted(chains, "chain")));
-  const PolicyRouting routing = current_policy_routing();
+  const PolicyRouting routing = current_policy_routing(current_interfaces());
   if (!routing.rules.empty()) found.push_back(counted(routing.rules.size(), "ip rule"));
   if (!routing.routes.empty()) found.push_back(counted(routing.routes.size(), "route"));
   return joined(found);

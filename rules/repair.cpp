@@ -1,19 +1,14 @@
 // Putting back what the last completed `up` had made (inspect.h).
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "rules/inspect.h"
 #include "rules/iptables_apply.h"
 #include "rules/kernel.h"
+#include "rules/lines.h"
 #include "rules/process.h"
 
 namespace swnat::rules {
 namespace {
-
-std::string counted(std::size_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
 
 void put_back_nft(Record& record) {
   Listing& recorded = record.stock->rules.nft;

@@ -196,13 +196,13 @@ void write_sysctl(const Sysctl& sysctl) {
   const int fd = open(path_of(sysctl.name).c_str(), O_WRONLY | O_CLOEXEC);
   // Something must be written even to empty a list.
   const std::string line = sysctl.value + '\n';
-  const bool good =
-      fd >= 0 && write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  const ssize_t written = fd < 0 ? -1 : write(fd, line.data(), line.size());
   const int error = errno;
   if (fd >= 0) close(fd);
-  if (good) return;
-  throw KernelError(fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name),
-                                sysctl.value, std::strerror(error)));
+  if (written == static_cast<ssize_t>(line.size())) return;
+  throw KernelError(
+      fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name), sysctl.value,
+                  written < 0 ? std::strerror(error) : "it takes only a part of that"));
 }
 
 SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
@@ -244,6 +244,8 @@ SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& rec
       work.after.forwarding[other.name] = other.value;
     }
   }
+  // An interface that is not asked for any more goes on forwarding as long as all do.
+  for (const auto& [name, value] : work.after.forwarding) work.after.changes.erase(name);
   return work;
 }
 

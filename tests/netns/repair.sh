@@ -58,6 +58,8 @@ mended "nft flush ruleset" nft flush ruleset
 has_logged 'rules: put back: nft table inet swnat' || fail "no line says what was put back"
 mended "nft delete table" nft delete table inet swnat
 mended "a chain that was emptied" nft flush chain inet swnat guard
+mended "an element of a set taken away" nft delete element inet swnat interfaces '{ "blue0" }'
+mended "an element of a set that is somebody's" nft add element inet swnat interfaces '{ "stranger0" }'
 mended "a chain of somebody's in the table" nft add chain inet swnat stranger
 if grep -q SWNAT <<<"$(lab_exec gw iptables-save)"; then
   mended "iptables -F in raw" iptables -t raw -F
@@ -185,6 +187,26 @@ done
 wait_until 60 has_logged 'nft table inet swnat is gone, again and again: somebody else changes it' ||
   fail "nobody says that repairs are undone"
 passed "repairs that are undone again and again are told"
+
+# --- a program that is asked about rules of others only, and cannot be
+end_daemon
+mkdir "$LAB_DIR/bin"
+echo "no program" >"$LAB_DIR/bin/ip"
+chmod +x "$LAB_DIR/bin/ip"
+LAB_RULES=$'[[namespace]]\nname = "vpn"\nfwmark = "1000-1999"\n'
+lab_write_config
+apply_rules
+lab_spawn gw daemon env "PATH=$LAB_DIR/bin:$PATH" "$PROGRAMS/swnat-nfq" run --config "$LAB_DIR/swnat.toml"
+wait_until 30 ready_or_dead || true
+is_ready || fail "the daemon is not ready"
+wait_until 60 status_has "note: rules of others are not known: $LAB_DIR/bin/ip cannot be started: .*" ||
+  fail "nobody says that a program cannot be asked: $(control status)"
+mended "rules, though those of others are not known" nft delete table inet swnat
+end_daemon
+LAB_RULES=
+lab_write_config
+apply_rules
+start_daemon
 
 # --- a record that was lost: nothing is known, so nothing is put back
 before=$(rules_of repairs)

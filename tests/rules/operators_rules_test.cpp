@@ -84,6 +84,16 @@ TEST_CASE("iptables may set it as well") {
   CHECK_FALSE(is_unmarked("*raw\n-A PREROUTING -i a -j MARK --set-xmark 0x3e8/0xffff\n"));
   CHECK_FALSE(is_unmarked("-A PREROUTING -j MARK --set-xmark 0x8/0x8\n"));
   CHECK_FALSE(is_unmarked("-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff\n"));
+  // What TPROXY sets can be seen, what an ipset or a hash gives cannot.
+  CHECK_FALSE(
+      is_unmarked("-A PREROUTING -p tcp -j TPROXY --on-port 3129 --on-ip 0.0.0.0"
+                  " --tproxy-mark 0x3e8/0xffffffff\n"));
+  CHECK_FALSE(is_unmarked("-A PREROUTING -j SET --map-set tenants src --map-mark\n"));
+  CHECK_FALSE(is_unmarked("-A PREROUTING -j HMARK --hmark-tuple src --hmark-mod 1000\n"));
+  CHECK(
+      is_unmarked("-A PREROUTING -p tcp -j TPROXY --on-port 3129 --on-ip 0.0.0.0"
+                  " --tproxy-mark 0x1/0xffffffff\n"));
+  CHECK(is_unmarked("-A PREROUTING -j SET --map-set tenants src --map-prio\n"));
   CHECK(is_unmarked("-A PREROUTING -j MARK --set-xmark 0x7/0xffffffff\n"));
   CHECK(is_unmarked("-A PREROUTING -j MARK --set-xmark 0x8000/0x8000\n"));
 }
@@ -124,6 +134,22 @@ TEST_CASE("of thousands of namespaces the one that nothing marks is told") {
   CHECK_EQ(missing_operators_rules(config, printed),
            Lines{"no rule of nft or iptables sets a fwmark of namespace t12345 (fwmark 12345):"
                  " unless another program does, no packet is its"});
+}
+
+TEST_CASE("of thousands of namespaces that lack the same only some are named") {
+  Config config = with_range();
+  config.namespaces.clear();
+  for (std::uint32_t fwmark = 1; fwmark <= 2'000; ++fwmark) {
+    NamespaceConfig one;
+    one.name = "t" + std::to_string(fwmark);
+    one.fwmark_first = one.fwmark_last = fwmark;
+    config.namespaces.push_back(std::move(one));
+  }
+  const Lines lines = missing_operators_rules(config, {});
+  REQUIRE_EQ(lines.size(), 9);
+  CHECK_EQ(lines[3], "1997 other namespaces have fwmarks that no such rule sets");
+  CHECK_EQ(lines[7], "1997 other ways back of namespaces are looked at by no `ip rule`");
+  CHECK_EQ(lines[8], mixed);
 }
 
 }  // namespace swnat::rules

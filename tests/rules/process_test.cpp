@@ -8,9 +8,14 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <string>
 
 #include "rules/kernel.h"
 #include "rules/listing.h"
+#include "rules/operators_rules.h"
+#include "rules/printed_rules.h"
+#include "rules/queue_rules.h"
 #include "tests/unit/temporary_folder.h"
 
 namespace swnat::rules {
@@ -60,6 +65,31 @@ TEST_CASE("a program that computes may take its time") {
   const ProcessResult result = run({"nft", std::to_string(nanoseconds.count())});
   CHECK_EQ(result.exit_code, 0);
   CHECK(!result.output.empty());
+}
+
+TEST_CASE("what several looks at others' rules need is asked for once") {
+  const FakePrograms programs;
+  const test::TemporaryFolder folder;
+  const std::string calls = folder / "calls";
+  for (const char* name : {"nft", "iptables-save", "ip6tables-save", "ip"}) {
+    programs.add(name, fmt::format("echo {} $* >>{}", name, calls));
+  }
+  Config config;
+  config.namespaces.resize(1);
+  const auto look = [&] {
+    const PrintedRules printed = printed_rules(config);
+    CHECK(queue_rules(printed).empty());
+    missing_operators_rules(config, printed);
+    std::ifstream file(calls);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string others = "nft -t -j list ruleset\niptables-save\nip6tables-save\n";
+  config.namespaces[0].interfaces = {"blue0"};
+  CHECK_EQ(look(), others);
+  config.namespaces[0].interfaces.clear();
+  CHECK_EQ(look(), others +
+                       "nft -t -j list ruleset\niptables-save\nip -4 -N -json rule show\n"
+                       "ip6tables-save\nip -6 -N -json rule show\n");
 }
 
 }  // namespace swnat::rules

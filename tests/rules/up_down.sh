@@ -149,6 +149,39 @@ swnat up 2>"$folder/told"
 if nft list chain inet swnat early | grep >/dev/null removed_tenant; then fail "what is gone is still blocked"; fi
 swnat down
 
+say "routing that stays is not told to the kernel again"
+write_config "$green"
+sed -i 's|"10.0.7.0/24"|"10.0.7.9/32", "fd00:7::9/128"|' "$config"
+swnat up
+ip monitor rule >"$folder/monitor" &
+monitor=$!
+ip monitor route >"$folder/monitor-route" &
+monitor="$monitor $!"
+# A rule and a route of the test's own show what is before the second `up`, and what behind.
+mark() {
+  ip rule add pref "$1" fwmark 0x50000/0xf0000 lookup 79
+  ip route add "198.51.100.$1/32" dev wan0 table 79
+}
+has_marks() { grep -q "^$1:" "$folder/monitor" && grep -q "^198.51.100.$1 " "$folder/monitor-route"; }
+until_marked() { # first number to try
+  local i=$1
+  until has_marks "$i"; do
+    i=$((i + 1))
+    [ "$i" -lt $(($1 + 100)) ] || { fail "nobody tells of rules and routes" && return; }
+    mark "$i"
+    sleep 0.1
+  done
+}
+until_marked 10
+swnat up
+until_marked 120
+# shellcheck disable=SC2086 # two of them
+kill $monitor
+if grep -h "proto.* 83" "$folder/monitor" "$folder/monitor-route" | grep .; then fail "up changes what stays"; fi
+swnat down
+while ip rule del lookup 79 2>/dev/null; do :; done
+ip route flush table 79
+
 say "what somebody changed since stays"
 write_config "$green"
 swnat up
@@ -223,7 +256,20 @@ swnat down
 snapshot >"$folder/after"
 expect_same "down after changes of the families left something" "$folder/before" "$folder/after"
 
+say "an interface that is not the external one any more forwards as long as all do"
+write_config
+snapshot >"$folder/before"
+swnat up
+sed -i 's/interface = "wan0"/interface = "green0"/' "$config"
+swnat up
+forwarding=$(cat /proc/sys/net/ipv4/conf/wan0/forwarding)
+[ "$forwarding" = 1 ] || fail "wan0 forwards nothing"
+swnat down
+snapshot >"$folder/after"
+expect_same "down after another external interface left something" "$folder/before" "$folder/after"
+
 say "router advertisements count outside as they did"
+write_config
 accept_ra() { cat /proc/sys/net/ipv6/conf/wan0/accept_ra; }
 [ "$(accept_ra)" = 1 ] || fail "the test expects that they count"
 swnat up
@@ -265,7 +311,13 @@ expect_error "record $record is damaged: " swnat up --format iptables
 snapshot >"$folder/after"
 expect_same "up with a damaged record changed something" "$folder/applied" "$folder/after"
 cmp -s "$record" "$folder/damaged" || fail "up changed the damaged record"
-expect_error "it is kept as $record.damaged; rules and routes are removed, but sysctls stay as they are" swnat down
+# What the record does not say is not asked for either.
+mkdir -p "$folder/no-lists"
+printf '#!/bin/sh\ncase " $* " in *" list ruleset "*) echo "it broke" >&2; exit 1 ;; esac\nexec %s "$@"\n' \
+  "$(command -v nft)" >"$folder/no-lists/nft"
+chmod +x "$folder/no-lists/nft"
+PATH=$folder/no-lists:$PATH \
+  expect_error "it is kept as $record.damaged; rules and routes are removed, but sysctls stay as they are" swnat down
 cmp -s "$record.damaged" "$folder/damaged" || fail "down did not keep the damaged record"
 if iptables-save | grep SWNAT; then fail "down with a damaged record left rules"; fi
 swnat down

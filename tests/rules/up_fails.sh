@@ -26,22 +26,47 @@ exec $(command -v "$name") "\$@"
 END
   chmod +x "$folder/bin/$name"
 }
-no_stand_ins() { rm -f "$folder"/bin/*; }
+no_stand_ins() {
+  rm -f "$folder"/bin/*
+  traced=()
+}
 with_stand_ins() { PATH=$folder/bin:$PATH "$@"; }
+
+# Routing has no program to stand in for: there the kernel's answer to the Nth message by netlink is another one.
+traced=()
+swnat() { "${traced[@]}" "$program" "$@" --config "$config"; }
+trace() { # which of them, what then
+  # The leak sanitizer cannot work in a process that is traced.
+  traced=(env "ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0" strace -qq -o /dev/null -e trace=sendmsg
+    -e "inject=sendmsg:$2:when=$1")
+}
+
+fails_at() { # name, argument, count; sets $reason
+  reason="it broke"
+  if [ "$1" != netlink ]; then
+    stand_in "$@" 'echo "it broke" >&2; exit 1'
+  else
+    reason="No buffer space available"
+    trace "$3" error=ENOBUFS
+  fi
+}
+is_killed_at() { # name, argument, count
+  if [ "$1" != netlink ]; then stand_in "$@" "$kill_parent"; else trace "$3" signal=KILL; fi
+}
 
 # shellcheck disable=SC2016 # the stand-in's own variable
 kill_parent='kill -9 $PPID; exit 1'
 
 # The steps of `up`, as the program, the argument and the call. The kernel's abilities are tried before, in a
-# namespace of their own: those calls count too.
+# namespace of their own: those calls count too. Rules and routes of both families are listed before they are changed.
 steps=(
   "nft -f 2"
   "iptables-restore --noflush 1"
   "iptables-restore --noflush 2"
   "ip6tables-restore --noflush 1"
   "ip6tables-restore --noflush 2"
-  "ip -batch 1"
-  "ip -batch 2"
+  "netlink sendmsg 5"
+  "netlink sendmsg 6"
 )
 # One of two parts, which take half the time each: the steps before this one, or the rest.
 middle=4
@@ -55,9 +80,9 @@ snapshot >"$folder/clean"
 for step in "${steps[@]}"; do
   read -r name argument count <<<"$step"
   say "failing: $name $argument, call $count"
-  stand_in "$name" "$argument" "$count" 'echo "it broke" >&2; exit 1'
+  fails_at "$name" "$argument" "$count"
   write_config "$green"
-  expect_error "it broke" with_stand_ins swnat up
+  expect_error "$reason" with_stand_ins swnat up
   no_stand_ins
   snapshot >"$folder/after"
   expect_same "$step: a failed up left something" "$folder/clean" "$folder/after"
@@ -67,8 +92,8 @@ for step in "${steps[@]}"; do
   swnat up --format iptables
   snapshot >"$folder/standing"
   write_config "$green"
-  stand_in "$name" "$argument" "$count" 'echo "it broke" >&2; exit 1'
-  expect_error "it broke" with_stand_ins swnat up
+  fails_at "$name" "$argument" "$count"
+  expect_error "$reason" with_stand_ins swnat up
   no_stand_ins
   snapshot >"$folder/after"
   expect_same "$step: a failed up changed what stood" "$folder/standing" "$folder/after"
@@ -77,7 +102,7 @@ for step in "${steps[@]}"; do
   expect_same "$step: down after a failed up left something" "$folder/clean" "$folder/after"
 
   say "killed: $name $argument, call $count"
-  stand_in "$name" "$argument" "$count" "$kill_parent"
+  is_killed_at "$name" "$argument" "$count"
   with_stand_ins swnat up 2>/dev/null && fail "$step: up was not killed"
   no_stand_ins
   swnat down
@@ -87,7 +112,7 @@ for step in "${steps[@]}"; do
   write_config ""
   swnat up --format iptables
   write_config "$green"
-  stand_in "$name" "$argument" "$count" "$kill_parent"
+  is_killed_at "$name" "$argument" "$count"
   with_stand_ins swnat up 2>/dev/null && fail "$step: the second up was not killed"
   no_stand_ins
   swnat up
@@ -102,6 +127,7 @@ for step in "${steps[@]}"; do
 done
 
 if [ "${2:-}" = first ]; then finish && exit; fi
+
 
 for sysctl in net/ipv4/ip_forward net/ipv6/conf/all/forwarding; do
   say "failing: $sysctl"
@@ -120,6 +146,13 @@ for command in up down; do
   expect_error "a symbolic link to nothing is in its place" timeout -s KILL 20 "$program" $command --config "$config"
 done
 rm -r "$folder/run"
+# A route that the kernel refuses.
+ip link set green0 down
+ip link set green0 mtu 1000 # too little for IPv6
+ip link set green0 up
+write_config "$green"
+expect_error "ip -6 route replace fd00::/64 dev green0 table $((0x53000002)) proto 83 failed: " swnat up
+ip link set green0 mtu 1500
 expect_told() { # text: `up` does its work, and says one line with that
   swnat up 2>"$folder/err" || fail "up with an interface that is not there or down failed"
   grep -qF -- "$1" "$folder/err" || fail "up: expected \"$1\", but it said: $(cat "$folder/err")"
@@ -130,6 +163,24 @@ expect_told 'namespace "green" waits for interface green0, which is down'
 ip link del green0
 expect_told 'namespace "green" waits for interface green0, which is not there'
 swnat down
+say "advice that cannot be had"
+write_config '
+[[namespace]]
+name   = "vpn"
+fwmark = "1000-1999"
+'
+echo "no program" >"$folder/bin/ip"
+chmod +x "$folder/bin/ip"
+PATH=$folder/bin:$PATH expect_told \
+  "whether your own rules set fwmarks and routes is not known: $folder/bin/ip cannot be started"
+no_stand_ins
+# The first thing that `down` does with nft is the last that it needs of it.
+# shellcheck disable=SC2016 # the stand-in's own variable
+stand_in nft -f 1 'rm "$0"; echo "no program" >"$0"; chmod +x "$0"'
+with_stand_ins swnat down 2>"$folder/err" || fail "down failed: $(cat "$folder/err")"
+grep -q "whether rules of others still send packets to queues is not known: $folder/bin/nft cannot be started" "$folder/err" ||
+  fail "down said: $(cat "$folder/err")"
+no_stand_ins
 write_config ""
 ip link del wan0
 expect_error "there is no interface wan0" swnat up
