@@ -13,9 +13,10 @@
 // again, goes into a heap. The first one is whichever is earlier of the list's first and the heap's
 // root. Both ends of the list and the heap's inside are reached without a search, so a session
 // costs O(1), and amortized O(log n) for each time that packets made it active since it was last
-// asked. A single call may have to ask all of a rank, if all were active; nothing else is exact
-// when packets move nothing. A change of rank moves the session at once, so those whose connections
-// are over are never looked for among the others.
+// asked. A single call asks no more than `asked_max` of a rank: where all of those were active
+// since, the least recently active of them is the one, which is exact unless more than so many of a
+// namespace's sessions were active between two evictions. A change of rank moves the session at
+// once, so those whose connections are over are never looked for among the others.
 #pragma once
 
 #include <array>
@@ -30,6 +31,8 @@ namespace swnat {
 
 class Activity {
  public:
+  static constexpr std::uint32_t asked_max = 1024;
+
   void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
     links[ref].namespace_slot = slot;
     links[ref].rank = rank;
@@ -119,7 +122,8 @@ class Activity {
   // Changes the queue, if those asked belong elsewhere in it.
   template <class Records>
   SessionRef oldest(LinkTable& links, const Records& records, const Queue& queue) {
-    for (;;) {
+    SessionRef oldest_asked = no_session;
+    for (std::uint32_t asked = 0; asked < asked_max; ++asked) {
       const SessionRef ref = first(links, queue);
       if (ref == no_session) return no_session;
       // The one that is asked next, here or when this one is gone.
@@ -129,7 +133,9 @@ class Activity {
       const Tick last_active = records[ref].last_active;
       if (elapsed(links[ref].queued, last_active) <= 0) return ref;
       move(links, ref, last_active);
+      if (oldest_asked == no_session || EarlierIn{links}(ref, oldest_asked)) oldest_asked = ref;
     }
+    return oldest_asked;
   }
 
   static SessionRef first(const LinkTable& links, const Queue& queue) {
@@ -157,7 +163,7 @@ class Activity {
     }
   }
 
-  ReservedArray<Queues> queues_{max_namespaces};
+  ReservedArray<Queues> queues_{max_namespaces, Pages::small};
 };
 
 }  // namespace swnat

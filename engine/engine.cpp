@@ -49,10 +49,9 @@ EngineOptions with_keys(EngineOptions options) {
   return options;
 }
 
-// Records of each shard.
 std::uint32_t capacity_of(const EngineOptions& options) {
   check(options);
-  return (options.max_sessions - 1) / options.shards + 1;
+  return shard_capacity(options.max_sessions, options.shards);
 }
 
 SessionMemoryFormat format_of(const EngineOptions& options, const Policy& policy) {
@@ -66,10 +65,10 @@ class Engine::State {
  public:
   State(const EngineOptions& options, std::shared_ptr<const Policy> policy);
 
-  void translate(std::span<Packet> packets, Tick now);
+  void translate(std::span<Packet> packets, Time now);
   void set_policy(std::shared_ptr<const Policy> policy, Tick now);
   void withhold(std::uint8_t protocol, const PortBits& ports);
-  std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);
+  std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
@@ -93,6 +92,7 @@ class Engine::State {
   std::optional<ReservedArray<std::byte>> own_memory_;
   bool has_sessions_ = false;  // the memory was written before
   std::span<std::byte> memory_;
+  UsedAt used_at_;
   Identifications identifications_;
   Translator<Ipv4> v4_;
   Translator<Ipv6> v6_;
@@ -104,6 +104,7 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       snapshot_(std::make_shared<Snapshot>(std::move(policy), slots_)),
       uses_(options.max_sessions),
       memory_(memory_of(options)),
+      used_at_(memory_),
       identifications_(options.secret),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
           [this](RoomWanted wanted) { evict(wanted); }),
@@ -116,10 +117,15 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
     v4_.populate();
     v6_.populate();
   }
-  if (!has_sessions_) return;
-  v4_.adopt();
-  v6_.adopt();
-  enforce_limits();
+  if (!options.now) return;
+  const Time now = *options.now;
+  if (has_sessions_) {
+    const bool is_recent = used_at_.is_recent(now.count());
+    v4_.adopt(tick_of(now), is_recent);
+    v6_.adopt(tick_of(now), is_recent);
+    enforce_limits();
+  }
+  used_at_.note(now.count());
 }
 
 std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
@@ -127,6 +133,9 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
   const Policy& policy = snapshot_->policy();
   const std::size_t size = swnat::session_memory_size(options.shards, capacity, policy);
   std::span<std::byte> memory = options.session_memory;
+  if (!memory.empty() && !options.now) {
+    throw std::invalid_argument("session memory needs to know what its clock says now");
+  }
   if (memory.empty()) {
     own_memory_.emplace(size);
     memory = {own_memory_->data(), size};
@@ -137,7 +146,9 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
   return memory;
 }
 
-void Engine::State::translate(std::span<Packet> packets, Tick now) {
+void Engine::State::translate(std::span<Packet> packets, Time time) {
+  used_at_.note(time.count());
+  const Tick now = tick_of(time);
   Places left = ~Places{0} >> (batch_max - packets.size());
   left = v4_.translate(packets, left, now);
   if (left != 0) left = v6_.translate(packets, left, now);
@@ -159,15 +170,15 @@ void Engine::State::for_each_shard(Do&& act) const {
 bool Engine::State::evict(RoomWanted wanted) {
   for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
     std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
-    Standing first;
+    Candidate first;
     for_each_shard([&](auto& one) {
       const std::lock_guard lock(one.mutex);
-      const std::optional<Standing> standing = one.first_to_go(wanted.slot);
-      if (!standing || (owner && !standing->goes_before(first))) return;
-      first = *standing;
+      const std::optional<Candidate> found = one.first_to_go(wanted.slot);
+      if (!found || (owner && !found->standing.goes_before(first.standing))) return;
+      first = *found;
       owner = &one;
     });
-    if (!owner || (wanted.only_over && first.rank != Rank::over)) return false;
+    if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
     const auto end_first = [&](auto* one) {
       const std::lock_guard lock(one->mutex);
       return one->evict(wanted.slot, first);
@@ -215,7 +226,9 @@ void Engine::State::enforce_limits() {
   }
 }
 
-std::uint32_t Engine::State::expire(std::uint32_t shard, Tick now, std::uint32_t budget) {
+std::uint32_t Engine::State::expire(std::uint32_t shard, Time time, std::uint32_t budget) {
+  used_at_.note(time.count());
+  const Tick now = tick_of(time);
   const std::uint32_t looked = v4_.expire(shard, now, budget);
   return looked + v6_.expire(shard, now, budget - looked);
 }
@@ -290,7 +303,7 @@ void Engine::rebase_session_memory(const EngineOptions& options, const Policy& p
     throw SessionMemoryError("is cut short");
   }
   swnat::rebase_session_memory(options.session_memory, format_of(options, policy), policy,
-                               tick_of(now) - tick_of(then));
+                               (now - then).count());
 }
 
 std::optional<PairingKey> Engine::pairing_key(std::span<const std::byte> session_memory) {
@@ -300,7 +313,7 @@ std::optional<PairingKey> Engine::pairing_key(std::span<const std::byte> session
 void Engine::translate(std::span<Packet> packets, Time now) {
   while (!packets.empty()) {
     const std::size_t size = std::min(packets.size(), batch_max);
-    state_->translate(packets.first(size), tick_of(now));
+    state_->translate(packets.first(size), now);
     packets = packets.subspan(size);
   }
 }
@@ -308,18 +321,18 @@ void Engine::translate(std::span<Packet> packets, Time now) {
 Engine::Outcome Engine::outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id,
                                  Time now) {
   Packet packet{.bytes = bytes, .namespace_id = namespace_id, .direction = Direction::outbound};
-  state_->translate({&packet, 1}, tick_of(now));
+  state_->translate({&packet, 1}, now);
   return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
 Engine::Outcome Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
   Packet packet{.bytes = bytes, .direction = Direction::inbound};
-  state_->translate({&packet, 1}, tick_of(now));
+  state_->translate({&packet, 1}, now);
   return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
 std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget) {
-  return state_->expire(shard, tick_of(now), budget);
+  return state_->expire(shard, now, budget);
 }
 
 void Engine::set_policy(std::shared_ptr<const Policy> policy, Time now) {

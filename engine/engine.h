@@ -33,8 +33,10 @@ using Time = std::chrono::milliseconds;
 using PairingKey = std::array<std::uint64_t, 4>;
 
 struct EngineOptions {
-  std::uint32_t shards = 1;              // a power of two, 1 to 64
-  std::uint32_t max_sessions = 262'144;  // 1 to 2^28, of both families; a shard has its part
+  std::uint32_t shards = 1;  // a power of two, 1 to 64
+  // 1 to 2^28, of both families. A shard has records for its part and some more, so that only whose
+  // ports are chosen for it uses them up before the others'.
+  std::uint32_t max_sessions = 262'144;
   // Random, not all zero, and secret from tenants and remotes: keys the hash tables and the choice
   // of ports (RFC 6056).
   std::array<std::uint64_t, 4> secret{};
@@ -52,6 +54,8 @@ struct EngineOptions {
   // Names the clock that Time comes from (such as the boot of the machine): session memory of
   // another one says nothing.
   std::uint64_t time_epoch = 0;
+  // What that clock says. Needed with session memory: what lies there is over by it, or not.
+  std::optional<Time> now{};
 };
 
 // The session memory is of another version or configuration; it is left as it was.
@@ -76,8 +80,8 @@ struct NamespaceUse {
 class Engine {
  public:
   // Takes over the sessions that the session memory holds, as far as the policy still has their
-  // namespace. Throws std::invalid_argument for options or a policy that break their documented
-  // ranges, SessionMemoryError, and std::bad_alloc.
+  // namespace and their time is not over. Throws std::invalid_argument for options or a policy that
+  // break their documented ranges, SessionMemoryError, and std::bad_alloc.
   Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy);
   ~Engine();
   Engine(const Engine&) = delete;

@@ -118,7 +118,7 @@ class FragmentTable {
   FragmentTable(const FragmentLimits& limits, const Secret& secret)
       : lifetime_(limits.lifetime),
         secret_(secret),
-        entries_(capacity(limits)),
+        entries_(capacity(limits), Pages::small),
         index_(capacity(limits)),
         outside_(capacity(limits), {limits.outside, limits.outside}),
         namespaces_(capacity(limits), {limits.namespaces, limits.per_namespace}) {}

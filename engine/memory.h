@@ -30,24 +30,37 @@ inline void populate(std::span<std::byte> memory) {
   if (!memory.empty()) touch(memory.back());  // which may lie in a page of its own
 }
 
+// Random access to many small pages spends more time on finding the page than on the memory. But of
+// an array that is written here and there, each huge one would be taken for little.
+enum class Pages : std::uint8_t { huge, small };
+
+inline constexpr std::size_t huge_page = std::size_t{2} << 20;
+
+// What an array of huge pages comes to take that is written all over.
+constexpr std::size_t whole_pages(std::size_t bytes) {
+  return bytes < huge_page ? bytes : (bytes + huge_page - 1) / huge_page * huge_page;
+}
+
 // An array of trivial elements, all zero, aligned to cache lines. A large one costs no memory until
 // it is written: it is taken as untouched pages from the kernel, and not from the C library, which
-// clears what it had given away before. Huge pages are asked for, because random access to many
-// small ones spends more time on finding the page than on the memory.
+// clears what it had given away before. Throws std::bad_alloc.
 template <class Element>
 class ReservedArray {
   static_assert(std::is_trivially_destructible_v<Element>);
 
  public:
-  explicit ReservedArray(std::size_t size) : size_(size) {
+  explicit ReservedArray(std::size_t size, Pages pages = Pages::huge) : size_(size) {
+    if (size > SIZE_MAX / 2 / sizeof(Element)) throw std::bad_alloc();
     const std::size_t bytes = size * sizeof(Element);
     const std::size_t alignment = bytes < huge_page ? cache_line : huge_page;
     block_ = reserve(bytes + alignment);
     const auto address = reinterpret_cast<std::uintptr_t>(block_.get());
     elements_ = reinterpret_cast<Element*>((address + alignment - 1) / alignment * alignment);
 #ifdef MADV_HUGEPAGE
-    if (alignment == huge_page)
-      madvise(elements_, bytes, MADV_HUGEPAGE);  // a wish; no is an answer
+    // A wish; no is an answer.
+    if (alignment == huge_page) {
+      madvise(elements_, bytes, pages == Pages::huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    }
 #endif
   }
 
@@ -71,8 +84,6 @@ class ReservedArray {
 
  private:
   static constexpr std::size_t cache_line = 64;
-  static constexpr std::size_t huge_page = std::size_t{2} << 20;
-
   static constexpr std::size_t mapped_from = std::size_t{128} << 10;
 
   struct GiveBack {

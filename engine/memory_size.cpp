@@ -26,13 +26,13 @@ std::size_t namespaces_of(const EngineOptions& options, const Policy& policy) {
 }
 
 std::size_t index_size(std::size_t entries) {
-  return Index::lines_for(entries) * 64;
+  return whole_pages(Index::lines_for(entries) * 64);
 }
 
 // Of one shard.
 template <class Family>
 std::size_t table_size(std::uint32_t capacity, std::size_t namespaces) {
-  const std::size_t links = capacity * sizeof(SessionLinks);
+  const std::size_t links = whole_pages(capacity * sizeof(SessionLinks));
   const std::size_t keys = index_size(std::size_t{capacity} * flow_keys) +
                            index_size(std::size_t{capacity} * mapping_keys);
   return links + keys + namespaces * Activity::bytes_per_namespace() + sizeof(SessionTable<Family>);

@@ -230,6 +230,14 @@ std::optional<std::uint16_t> PortSpace::take_resting(std::uint32_t shard, std::u
   return {};
 }
 
+bool PortSpace::has_any(std::uint16_t like, Tick now) const {
+  return std::ranges::any_of(parts_, [&](const auto& part) {
+    return std::ranges::any_of(part->sets[class_for(like)], [&](const PortSet& set) {
+      return set.may_serve(now) || set.resting_since().has_value();
+    });
+  });
+}
+
 bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {
   if (port == 0) return false;
   if (!in_range(port)) {

@@ -75,6 +75,9 @@ class PortSpace {
   // no port that only rests may keep anybody out. Looks at each shard's earliest, no more.
   std::optional<std::uint16_t> take_resting(std::uint32_t shard, std::uint16_t like, Tick now);
 
+  // Whether one of these two would find one; what others do meanwhile may be missed.
+  bool has_any(std::uint16_t like, Tick now) const;
+
   // This very port for `shard`, of the ranges or not, be it free, resting or withheld. False if it
   // is taken, and for port 0.
   bool take_exactly(std::uint32_t shard, std::uint16_t port);

@@ -115,6 +115,12 @@ struct Standing {
   friend bool operator==(const Standing&, const Standing&) = default;
 };
 
+// A session of a namespace that may have to go, as it stood.
+struct Candidate {
+  SessionRef ref = no_session;
+  Standing standing;
+};
+
 constexpr Rank rank_of(SessionState state) {
   if (is_over(state)) return Rank::over;
   const bool is_opening =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 
 #include "engine/engine.h"
@@ -14,7 +15,7 @@ namespace {
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
 // Some ticks may be of another clock than others.
 constexpr std::uint64_t magic_of_rebasing = ~magic;
-constexpr std::uint32_t version = 3;
+constexpr std::uint32_t version = 4;
 
 // Records of one family, of all shards.
 template <class Family>
@@ -53,6 +54,12 @@ const char* difference(const SessionMemoryFormat& found, const SessionMemoryForm
 }
 
 }  // namespace
+
+std::uint32_t shard_capacity(std::uint32_t max_sessions, std::uint32_t shards) {
+  const std::uint32_t part = (max_sessions - 1) / shards + 1;
+  const auto more = static_cast<std::uint32_t>(6 * std::sqrt(part)) + 16;
+  return std::min(part + more, max_sessions);
+}
 
 SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t capacity,
                                           const Policy& policy, std::uint64_t time_epoch) {
@@ -94,11 +101,16 @@ bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat
     throw SessionMemoryError(difference(header.format, format));
   }
   SessionMemoryHeader uncommitted{
-      .format = format, .pairing_key = pairing_key, .used_v4 = {}, .used_v6 = {}};
+      .format = format, .pairing_key = pairing_key, .used_at = 0, .used_v4 = {}, .used_v6 = {}};
   uncommitted.format.magic = 0;
   header = uncommitted;
   committed.store(format.magic, std::memory_order_release);
   return false;
+}
+
+bool UsedAt::is_recent(std::int64_t now) const {
+  const std::int64_t since = since_then(now);
+  return since <= max_timeout.count() + used_step && since >= -max_timeout.count();
 }
 
 std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes,
@@ -136,15 +148,17 @@ void move_ticks(std::span<std::byte> block, const SessionMemoryFormat& format, c
 }  // namespace
 
 void rebase_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
-                           const Policy& policy, Tick shift) {
+                           const Policy& policy, std::int64_t shift) {
   auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
   SessionMemoryFormat wanted = format;
   wanted.time_epoch = header.format.time_epoch;
   if (header.format != wanted) throw SessionMemoryError(difference(header.format, wanted));
   std::atomic_ref state(header.format.magic);
   state.exchange(magic_of_rebasing);  // before the first tick
-  move_ticks<Ipv4>(block, format, policy, shift);
-  move_ticks<Ipv6>(block, format, policy, shift);
+  move_ticks<Ipv4>(block, format, policy, static_cast<Tick>(shift));
+  move_ticks<Ipv6>(block, format, policy, static_cast<Tick>(shift));
+  header.used_at = static_cast<std::int64_t>(static_cast<std::uint64_t>(header.used_at) +
+                                             static_cast<std::uint64_t>(shift));
   header.format.time_epoch = format.time_epoch;
   state.store(format.magic, std::memory_order_release);
 }

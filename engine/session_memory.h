@@ -6,6 +6,7 @@
 // without an external address has none.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -37,12 +38,20 @@ struct SessionMemoryFormat {
 struct SessionMemoryHeader {
   SessionMemoryFormat format;
   Secret pairing_key;  // EngineOptions::pairing_key of the engine that wrote the memory first
+  // Time, in milliseconds, when the sessions were last used, up to used_step earlier. Ticks alone
+  // come round.
+  std::int64_t used_at;
   // Of each shard: records beyond were never used. Raised before a record there is first committed.
   std::uint32_t used_v4[max_shards];
   std::uint32_t used_v6[max_shards];
 };
+inline constexpr std::int64_t used_step = 60'000;
 inline constexpr std::size_t session_memory_header_size = 4096;
 static_assert(sizeof(SessionMemoryHeader) <= session_memory_header_size);
+
+// Records of a family that each shard has: its part of all sessions, and six times as many more as
+// random ports make the shards differ by (the standard deviation), or as small numbers do.
+std::uint32_t shard_capacity(std::uint32_t max_sessions, std::uint32_t shards);
 
 SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t capacity,
                                           const Policy& policy, std::uint64_t time_epoch);
@@ -53,6 +62,31 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
 bool attach_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
                            const Secret& pairing_key);
 
+// When the sessions of an attached block were last used. Thread-safe.
+class UsedAt {
+ public:
+  explicit UsedAt(std::span<std::byte> block)
+      : at_(reinterpret_cast<SessionMemoryHeader*>(block.data())->used_at) {}
+
+  // Whether the sessions' ticks still say something at `now`, in milliseconds.
+  bool is_recent(std::int64_t now) const;
+  // Rarely writes, for all threads read it.
+  void note(std::int64_t now) {
+    const std::int64_t since = since_then(now);
+    if (since >= used_step || since <= -used_step) at_.store(now, std::memory_order_relaxed);
+  }
+
+ private:
+  // What lies in the memory may be anything.
+  std::int64_t since_then(std::int64_t now) const {
+    return static_cast<std::int64_t>(
+        static_cast<std::uint64_t>(now) -
+        static_cast<std::uint64_t>(at_.load(std::memory_order_relaxed)));
+  }
+
+  std::atomic_ref<std::int64_t> at_;
+};
+
 // Why what these bytes hold is of no use to an engine that wants the format and so many bytes.
 // Nothing if it is, or if nothing was ever committed there.
 std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes,
@@ -60,9 +94,9 @@ std::optional<std::string> session_memory_fault(std::span<const std::byte> bytes
                                                 std::size_t size);
 
 // Moves the ticks of all records, in a block of this format but for the epoch, which then is this
-// one's. Throws SessionMemoryError.
+// one's; `shift` is in milliseconds. Throws SessionMemoryError.
 void rebase_session_memory(std::span<std::byte> block, const SessionMemoryFormat& format,
-                           const Policy& policy, Tick shift);
+                           const Policy& policy, std::int64_t shift);
 
 // Nothing if the block holds none, or is another version's.
 std::optional<Secret> pairing_key_of(std::span<const std::byte> block);

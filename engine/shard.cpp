@@ -313,16 +313,21 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   }
   if (const auto reason = refuses(parsed)) return *reason;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
-  std::optional<Reason> full = take_use(*tenant);
-  if (full == Reason::session_limit && evict_if_all_are_here(tenant->id)) {
-    full = take_use(*tenant);
-  }
-  if (full) return *full;
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
   Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   plan.flows.inside = flow;
-  if (const auto fault = choose_external(plan, parsed.protocol, now)) {
+  std::optional<Reason> full = take_use(*tenant);
+  if (full == Reason::session_limit && room_wanted(tenant->id)) {
+    // Nothing ends for a packet that there is no external endpoint for.
+    Plan trial = plan;
+    if (const auto fault = choose_external(trial, parsed.protocol, Choice::possible, now)) {
+      return *fault;
+    }
+    if (evict_if_all_are_here(tenant->id)) full = take_use(*tenant);
+  }
+  if (full) return *full;
+  if (const auto fault = choose_external(plan, parsed.protocol, Choice::taken, now)) {
     uses_.give_back(tenant->slot);
     return *fault;
   }
@@ -394,7 +399,8 @@ SessionRef Shard<Family>::permitting(SessionRef mapping, const Parsed<Family>& p
 // Sets the external endpoint of the plan; returns why there is none. With endpoint-independent
 // mapping it is the one that the internal endpoint has already (RFC 4787 REQ-1).
 template <class Family>
-std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t protocol, Tick now) {
+std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t protocol,
+                                                     Choice choice, Tick now) {
   const Leg<Family>& inside = plan.inside;
   External& external = plan.external;
   const auto pair = [&] {
@@ -414,12 +420,12 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
     external.mapping = find_mapping(Key::external(protocol, plan.outside), now);
   } else if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
     pair();
-    return choose_port(plan, protocol, now);
+    return choose_port(plan, protocol, choice, now);
   } else {
     external.mapping = find_mapping(Key::internal(plan.tenant.id, protocol, inside), now);
     if (external.mapping == no_session) {
       pair();
-      return choose_port(plan, protocol, now);
+      return choose_port(plan, protocol, choice, now);
     }
     const Leg<Family>& known = table_[external.mapping].outside;
     use(known.local, known.local_port);
@@ -429,16 +435,44 @@ std::optional<Reason> Shard<Family>::choose_external(Plan& plan, std::uint8_t pr
   return {};
 }
 
-// A port of the plan's address for a new mapping of the tenant; sets the plan's outside.
+// What choose_external() took for a plan that comes to nothing.
 template <class Family>
-std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protocol, Tick now) {
-  if (!uses_.take_port(plan.tenant.slot, plan.tenant.port_limit)) return Reason::port_limit;
+void Shard<Family>::give_back(const Plan& plan, std::uint8_t protocol, Tick now) {
+  const External& external = plan.external;
+  if (external.mapping != no_session || external.is_forward || protocol::is_portless(protocol)) {
+    return;
+  }
+  uses_.give_back_port(plan.tenant.slot);
+  if (snapshot_->policy().mapping != Mapping::endpoint_independent) return;
+  externals_.ports(external.address, protocol)
+      .release(number_, external.port, now, PortSpace::Rest::none);
+}
+
+// A port of the plan's address for a new mapping of the tenant; sets the plan's outside if it is
+// taken.
+template <class Family>
+std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protocol, Choice choice,
+                                                 Tick now) {
+  const std::uint32_t slot = plan.tenant.slot;
+  const std::uint32_t limit = plan.tenant.port_limit;
   const bool serves_once = snapshot_->policy().mapping == Mapping::endpoint_independent;
   plan.outside.local = plan.external.address;
+  if (choice == Choice::possible) {
+    const std::uint32_t count = uses_.port_count(slot);
+    // Where every session has a port of its own, whichever ends gives one back.
+    const bool is_given_one = count == limit && count >= uses_.count(slot);
+    if (count >= limit && !is_given_one) return Reason::port_limit;
+    const bool is_there =
+        serves_once
+            ? externals_.ports(plan.external.address, protocol).has_any(plan.inside.local_port, now)
+            : find_port_for_remote(plan, protocol, now);
+    return is_there ? std::optional<Reason>{} : Reason::no_free_port;
+  }
+  if (!uses_.take_port(slot, limit)) return Reason::port_limit;
   if (serves_once ? take_port(plan, protocol, now) : find_port_for_remote(plan, protocol, now)) {
     return {};
   }
-  uses_.give_back_port(plan.tenant.slot);
+  uses_.give_back_port(slot);
   return Reason::no_free_port;
 }
 
@@ -520,14 +554,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   const SessionRef ref = table_.allocate();
   if (ref == no_session) {
     uses_.give_back(plan.tenant.slot);
-    const External& external = plan.external;
-    const bool is_counted = external.mapping == no_session && !external.is_forward &&
-                            !protocol::is_portless(parsed.protocol);
-    if (is_counted) uses_.give_back_port(plan.tenant.slot);
-    if (is_counted && snapshot_->policy().mapping == Mapping::endpoint_independent) {
-      externals_.ports(external.address, parsed.protocol)
-          .release(number_, external.port, now, PortSpace::Rest::none);
-    }
+    give_back(plan, parsed.protocol, now);
     return Reason::table_full;
   }
   const bool is_outbound = packet.direction != Direction::inbound;
@@ -599,17 +626,20 @@ std::optional<RoomWanted> Shard<Family>::room_wanted(NamespaceId id) const {
 }
 
 template <class Family>
-std::optional<Standing> Shard<Family>::first_to_go(std::uint32_t slot) {
+std::optional<Candidate> Shard<Family>::first_to_go(std::uint32_t slot) {
   const SessionRef ref = table_.first_to_go(slot);
   if (ref == no_session) return {};
-  return standing_of(table_[ref]);
+  return Candidate{ref, standing_of(table_[ref])};
 }
 
 template <class Family>
-bool Shard<Family>::evict(std::uint32_t slot, const Standing& standing) {
-  const SessionRef ref = table_.first_to_go(slot);
-  if (ref == no_session || standing_of(table_[ref]) != standing) return false;
-  evict(ref);
+bool Shard<Family>::evict(std::uint32_t slot, const Candidate& candidate) {
+  const Record& session = table_[candidate.ref];
+  if (session.state == SessionState::free || table_.namespace_slot(candidate.ref) != slot ||
+      standing_of(session) != candidate.standing) {
+    return false;
+  }
+  evict(candidate.ref);
   return true;
 }
 
@@ -713,13 +743,14 @@ void Shard<Family>::read_policy() {
 
 // --- sessions of an earlier engine
 
-// A record is the truth, but it may come from a file: what contradicts the policy or another record
-// is dropped.
+// A record is the truth, but it may come from a file: what contradicts the policy, the clock or
+// another record is dropped.
 template <class Family>
-void Shard<Family>::adopt() {
+void Shard<Family>::adopt(Tick now, bool is_recent) {
   std::vector<SessionRef> kept;
   for (SessionRef ref = table_.used(); ref-- > 0;) {
-    if (table_[ref].state == SessionState::free) {
+    const Record& session = table_[ref];
+    if (session.state == SessionState::free || !is_recent || !is_timely(session, now)) {
       table_.drop(ref);
     } else {
       kept.push_back(ref);
@@ -727,9 +758,8 @@ void Shard<Family>::adopt() {
   }
   if (kept.empty()) return;
   // Each is then the most recently active one so far, which Activity puts at the end of its list.
-  const Tick any = table_[kept.front()].last_active;
   std::ranges::stable_sort(kept, {},
-                           [&](SessionRef ref) { return elapsed(any, table_[ref].last_active); });
+                           [&](SessionRef ref) { return elapsed(now, table_[ref].last_active); });
   for (const SessionRef ref : kept) {
     if (!adopt(ref)) table_.drop(ref);
   }
@@ -768,6 +798,16 @@ bool Shard<Family>::adopt(SessionRef ref) {
   if (is_over(session.state)) uses_.add_over(slot);
   table_.keep(ref, mapping, slot);
   return true;
+}
+
+// Whether the session's last packet was not in the future, and its time is not over. One from the
+// future would keep all others waiting in the timer wheel.
+template <class Family>
+bool Shard<Family>::is_timely(const Record& session, Tick now) const {
+  constexpr std::int32_t disagreement = 1000;  // of the clocks of an earlier engine's threads
+  const bool has_timeout = session.state <= SessionState::tcp_reset;
+  return has_timeout && elapsed(session.last_active, now) >= -disagreement &&
+         !table_.expired(session, now);
 }
 
 // Whether the record's protocol and state belong together, no field is out of its range, and both

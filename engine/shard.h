@@ -62,8 +62,9 @@ class alignas(64) Shard {
 
   std::mutex mutex;
 
-  // Takes over the sessions that its records hold, once, before any packet.
-  void adopt();
+  // Takes over the sessions that its records hold, once, before any packet; none if their ticks are
+  // not recent.
+  void adopt(Tick now, bool is_recent);
 
   void populate() { table_.populate(); }
 
@@ -121,10 +122,10 @@ class alignas(64) Shard {
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
   // is refused.
   std::optional<RoomWanted> room_wanted(NamespaceId id) const;
-  // How the namespace's session here that has to go first stands; nothing if it has none.
-  std::optional<Standing> first_to_go(std::uint32_t slot);
-  // Ends that session if it stands so. False if it does not, or there is none.
-  bool evict(std::uint32_t slot, const Standing& standing);
+  // The namespace's session here that has to go first; nothing if it has none.
+  std::optional<Candidate> first_to_go(std::uint32_t slot);
+  // Ends that session. False if it does not stand as it did, or is gone.
+  bool evict(std::uint32_t slot, const Candidate& candidate);
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
@@ -196,8 +197,11 @@ class alignas(64) Shard {
                            Tick now);
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;
   SessionRef permitting(SessionRef mapping, const Parsed<Family>& parsed, Tick now);
-  std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Tick now);
-  std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Tick now);
+  // Whether what is chosen is taken, or only known to be there.
+  enum class Choice : std::uint8_t { taken, possible };
+  std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
+  void give_back(const Plan& plan, std::uint8_t protocol, Tick now);
+  std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
   bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
@@ -215,6 +219,7 @@ class alignas(64) Shard {
 
   bool adopt(SessionRef ref);
   bool is_sound(const Record& session) const;
+  bool is_timely(const Record& session, Tick now) const;
   bool fits(const Record& session) const;
 
   const RuleBook<Family>& rules() const { return snapshot_->rules<Family>(); }

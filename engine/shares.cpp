@@ -6,9 +6,9 @@ namespace swnat {
 
 Shares::Shares(std::uint32_t items, const ShareLimits& limits)
     : limits_(limits),
-      items_(items),
-      owners_(limits.all),
-      by_count_(std::size_t{std::min(limits.all, limits.each)} + 1),
+      items_(items, Pages::small),
+      owners_(limits.all, Pages::small),
+      by_count_(std::size_t{std::min(limits.all, limits.each)} + 1, Pages::small),
       index_(limits.all) {}
 
 std::size_t Shares::memory_size(std::uint32_t items, const ShareLimits& limits) {

@@ -102,8 +102,8 @@ void Translator<Family>::populate() {
 }
 
 template <class Family>
-void Translator<Family>::adopt() {
-  for (const auto& one : shards_) one->adopt();
+void Translator<Family>::adopt(Tick now, bool is_recent) {
+  for (const auto& one : shards_) one->adopt(now, is_recent);
 }
 
 // `leg` is as the packet shows it from the side that it comes from.

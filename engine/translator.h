@@ -41,8 +41,8 @@ class Translator {
   // All memory but the sessions'.
   void populate();
 
-  // Takes over the sessions that the memory holds.
-  void adopt();
+  // Takes over the sessions that the memory holds. `is_recent`: whether their ticks say anything.
+  void adopt(Tick now, bool is_recent);
 
   // Gives the packets at these places their reason, but those of another IP version, whose places
   // are returned.

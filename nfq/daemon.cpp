@@ -113,7 +113,8 @@ void Daemon::make_engine() {
                         .secret = random_words(),
                         .pairing_key = random_words(),
                         .populate = config_->populate_memory,
-                        .time_epoch = boot_epoch()};
+                        .time_epoch = boot_epoch(),
+                        .now = now()};
   try {
     if (!config_->state_file.empty()) {
       state_ = std::make_unique<StateFile>(config_->state_file);

@@ -175,7 +175,9 @@ std::vector<MemoryLimit> memory_limits(const path& root) {
   for (const Mount& mount : memory_mounts(root)) add_groups(root, mount, limits);
   const path machine = root / "proc/meminfo";
   const std::uint64_t all = sum_of(machine, {"MemTotal"});
-  if (all != 0) limits.push_back({"machine", sum_of(machine, {"MemAvailable"}), all});
+  const std::uint64_t left = sum_of(machine, {"MemAvailable"});
+  // Where only a part of it is shown, nothing is known.
+  if (all != 0 && left != 0) limits.push_back({"machine", left, all});
   return limits;
 }
 

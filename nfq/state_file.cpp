@@ -45,10 +45,10 @@ struct Aside {
 std::vector<Aside> put_aside_before(const std::string& path) {
   const std::string prefix = path + std::string(aside_infix);
   std::vector<Aside> all;
-  std::error_code ignored;  // what cannot be listed cannot be removed either
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(path).parent_path(), ignored)) {
-    const std::string found = entry.path();
+  std::error_code fault;  // what cannot be listed cannot be removed either
+  std::filesystem::directory_iterator entry(std::filesystem::path(path).parent_path(), fault);
+  for (; !fault && entry != std::filesystem::directory_iterator(); entry.increment(fault)) {
+    const std::string found = entry->path();
     if (!found.starts_with(prefix)) continue;
     std::uint64_t number = 0;
     const char* const end = found.data() + found.size();
@@ -103,15 +103,20 @@ FileDescriptor StatePath::open() {
 }
 
 const std::string& StatePath::put_aside() {
+  constexpr int attempts = 1000;
   const std::vector<Aside> others = put_aside_before(path_);
-  const std::uint64_t number = others.empty() ? 1 : others.back().number + 1;
-  std::string name = fmt::format("{}{}{}", path_, aside_infix, number);
-  if (!rename_to_nothing(path_, name)) {
+  std::uint64_t number = others.empty() ? 1 : others.back().number + 1;
+  for (int attempt = 1;; ++attempt, ++number) {
+    std::string name = fmt::format("{}{}{}", path_, aside_infix, number);
+    if (rename_to_nothing(path_, name)) {
+      is_new_ = false;
+      return aside_ = std::move(name);
+    }
+    // Others may not be seen in the folder, or their numbers have come round.
+    if (errno == EEXIST && attempt < attempts) continue;
     const int error = errno;
     fail(path_, fmt::format("is of no use, and cannot be put aside as {}", name), error);
   }
-  is_new_ = false;
-  return aside_ = std::move(name);
 }
 
 std::vector<std::string> StatePath::keep() {
@@ -148,15 +153,29 @@ StateFile::~StateFile() {
 }
 
 void StateFile::open() {
-  file_ = path_.open();
-  struct stat file {};
-  if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
-  require_own(path(), file);
-  if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) fail(path(), "cannot be locked", errno);
-    throw Error(fmt::format("state {}: another daemon uses it", path()));
+  constexpr int attempts = 8;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    file_ = path_.open();
+    struct stat file {};
+    if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
+    require_own(path(), file);
+    if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK) fail(path(), "cannot be locked", errno);
+      throw Error(fmt::format("state {}: another daemon uses it", path()));
+    }
+    if (!is_at_its_path()) continue;
+    map(static_cast<std::size_t>(file.st_size));
+    return;
   }
-  map(static_cast<std::size_t>(file.st_size));
+  throw Error(fmt::format("state {}: others replace it again and again", path()));
+}
+
+// Another daemon may have removed or renamed it between its opening and its locking.
+bool StateFile::is_at_its_path() const {
+  struct stat own {};
+  struct stat there {};
+  return ::fstat(file_.get(), &own) == 0 && ::lstat(path().c_str(), &there) == 0 &&
+         own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 
 void StateFile::map(std::size_t size) {

@@ -78,11 +78,12 @@ class StateFile {
 
  private:
   void open();
+  bool is_at_its_path() const;
   void map(std::size_t size);
   void allocate(std::size_t size);
 
-  StatePath path_;
   FileDescriptor file_;
+  StatePath path_;  // gone first: what it undoes is done under the file's lock
   std::span<std::byte> bytes_;
   std::string notice_;
 };

@@ -77,6 +77,7 @@ TEST_CASE("origin_new_session_scans_all") {
   EngineOptions options = options_of(1, 20'000);
   GuardedMemory memory(Engine::session_memory_size(options, roomy_policy()));
   options.session_memory = memory.bytes();
+  options.now = Gateway::start;
   Gateway gateway(roomy_policy(), options);
   for (std::uint16_t port = 1; port <= 10'000; ++port) {
     gateway.open(protocol::udp, blue, at(client, port), server);

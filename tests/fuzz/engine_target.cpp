@@ -81,6 +81,7 @@ void Trial::attach() {
   trace(policy_);
   EngineOptions with_memory = options();
   with_memory.session_memory = std::as_writable_bytes(std::span(memory_));
+  with_memory.now = now_;
   engine_ = std::make_unique<Engine>(with_memory, std::make_shared<const Policy>(policy_));
   fragments_ = {};
   counters_ = {};

@@ -161,11 +161,12 @@ Policy kill_policy() {
   return policy;
 }
 
-EngineOptions kill_options(std::span<std::byte> memory, std::uint64_t secret) {
+EngineOptions kill_options(std::span<std::byte> memory, std::uint64_t secret, Time now) {
   return {.shards = 4,
           .max_sessions = 2048,
           .secret = {secret, secret + 1, secret + 2, secret + 3},
-          .session_memory = memory};
+          .session_memory = memory,
+          .now = now};
 }
 
 Repertoire repertoire_of(std::uint32_t worker) {

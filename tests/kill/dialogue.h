@@ -55,7 +55,7 @@ IpEndpoint destination_in(View packet);
 void set_destination_port(std::span<std::uint8_t> packet, std::uint16_t port);
 
 Policy kill_policy();
-EngineOptions kill_options(std::span<std::byte> memory, std::uint64_t secret);
+EngineOptions kill_options(std::span<std::byte> memory, std::uint64_t secret, Time now);
 
 // What one worker may do, apart by namespace; the same endpoints for every worker.
 struct Repertoire {

@@ -35,7 +35,7 @@ template <class Work>
 [[noreturn]] void attach(Scene& scene, std::uint32_t secret, Work work) {
   try {
     scene.ledger.phase = Phase::attaching;
-    Engine engine(kill_options(scene.memory, secret),
+    Engine engine(kill_options(scene.memory, secret, Time(scene.ledger.clock)),
                   std::make_shared<const Policy>(kill_policy()));
     scene.ledger.phase = Phase::working;
     work(engine);
@@ -49,7 +49,7 @@ template <class Work>
 }  // namespace
 
 Scene::Scene()
-    : memory(shared_memory(Engine::session_memory_size(kill_options({}, 1), kill_policy()))),
+    : memory(shared_memory(Engine::session_memory_size(kill_options({}, 1, {}), kill_policy()))),
       ledger(*new (shared_memory(sizeof(Ledger)).data()) Ledger{}) {
   ledger.clock = first_tick;
   for (std::uint32_t worker = 0; worker < workers; ++worker) {

@@ -152,7 +152,8 @@ int main() {
     Scene scene;
     step(scene);
     kill(scene);
-    std::printf("%d kinds of other memory refused\n", examine_refusals(scene.memory));
+    std::printf("%d kinds of other memory refused\n",
+                examine_refusals(scene.memory, Time(scene.ledger.clock)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "FAILED %s\n", error.what());
     return 1;

@@ -92,13 +92,13 @@ bool is_refused(const Attempt& attempt) {
 
 }  // namespace
 
-int examine_refusals(std::span<std::byte> memory) {
+int examine_refusals(std::span<std::byte> memory, Time now) {
   // The last process may have been killed before it wrote anything.
-  Engine(kill_options(memory, 1), std::make_shared<const Policy>(kill_policy()));
+  Engine(kill_options(memory, 1, now), std::make_shared<const Policy>(kill_policy()));
   int count = 0;
   for (const Refusal& refusal : refusals) {
     File file(memory);
-    Attempt attempt{file, kill_options(file.bytes(), 1), kill_policy()};
+    Attempt attempt{file, kill_options(file.bytes(), 1, now), kill_policy()};
     refusal.change(attempt);
     const std::vector<std::byte> before(file.bytes().begin(), file.bytes().end());
     if (!is_refused(attempt)) throw std::runtime_error(std::string("not refused: ") + refusal.name);
@@ -108,7 +108,7 @@ int examine_refusals(std::span<std::byte> memory) {
     ++count;
   }
   File file(memory);
-  if (is_refused({file, kill_options(file.bytes(), 1), kill_policy()})) {
+  if (is_refused({file, kill_options(file.bytes(), 1, now), kill_policy()})) {
     throw std::runtime_error("refused as it is");
   }
   return count;

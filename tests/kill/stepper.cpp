@@ -91,11 +91,11 @@ bool Stepper::has_changed() {
 // Compares the records that were ever used, which are few of all.
 template <class Family>
 bool Stepper::has_changed() {
-  const EngineOptions options = kill_options(scene_.memory, 0);
+  const EngineOptions options = kill_options(scene_.memory, 0, {});
   bool changed = false;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
     const auto part = session_memory_part<Family>(
-        scene_.memory, options.shards, options.max_sessions / options.shards, policy_, shard);
+        scene_.memory, options.shards, shard_capacity(options.max_sessions, options.shards), policy_, shard);
     // And the next record, in case it is written before it counts as used.
     const auto used = part.records.first(std::min<std::size_t>(part.used + 1, part.records.size()));
     const auto bytes = std::as_bytes(used);

@@ -87,10 +87,9 @@ void Witness::examine(std::span<const std::byte> memory) {
   std::vector<Line> lines((memory.size() + sizeof(Line) - 1) / sizeof(Line));
   const auto copy = std::as_writable_bytes(std::span(lines));
   std::copy(memory.begin(), memory.end(), copy.begin());
-  Engine engine(kill_options(copy.first(memory.size()), random_()),
+  Engine engine(kill_options(copy.first(memory.size()), random_(), now()),
                 std::make_shared<const Policy>(kill_policy()));
-  // At time 0 none is over yet.
-  examine_counts(engine, sessions_at(engine, 0ms));
+  examine_counts(engine, sessions_at(engine, now()));
   const std::vector<SessionView> live = sessions_at(engine, now());
   examine_owners(live);
   examine_answers(engine, live);

@@ -82,6 +82,26 @@ Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
   return setup;
 }
 
+Setup Generator::roomy_setup() {
+  Setup setup = this->setup();
+  setup.max_sessions = 65'536;
+  for (Policy& one : setup.policies) {
+    // No host's own port, which is asked for again as soon as it is free.
+    one.ports = {20'000, 39'999};
+    // What closes a connection does not free its mapping at once.
+    if (one.timeouts.tcp_transitory.count() == 0) one.timeouts.tcp_transitory = Time{3000};
+    // A session that a stranger begins is as old as its mapping's others.
+    if (one.filtering == Filtering::endpoint_independent) {
+      one.filtering = Filtering::address_dependent;
+    }
+    for (NamespacePolicy& own : one.namespaces) {
+      own.session_limit = 10'000;
+      own.port_limit = 0;
+    }
+  }
+  return setup;
+}
+
 Policy Generator::policy() {
   Policy policy = plain_policy();
   policy.external = {};
@@ -281,6 +301,17 @@ void Generator::dress(Step& step) {
   }
 }
 
+// Into fragments; what is not whole has no part of a sum to be filled in.
+void Generator::cut(Step& step) {
+  constexpr std::uint32_t payload_min = 64;  // that more than headers is left for each
+  const bool is_error = step.what == What::error_in || step.what == What::error_out;
+  const bool is_partial = step.look.sum == Sum::partial || step.look.sum == Sum::segmented;
+  if (is_error || is_partial) return;
+  step.pieces = static_cast<std::uint8_t>(2 + dice_.below(3));
+  step.arrival = one_of({Arrival::in_order, Arrival::last_first, Arrival::first_twice});
+  step.look.payload = static_cast<std::uint16_t>(payload_min + dice_.below(1000));
+}
+
 Step Generator::packet(const Model& model, NamespaceRange tenants) {
   Step step = flow(model, tenants);
   if (!model.owns_ports() && step.protocol == ip::gre) step.protocol = ip::udp;
@@ -299,6 +330,7 @@ Step Generator::packet(const Model& model, NamespaceRange tenants) {
   step.raw = dice_.one_in(20);
   if (step.protocol == ip::tcp) aim(step, model);
   dress(step);
+  if (model.owns_ports() && dice_.one_in(8)) cut(step);
   if (step.what == What::error_in || step.what == What::error_out) {
     step.error = static_cast<std::uint8_t>(dice_.below(4));
     step.quoted = one_of<std::uint16_t>({28, 36, 45, 576});

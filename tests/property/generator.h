@@ -18,6 +18,10 @@ class Generator {
   // all.
   Setup crowd_setup(std::uint32_t shards, NamespaceId tenants);
 
+  // In which sessions mean little to each other: no limit is met, none is as old as another, and
+  // none ends but by time.
+  Setup roomy_setup();
+
   // The next step, which depends on what there is.
   Step next(const Model& model, std::size_t policies, Time now);
   // A packet only, of one of these tenants.
@@ -39,6 +43,7 @@ class Generator {
   void vary(Step& step);
   void aim(Step& step, const Model& model);
   void dress(Step& step);
+  void cut(Step& step);
 
   test::Dice dice_;
   std::deque<Step> recent_;  // flows that may have sessions no longer, or none yet

@@ -8,6 +8,11 @@ void Model::judge(const Given& given, const Seen& seen) {
   travel(given.now);
   seen_ = &seen;
   made_.clear();
+  if (is_later_fragment(given.bytes)) {
+    judge_later(given);
+    seen_ = nullptr;
+    return;
+  }
   Expected expected;
   try {
     expected = expect(given);
@@ -15,6 +20,7 @@ void Model::judge(const Given& given, const Seen& seen) {
     expected = {dropped.reasons, {}, {}};
   }
   check_outcome(given, expected);
+  if (is_fragment(given.bytes)) remember_first(given);
   seen_ = nullptr;
 }
 
@@ -38,8 +44,9 @@ void Model::check_outcome(const Given& given, const Expected& expected) const {
 
 void Model::check_bytes(const Given& given, Bytes expected) const {
   // What a router may still cut gets an identification of the NAT's own (RFC 6864).
-  const bool leaves =
-      seen_->reason == "translated_outbound" || seen_->reason == "translated_hairpin";
+  const bool leaves = is_fragment(given.bytes) ? seen_->reason != "untranslated"
+                                               : seen_->reason == "translated_outbound" ||
+                                                     seen_->reason == "translated_hairpin";
   if (leaves && given.direction != Direction::inbound && may_be_cut(given.bytes)) {
     copy_identification(expected, seen_->bytes);
   }

@@ -108,6 +108,10 @@ class Model {
   void check_outcome(const Given& given, const Expected& expected) const;
   void check_bytes(const Given& given, Bytes expected) const;
 
+  // Fragments (model_fragments.cpp).
+  void judge_later(const Given& given);
+  void remember_first(const Given& given);
+
   // New sessions (model_sessions.cpp).
   Sessions::iterator find_outside(const ModelSession& like);
   Sessions::iterator establish_out(NamespaceId tenant, const Message& message);
@@ -123,6 +127,14 @@ class Model {
   bool was_made(const ModelSession& session) const;
   std::int64_t counted(NamespaceId tenant) const;
   const ModelSession* permitting(const Message& message) const;
+
+  // What became of a first fragment.
+  struct Fate {
+    std::string_view reason;
+    NamespaceId receiver;
+    Bytes came;
+    Bytes left;
+  };
 
   // Ports (model_ports.cpp).
   IpEndpoint chosen_external(const ModelSession& session);
@@ -178,6 +190,7 @@ class Model {
   Sessions sessions_;
   std::list<ExpiredSession> expired_;
   PortLedger ledger_;
+  std::map<std::pair<NamespaceId, Bytes>, Fate> fates_;  // of datagrams, by their sender
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire

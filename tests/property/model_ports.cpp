@@ -130,7 +130,10 @@ void Model::check_port_limit(const ModelSession& session) const {
     throw Disagreement("port_limit, though the namespace has no more than " +
                        std::to_string(at_most) + " ports of " + std::to_string(limit));
   }
-  if (is_full || is_refused) throw Dropped{{"port_limit"}};
+  // Who is at the session limit too may be given one by the session that ends, if there are any.
+  const bool lacks_both = seen_->reason == "no_free_port" &&
+                          counted(session.tenant) >= policy_of(session.tenant)->session_limit;
+  if ((is_full && !lacks_both) || is_refused) throw Dropped{{"port_limit"}};
 }
 
 // The ports that a namespace surely has, and with those that its expired sessions may still hold.

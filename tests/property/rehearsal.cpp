@@ -11,17 +11,6 @@ std::uint64_t scrambled(std::uint64_t number) {
   return word ^ word >> 31;
 }
 
-EngineOptions options_of(const Setup& setup) {
-  return {.shards = setup.shards,
-          .max_sessions = setup.max_sessions,
-          .secret = {scrambled(setup.secret), scrambled(setup.secret + 1),
-                     scrambled(setup.secret + 2), scrambled(setup.secret + 3)}};
-}
-
-std::shared_ptr<const Policy> shared(const Policy& policy) {
-  return std::make_shared<const Policy>(policy);
-}
-
 // How often the complete list of sessions is compared.
 constexpr std::uint32_t packets_per_check = 16;
 
@@ -130,6 +119,52 @@ Draft inbound_draft(const Step& step, const Flow& flow) {
 
 }  // namespace
 
+EngineOptions options_of(const Setup& setup) {
+  return {.shards = setup.shards,
+          .max_sessions = setup.max_sessions,
+          .secret = {scrambled(setup.secret), scrambled(setup.secret + 1),
+                     scrambled(setup.secret + 2), scrambled(setup.secret + 3)}};
+}
+
+std::shared_ptr<const Policy> shared(const Policy& policy) {
+  return std::make_shared<const Policy>(policy);
+}
+
+std::vector<SessionView> sessions_of(const Engine& engine, Time now) {
+  std::vector<SessionView> all;
+  SessionView page[16];
+  Engine::Cursor cursor;
+  while (const std::size_t count = engine.sessions(cursor, page, now)) {
+    all.insert(all.end(), page, page + count);
+  }
+  return all;
+}
+
+void sweep(Engine& engine, Time now) {
+  constexpr std::uint32_t budget = 50;
+  for (std::uint32_t shard = 0; shard < engine.shard_count(); ++shard) {
+    while (engine.expire(shard, now, budget) == budget) {
+    }
+  }
+}
+
+Packet packet_of(const Draft& draft) {
+  return {.bytes = {},
+          .namespace_id = draft.tenant,
+          .direction = draft.direction,
+          .checksum = draft.checksum};
+}
+
+std::vector<Draft> arrivals(const Step& step, Draft draft, std::uint32_t number) {
+  if (step.pieces < 2) return {std::move(draft)};
+  std::vector<Bytes> pieces = cut(draft.bytes, step.pieces, number);
+  if (step.arrival == Arrival::last_first) pieces.insert(pieces.begin(), pieces.back());
+  if (step.arrival == Arrival::first_twice) pieces.insert(pieces.begin(), pieces.front());
+  std::vector<Draft> all(pieces.size(), draft);
+  for (std::size_t i = 0; i < pieces.size(); ++i) all[i].bytes = std::move(pieces[i]);
+  return all;
+}
+
 Draft draft_of(const Step& step, const Model& model) {
   const Flow flow = flow_of(step, model);
   const bool inbound = step.what == What::in || step.what == What::error_in;
@@ -140,13 +175,7 @@ Stage::Stage(const Setup& options)
     : setup(options), engine(options_of(setup), shared(setup.policies.front())), now(setup.start) {}
 
 std::vector<SessionView> Stage::sessions() {
-  std::vector<SessionView> all;
-  SessionView page[16];
-  Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(cursor, page, now)) {
-    all.insert(all.end(), page, page + count);
-  }
-  return all;
+  return sessions_of(engine, now);
 }
 
 std::map<NamespaceId, std::uint32_t> Stage::counts() {
@@ -162,11 +191,15 @@ std::map<NamespaceId, std::uint32_t> Stage::ports() {
 }
 
 void Stage::sweep() {
-  constexpr std::uint32_t budget = 50;
-  for (std::uint32_t shard = 0; shard < engine.shard_count(); ++shard) {
-    while (engine.expire(shard, now, budget) == budget) {
-    }
-  }
+  property::sweep(engine, now);
+}
+
+Played Stage::give(Draft draft) {
+  Played played{{}, draft.bytes, packet_of(draft)};
+  played.packet.bytes = played.bytes;
+  engine.translate({&played.packet, 1}, now);
+  played.draft = std::move(draft);
+  return played;
 }
 
 Part::Part(Stage& stage, NamespaceRange tenants, bool owns_ports)
@@ -198,20 +231,17 @@ void Part::play(const Step& step) {
 
 void Part::play_packet(const Step& step) {
   model_.travel(stage_.now);
-  const Draft draft = draft_of(step, model_);
-  Seen seen;
-  seen.counts_before = stage_.counts();
-  seen.bytes = draft.bytes;
-  Packet packet{.bytes = seen.bytes,
-                .namespace_id = draft.tenant,
-                .direction = draft.direction,
-                .checksum = draft.checksum};
-  stage_.engine.translate({&packet, 1}, stage_.now);
-  seen.reason = info(packet.reason).name;
-  seen.tenant = packet.namespace_id;
-  model_.judge({draft.direction, draft.tenant, draft.checksum, draft.bytes, stage_.now}, seen);
-  model_.check_counts(stage_.now);
-  if (++played_ % packets_per_check == 0) check();
+  ++played_;
+  for (const Draft& draft : arrivals(step, draft_of(step, model_), played_)) {
+    const auto counts_before = stage_.counts();
+    Played played = stage_.give(draft);
+    const Seen seen{info(played.packet.reason).name, played.bytes, played.packet.namespace_id,
+                    counts_before};
+    model_.judge({draft.direction, draft.tenant, draft.checksum, draft.bytes, stage_.now}, seen);
+    model_.check_counts(stage_.now);
+    if (record_ != nullptr) record_->push_back(std::move(played));
+  }
+  if (played_ % packets_per_check == 0) check();
 }
 
 std::string disagreement(const Setup& setup, const std::vector<Step>& steps) {

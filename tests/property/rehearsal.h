@@ -18,6 +18,17 @@ struct Draft {
 };
 // Names become endpoints as the model has them now.
 Draft draft_of(const Step& step, const Model& model);
+// The packets that a draft comes as: itself, or its fragments, which have this number.
+std::vector<Draft> arrivals(const Step& step, Draft draft, std::uint32_t number);
+
+Packet packet_of(const Draft& draft);  // but for its bytes
+
+// What was given to an engine, and what came of it.
+struct Played {
+  Draft draft;
+  Bytes bytes;
+  Packet packet;
+};
 
 // An engine with a clock.
 class Stage : public Witness {
@@ -29,6 +40,7 @@ class Stage : public Witness {
   std::map<NamespaceId, std::uint32_t> ports() override;
   void sweep();
   Counters counters() const { return engine.counters(); }
+  Played give(Draft draft);
 
   const Setup setup;
   Engine engine;
@@ -45,6 +57,8 @@ class Part {
   void configure(const Policy& policy) { model_.configure(policy, stage_.now); }
   void check() { model_.check_sessions(stage_.now); }
   Model& model() { return model_; }
+  // Adds what is given to the engine from now on.
+  void record_to(std::vector<Played>& record) { record_ = &record; }
 
  private:
   void play_packet(const Step& step);
@@ -52,7 +66,15 @@ class Part {
   Stage& stage_;
   Model model_;
   std::uint32_t played_ = 0;
+  std::vector<Played>* record_ = nullptr;
 };
+
+EngineOptions options_of(const Setup& setup);
+std::shared_ptr<const Policy> shared(const Policy& policy);
+// All sessions of an engine.
+std::vector<SessionView> sessions_of(const Engine& engine, Time now);
+// Frees all that is due.
+void sweep(Engine& engine, Time now);
 
 // What is wrong first when the steps are played on a new engine; empty if nothing is.
 std::string disagreement(const Setup& setup, const std::vector<Step>& steps);

@@ -88,6 +88,8 @@ class Shrinker {
     plain(number, &Step::early);
     plain(number, &Step::raw);
     plain(number, &Step::by_host);
+    plain(number, &Step::pieces);
+    plain(number, &Step::arrival);
     plain(number, &Step::quoted);
     plain(number, &Step::error);
     plain(number, &Step::v6);

@@ -72,6 +72,13 @@ struct Look {
   friend bool operator==(const Look&, const Look&) = default;
 };
 
+// How the fragments of a datagram come.
+enum class Arrival : std::uint8_t {
+  in_order,
+  last_first,  // and once more when the first one was there
+  first_twice,
+};
+
 // A mapping by its internal side.
 struct Internal {
   NamespaceId tenant = 1;
@@ -102,6 +109,9 @@ struct Step {
   bool raw = false;           // in: from whom the tenant believes to talk to, redirected or not
   TcpFields tcp = {};
   Look look = {};
+  // out, in: fragments that it is cut into; 1: none.
+  std::uint8_t pieces = 1;
+  Arrival arrival = Arrival::in_order;
   // error_in, error_out
   std::uint8_t error = 0;      // 0 unreachable, 1 time exceeded, 2 parameter problem, 3 too big
   std::uint16_t quoted = 576;  // how many bytes of the packet it quotes, at most

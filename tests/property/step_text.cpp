@@ -44,6 +44,18 @@ std::string text(Sum sum) {
   return {};
 }
 
+std::string text(Arrival arrival) {
+  switch (arrival) {
+    case Arrival::in_order:
+      return "in_order";
+    case Arrival::last_first:
+      return "last_first";
+    case Arrival::first_twice:
+      return "first_twice";
+  }
+  return {};
+}
+
 std::string text(Filtering filtering) {
   switch (filtering) {
     case Filtering::endpoint_independent:
@@ -125,6 +137,10 @@ std::string text(const Step& step) {
   if (step.raw) fields.add_text("raw", "true");
   if (step.tcp != plain.tcp) fields.add_text("tcp", text(step.tcp));
   if (step.look != plain.look) fields.add_text("look", text(step.look));
+  fields.add("pieces", step.pieces, plain.pieces);
+  if (step.arrival != plain.arrival) {
+    fields.add_text("arrival", "Arrival::" + text(step.arrival));
+  }
   fields.add("error", step.error, plain.error);
   fields.add("quoted", step.quoted, plain.quoted);
   if (step.by_host) fields.add_text("by_host", "true");

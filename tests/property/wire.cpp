@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::uint8_t icmpv6_protocol = 58;
 constexpr std::uint8_t destination_options = 60;
+constexpr std::uint8_t fragment_header = 44;
+constexpr std::size_t ipv6_header_bytes = 40;
+constexpr std::size_t fragment_header_bytes = 8;
 
 std::uint16_t word_at(View bytes, std::size_t at) {
   return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
@@ -74,8 +77,15 @@ struct Layout {
 Layout layout_of(View bytes, std::size_t ip) {
   if (bytes[ip] >> 4 == 6) {
     const std::size_t end = std::min(ip + 40 + word_at(bytes, ip + 4), bytes.size());
-    if (bytes[ip + 6] == destination_options) return {ip, true, bytes[ip + 40], ip + 48, end};
-    return {ip, true, bytes[ip + 6], ip + 40, end};
+    std::uint8_t next = bytes[ip + 6];
+    std::size_t at = ip + ipv6_header_bytes;
+    bool is_later = false;
+    while (!is_later && (next == fragment_header || next == destination_options)) {
+      is_later = next == fragment_header && (word_at(bytes, at + 2) & 0xfff8) != 0;
+      next = bytes[at];
+      at += 8;
+    }
+    return {ip, true, next, at, end};
   }
   const std::size_t header = std::size_t{bytes[ip]} % 16 * 4;
   return {ip, false, bytes[ip + 9], ip + header,
@@ -266,7 +276,7 @@ Message read(View packet) {
   Message message;
   message.kind = kind_at(packet, layout);
   message.protocol = layout.is_icmp() ? ip::icmp : layout.protocol;
-  message.ends = {{address_at(packet, layout, 0), 0}, {address_at(packet, layout, 1), 0}};
+  message.ends = read_addresses(packet);
   const std::size_t at = layout.transport;
   switch (message.kind) {
     case Kind::tcp:
@@ -296,6 +306,11 @@ Message read(View packet) {
     message.segment.payload = static_cast<std::uint32_t>(layout.end - at - header);
   }
   return message;
+}
+
+Ends read_addresses(View packet) {
+  const Layout layout = layout_of(packet, 0);
+  return {{address_at(packet, layout, 0), 0}, {address_at(packet, layout, 1), 0}};
 }
 
 Bytes make_packet(const Ends& ends, Kind kind, const TcpFields& tcp_fields, const Look& look) {
@@ -352,11 +367,90 @@ void rewrite_error(Bytes& bytes, const IpAddress& source, const IpAddress& desti
 }
 
 bool may_be_cut(View packet) {
-  return packet[0] >> 4 == 4 && (packet[6] & 0x40) == 0;
+  return is_fragment(packet) || (packet[0] >> 4 == 4 && (packet[6] & 0x40) == 0);
+}
+
+bool is_fragment(View packet) {
+  if (packet[0] >> 4 == 6) return packet[6] == fragment_header;
+  return (word_at(packet, 6) & 0x3fff) != 0;
+}
+
+bool is_later_fragment(View packet) {
+  if (packet[0] >> 4 == 6) {
+    return is_fragment(packet) && (word_at(packet, ipv6_header_bytes + 2) & 0xfff8) != 0;
+  }
+  return (word_at(packet, 6) & 0x1fff) != 0;
+}
+
+std::vector<Bytes> cut(const Bytes& packet, std::uint32_t pieces, std::uint32_t identification) {
+  constexpr std::size_t unit = 8;  // that offsets are counted in
+  const Layout layout = layout_of(packet, 0);
+  const bool v6 = layout.v6;
+  const std::size_t header = v6 ? ipv6_header_bytes : layout.transport;
+  const std::size_t size = layout.end - header;
+  // The longest headers fit: IPv6 options, and TCP with an option of its own.
+  constexpr std::size_t first_min = 32;
+  if (size < first_min + unit * (pieces - 1)) return {packet};
+  const std::size_t first = std::max(first_min, size / pieces / unit * unit);
+  std::vector<Bytes> all;
+  std::size_t begin = 0;
+  for (std::uint32_t i = 0; i < pieces; ++i) {
+    const bool is_last = i + 1 == pieces;
+    const std::size_t rest = size - begin;
+    const std::size_t left = pieces - i;
+    const std::size_t length = is_last  ? rest
+                               : i == 0 ? first
+                                        : std::max(unit, rest / left / unit * unit);
+    Bytes one(packet.begin(), packet.begin() + static_cast<std::ptrdiff_t>(header));
+    if (v6) {
+      set_word(one, 4, static_cast<std::uint32_t>(fragment_header_bytes + length));
+      put(one, one[6], 1);
+      one[6] = fragment_header;
+      put(one, 0, 1);
+      put(one, static_cast<std::uint32_t>(begin) | (is_last ? 0u : 1u), 2);
+      put(one, identification, 4);
+    } else {
+      const auto sum = [&] { return sum_of(one); };
+      const std::uint16_t before = sum();
+      set_word(one, 2, static_cast<std::uint32_t>(header + length));
+      set_word(one, 4, identification);
+      set_word(one, 6, static_cast<std::uint32_t>(begin / unit) | (is_last ? 0u : 0x2000u));
+      keep_sum(one, 10, before, sum());
+    }
+    const auto from = packet.begin() + static_cast<std::ptrdiff_t>(header + begin);
+    one.insert(one.end(), from, from + static_cast<std::ptrdiff_t>(length));
+    all.push_back(std::move(one));
+    begin += length;
+  }
+  return all;
+}
+
+Bytes datagram_of(View fragment) {
+  const bool v6 = fragment[0] >> 4 == 6;
+  Bytes name;
+  put(name, v6 ? long_at(fragment, ipv6_header_bytes + 4) : word_at(fragment, 4), 4);
+  if (!v6) put(name, fragment[9], 1);
+  const View addresses = v6 ? fragment.subspan(8, 32) : fragment.subspan(12, 8);
+  name.insert(name.end(), addresses.begin(), addresses.end());
+  return name;
+}
+
+void rewrite_later(Bytes& fragment, const IpAddress& source, const IpAddress& destination) {
+  write_addresses(fragment, layout_of(fragment, 0), source, destination);
+}
+
+Bytes with_one_header_zero(Bytes packet) {
+  if (packet[0] >> 4 == 4 && word_at(packet, 10) == 0xffff) set_word(packet, 10, 0);
+  return packet;
 }
 
 void copy_identification(Bytes& packet, const Bytes& from) {
   const Layout layout = layout_of(packet, 0);
+  if (layout.v6) {
+    constexpr std::ptrdiff_t at = ipv6_header_bytes + 4;
+    if (is_fragment(packet)) std::copy_n(from.begin() + at, 4, packet.begin() + at);
+    return;
+  }
   const auto header = [&] { return sum_of(View(packet).first(layout.transport)); };
   const std::uint16_t before = header();
   set_word(packet, 4, word_at(from, 4));

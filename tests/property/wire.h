@@ -51,6 +51,9 @@ struct Message {
 // The packet must be whole (a quotation: its IP header and 8 bytes).
 Message read(View packet);
 
+// Of any fragment; the ports are 0.
+Ends read_addresses(View packet);
+
 // `type` and `code` are 8 0 for an echo request in either family.
 Bytes make_packet(const Ends& ends, Kind kind, const TcpFields& fields, const Look& look);
 // Quotes the first bytes of `about`. `number` as Step::error.
@@ -64,8 +67,21 @@ void rewrite_error(Bytes& bytes, const IpAddress& source, const IpAddress& desti
                    const Ends& quoted);
 // Whether a router may cut it into fragments, or it is one.
 bool may_be_cut(View packet);
-// Puts `from`'s IPv4 identification into the packet.
+bool is_fragment(View packet);
+bool is_later_fragment(View packet);
+// Puts `from`'s identification into the packet, if it has one.
 void copy_identification(Bytes& packet, const Bytes& from);
+
+// Cuts a whole packet into so many fragments, the first of which has the transport's header; one
+// that is too small stays whole.
+std::vector<Bytes> cut(const Bytes& packet, std::uint32_t pieces, std::uint32_t identification);
+// What all fragments of a datagram have in common, as bytes: the IPv4 protocol, the identification
+// and the addresses.
+Bytes datagram_of(View fragment);
+// Writes the addresses of a later fragment, which has nothing else to write.
+void rewrite_later(Bytes& fragment, const IpAddress& source, const IpAddress& destination);
+// The packet with one of the two zeros of one's complement in the IPv4 header's sum.
+Bytes with_one_header_zero(Bytes packet);
 // Sets the transport's sum as for ChecksumState::partial and ::segmented.
 void complete_sum(Bytes& packet);
 void set_pseudo_sum(Bytes& packet);

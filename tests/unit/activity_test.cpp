@@ -116,6 +116,24 @@ TEST_CASE("activity: an empty namespace has no oldest session") {
   CHECK_EQ(sessions.oldest(max_namespaces - 1), no_session);
 }
 
+TEST_CASE("activity: however many were active, one call asks a bounded number of them") {
+  constexpr std::uint32_t count = 10 * Activity::asked_max;
+  Sessions sessions(count);
+  std::vector<SessionRef> refs;
+  Tick now = 1;
+  for (std::uint32_t i = 0; i < count; ++i) refs.push_back(sessions.add(0, now));
+  // The first ones, which are asked first, are the last that were active.
+  for (std::uint32_t i = 0; i < count; ++i) sessions.touch_one(0, refs[count - 1 - i], ++now);
+  for (std::uint32_t call = 0; call < 9; ++call) {
+    const std::uint64_t before = sessions.looks();
+    CHECK_EQ(sessions.oldest(0), refs[(call + 1) * Activity::asked_max - 1]);
+    CHECK_LE(sessions.looks() - before, Activity::asked_max);
+  }
+  // Once all were asked, it is exact.
+  sessions.oldest(0);
+  sessions.check_oldest(0, now);
+}
+
 TEST_CASE("activity: the oldest is exactly the least recently active, under random traffic") {
   for (const Tick start : {Tick{1}, Tick{0xffff'f000}, Tick{0x7fff'f000}}) {
     CAPTURE(start);

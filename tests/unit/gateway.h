@@ -47,7 +47,8 @@ struct Outcome {
 class Gateway {
  public:
   explicit Gateway(Policy policy = roomy_policy(), EngineOptions options = options_of(1))
-      : engine(options, std::make_shared<const Policy>(std::move(policy))) {}
+      : now(options.now.value_or(start)),
+        engine(options, std::make_shared<const Policy>(std::move(policy))) {}
 
   Outcome translate(Direction direction, NamespaceId id, Bytes bytes,
                     ChecksumState checksum = ChecksumState::complete);
@@ -77,8 +78,10 @@ class Gateway {
     return engine.counters()[static_cast<std::size_t>(reason)];
   }
 
+  static constexpr Time start = 1'000'000ms;
+
+  Time now;
   Engine engine;
-  Time now = 1'000'000ms;
 };
 
 }  // namespace swnat::test

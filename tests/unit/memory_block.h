@@ -15,8 +15,9 @@ class Memory {
       : lines_(size_in_lines(options, policy)) {}
 
   std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(lines_)); }
-  EngineOptions given_to(EngineOptions options) {
+  EngineOptions given_to(EngineOptions options, Time now = Gateway::start) {
     options.session_memory = bytes();
+    options.now = now;
     return options;
   }
   bool same_as(const Memory& other) const {

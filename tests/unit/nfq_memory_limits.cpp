@@ -136,6 +136,8 @@ TEST_CASE("memory_limits: what the machine has left") {
 TEST_CASE("memory_limits: where nothing can be read there is no limit") {
   Root root;
   CHECK(root.limits().empty());
+  root.file("proc/meminfo", "MemTotal:  2048 kB\n");
+  CHECK(root.limits().empty());
   root.unified("/a");
   CHECK(root.limits().empty());
   root.file("proc/self/mountinfo", "nonsense\n - \n1 2 3 - cgroup2\n");

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -8,8 +10,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "nfq/error.h"
 #include "nfq/state_file.h"
@@ -17,6 +22,24 @@
 
 using namespace swnat::nfq;
 using swnat::test::TemporaryFolder;
+
+namespace {
+
+// What happens once, before the next call of these: what another daemon does just then.
+std::function<void()> before_flock;
+std::function<void()> before_unlink;
+
+}  // namespace
+
+// Instead of the C library's.
+extern "C" int flock(int file, int operation) noexcept {
+  if (before_flock) std::exchange(before_flock, {})();
+  return static_cast<int>(::syscall(SYS_flock, file, operation));
+}
+extern "C" int unlink(const char* path) noexcept {
+  if (before_unlink) std::exchange(before_unlink, {})();
+  return static_cast<int>(::syscall(SYS_unlink, path));
+}
 
 namespace {
 
@@ -107,6 +130,45 @@ TEST_CASE("a state file serves one daemon, which the second one leaves alone") {
   CHECK(std::filesystem::exists(path));
 }
 
+TEST_CASE("a file that another daemon puts aside before it is locked is let go") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "state";
+  write(path, "sessions");
+  before_flock = [&] { std::filesystem::rename(path, path + ".aside-1"); };
+  Opened state(path, size);
+  state.keep();
+  CHECK_EQ(read(path), std::string(size, '\0'));
+  CHECK_EQ(read(path + ".aside-1"), "sessions");
+
+  // The other one has made its own by then.
+  std::filesystem::rename(path, path + ".aside-1");
+  write(path, "sessions");
+  std::unique_ptr<StateFile> other;
+  before_flock = [&] {
+    std::filesystem::rename(path, path + ".aside-2");
+    other = std::make_unique<StateFile>(path);
+  };
+  CHECK_THROWS_WITH_AS(StateFile{path}, ("state " + path + ": another daemon uses it").c_str(),
+                       Error);
+}
+
+TEST_CASE("what a failing start undoes is nobody else's meanwhile") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "state";
+  bool was_locked = false;
+  {
+    const Opened state(path, size);
+    before_unlink = [&] {
+      try {
+        const StateFile other(path);
+      } catch (const Error&) {
+        was_locked = true;
+      }
+    };
+  }
+  CHECK(was_locked);
+}
+
 TEST_CASE("what is no file is neither followed nor touched") {
   const TemporaryFolder folder;
   const std::string path = folder / "state";
@@ -174,6 +236,19 @@ TEST_CASE("what is of no use is put aside whole, and the last few are kept") {
   CHECK_FALSE(std::filesystem::exists(aside(2)));
   CHECK_EQ(read(path + ".aside-x"), "somebody's");
   CHECK_EQ(read(path), std::string(size, '\0'));
+}
+
+TEST_CASE("names that are taken are passed over, also where numbers end") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "state";
+  write(path + ".aside-18446744073709551615", "last");
+  for (const char* const name : {"0", "1"}) {
+    write(path, "sessions");
+    StateFile state(path);
+    state.put_aside("is old");
+    state.keep();
+    CHECK_EQ(read(path + ".aside-" + name), "sessions");
+  }
 }
 
 TEST_CASE("a start that fails has put nothing aside") {

@@ -130,8 +130,8 @@ TEST_CASE("pairing: it is the same after restarts, whatever the secret") {
   first.expire_all();
   REQUIRE_EQ(first.engine.session_count(), 0);
   for (std::uint64_t restart = 1; restart <= 3; ++restart) {
-    Gateway next(policy, memory.given_to(with_another_secret(options, restart)));
-    next.now = first.now + restart * 1min;
+    Gateway next(
+        policy, memory.given_to(with_another_secret(options, restart), first.now + restart * 1min));
     CHECK(given(next) == before);
     next.travel(10min);
     next.expire_all();

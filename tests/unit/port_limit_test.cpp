@@ -122,13 +122,13 @@ TEST_CASE("port_limit: a drop for want of a port or of a record counts none") {
 
   for (const Mapping mapping :
        {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
-    Policy roomy = limited_to(100);
+    Policy roomy = limited_to(190);
     roomy.mapping = mapping;
-    // The records of the shard are used up before those of all.
-    Gateway full(roomy, options_of(2, 4));
-    for (std::uint16_t port = 1000; port < 1040; port += 4) try_open(full, blue, port);
-    CHECK_EQ(full.count(Reason::table_full), 8);
-    CHECK_EQ(use_of(full, blue).ports, 2);
+    // All of one shard, whose records are used up before those of both.
+    Gateway full(roomy, options_of(2, 200));
+    for (std::uint16_t port = 1000; port < 1800; port += 4) try_open(full, blue, port);
+    CHECK_EQ(full.count(Reason::table_full), 24);
+    CHECK_EQ(use_of(full, blue).ports, 176);
   }
 }
 
@@ -242,4 +242,52 @@ TEST_CASE("port_limit: a withheld port is not taken while it rests") {
   space.withhold(40000, true);
   CHECK_EQ(space.take_resting(0, 40000, 1), 40001);
   CHECK_FALSE(space.take_resting(0, 40000, 1).has_value());
+}
+
+namespace {
+
+// A tenant at its session limit, whose next packet finds no external endpoint.
+struct Hopeless {
+  Reason reason;
+  Policy policy;
+};
+
+std::vector<Hopeless> hopeless() {
+  Policy policy = roomy_policy();
+  policy.namespaces = {{.first = blue, .last = blue, .session_limit = 4}};
+  std::vector<Hopeless> all(3, {Reason::port_limit, policy});
+  all[0].policy.namespaces[0].port_limit = 1;
+  all[1].reason = Reason::no_free_port;
+  all[1].policy.ports = {40000, 40000};
+  all[2].reason = Reason::remote_in_use;
+  all[2].policy.redirects = {{protocol::udp, {server.address, 53}, {server.address, 103}}};
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("port_limit: nothing ends for a packet that finds no external endpoint") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    for (const AtLimit at_limit : {AtLimit::evict_oldest, AtLimit::refuse}) {
+      for (Hopeless& one : hopeless()) {
+        CAPTURE(shards);
+        CAPTURE(info(one.reason).name);
+        one.policy.at_limit = at_limit;
+        Gateway gateway(one.policy, options_of(shards));
+        for (std::uint16_t port = 100; port < 104; ++port) {
+          gateway.open(protocol::udp, blue, client, at(server, port));
+        }
+        const bool is_remote = one.reason == Reason::remote_in_use;
+        // Of another shard than the tenant's sessions, where there is one.
+        const Peer from = is_remote ? client : at(client, 40002);
+        const Peer to = is_remote ? at(server, 53) : at(server, 200);
+        const Reason expected = at_limit == AtLimit::refuse ? Reason::session_limit : one.reason;
+        for (int i = 0; i < 20; ++i) CHECK_EQ(gateway.out(blue, udp(from, to)).reason, expected);
+        CHECK_EQ(use_of(gateway, blue).sessions, 4);
+        CHECK_EQ(use_of(gateway, blue).ports, 1);
+        gateway.open(protocol::udp, blue, client, at(server, 103));
+        CHECK_EQ(use_of(gateway, blue).sessions, 4);
+      }
+    }
+  }
 }

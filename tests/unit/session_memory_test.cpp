@@ -44,10 +44,9 @@ TEST_CASE("session_memory: a killed engine's sessions go on in the next one") {
       owners[{owner.protocol, external.port}] = owner;
     }
     Memory left_behind = memory;  // as it was at the moment of death
-    EngineOptions next = left_behind.given_to(options);
+    EngineOptions next = left_behind.given_to(options, before.now + 5s);
     next.secret[0] ^= 0xabcd;  // another process has another secret
     Gateway after(roomy_policy(), next);
-    after.now = before.now + 5s;
     CHECK_EQ(after.engine.session_count(), owners.size());
     for (NamespaceId id = 1; id <= 4; ++id) {
       CHECK_EQ(after.session_count(id), before.session_count(id));
@@ -111,8 +110,7 @@ TEST_CASE("session_memory: timeouts, states and limits go on") {
     REQUIRE(before.answers(protocol::udp, server, asked, blue, client));
     last = before.now;
   }
-  Gateway after(policy, memory.given_to(options));
-  after.now = last + 10s;
+  Gateway after(policy, memory.given_to(options, last + 10s));
   for (const SessionView& view : after.sessions()) {
     const bool is_tcp = view.protocol == protocol::tcp;
     CHECK_EQ(view.state, is_tcp ? "established" : "active");
@@ -170,6 +168,72 @@ TEST_CASE("session_memory: of another configuration it is refused, and left as i
   CHECK_THROWS_AS(attach(rebooted, roomy_policy()), SessionMemoryError);
   CHECK(memory.same_as(untouched));
   CHECK_EQ(Gateway(roomy_policy(), memory.given_to(options)).engine.session_count(), 1);
+}
+
+TEST_CASE("session_memory: what is over by the clock is not taken over") {
+  const EngineOptions options = options_of(1, 64);
+  struct Case {
+    Time later;
+    std::uint64_t kept;
+  };
+  // Ticks come round after 49 days and 17 hours, and half of that looks like the future.
+  constexpr Time round = Time(std::int64_t{1} << 32);
+  for (const Case& c : {Case{0s, 2}, Case{299s, 2}, Case{301s, 1}, Case{2h + 5min, 0},
+                        Case{24h * 20, 0}, Case{24h * 30, 0}, Case{round, 0}, Case{round + 1s, 0},
+                        Case{round * 1000, 0}, Case{-1s, 2}, Case{-1h, 0}, Case{-round, 0}}) {
+    CAPTURE(c.later);
+    Memory memory(options);
+    Gateway before(roomy_policy(), memory.given_to(options));
+    const Peer external = before.open(protocol::tcp, blue, client, server);
+    REQUIRE(before.answers(protocol::tcp, server, external, blue, client));
+    before.open(protocol::udp, blue, client, server);
+    Gateway after(roomy_policy(), memory.given_to(options, before.now + c.later));
+    CHECK_EQ(after.engine.session_count(), c.kept);
+    if (c.kept != 0) continue;
+    CHECK_FALSE(after.answers(protocol::tcp, server, external, blue, client));
+  }
+}
+
+TEST_CASE("session_memory: how long ago it was used is known, however long that engine lived") {
+  const EngineOptions options = options_of(1, 64);
+  for (const bool only_expires : {false, true}) {
+    Memory memory(options);
+    Gateway before(roomy_policy(), memory.given_to(options));
+    before.travel(24h * 60);
+    if (only_expires) before.expire_all();
+    before.open(protocol::udp, blue, client, server);
+    const Gateway after(roomy_policy(), memory.given_to(options, before.now + 10s));
+    CHECK_EQ(after.engine.session_count(), 1);
+  }
+}
+
+TEST_CASE("session_memory: a session of the future keeps no other from expiring") {
+  const EngineOptions options = options_of(1, 64);
+  Memory memory(options);
+  {
+    Gateway before(roomy_policy(), memory.given_to(options));
+    before.open(protocol::udp, blue, client, server);
+    before.open(protocol::udp, blue, at(client, 1000), server);
+  }
+  std::byte* const record = memory.bytes().data() + session_memory_header_size;
+  reinterpret_cast<Session<Ipv4>*>(record)->last_active ^= 0x8000'0000;
+  Gateway after(roomy_policy(), memory.given_to(options));
+  CHECK_EQ(after.engine.session_count(), 1);
+  for (std::uint16_t port = 2000; port < 2300; ++port) {
+    after.travel(1min);
+    after.expire_all();
+    CHECK(after.out(blue, udp(at(client, port), server)).accepted());
+  }
+  CHECK_LE(after.engine.session_count(), 6);
+}
+
+TEST_CASE("session_memory: without a clock it is refused") {
+  EngineOptions options = options_of(1, 64);
+  Memory memory(options);
+  options = memory.given_to(options);
+  options.now.reset();
+  CHECK_THROWS_AS(Engine(options, std::make_shared<const Policy>(roomy_policy())),
+                  std::invalid_argument);
 }
 
 TEST_CASE("session_memory: of the wrong size or alignment it is refused") {
@@ -263,15 +327,14 @@ TEST_CASE("session_memory: sessions brought to another clock are as long idle as
     before.open(protocol::tcp, blue, client, server);
     before.travel(30s);
 
-    EngineOptions there = memory.given_to(here);
+    const Time now = before.now + offset + Time(5'000'000'000);
+    EngineOptions there = memory.given_to(here, now);
     there.time_epoch = 2;
     CHECK(fault_of(there, policy, memory.bytes()));
-    const Time now = before.now + offset + Time(5'000'000'000);
     Engine::rebase_session_memory(there, policy, before.now, now);
     CHECK_FALSE(fault_of(there, policy, memory.bytes()));
     CHECK(fault_of(memory.given_to(here), policy, memory.bytes()));
     Gateway after(policy, there);
-    after.now = now;
     CHECK_EQ(after.engine.session_count(), 2);
     for (const SessionView& view : after.sessions()) {
       CHECK_EQ(view.idle, view.protocol == protocol::tcp ? 30s : 50s);

@@ -21,7 +21,8 @@ constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
 template <class Family>
 Session<Family>& first_record(Memory& memory, const EngineOptions& options, const Policy& policy) {
   return session_memory_part<Family>(memory.bytes(), options.shards,
-                                     options.max_sessions / options.shards, policy, 0)
+                                     shard_capacity(options.max_sessions, options.shards), policy,
+                                     0)
       .records[0];
 }
 
@@ -72,10 +73,9 @@ TEST_CASE_TEMPLATE("takeover: both families, borrowed ports, forwards and redire
       const std::uint64_t sessions = before.engine.session_count();
 
       Memory left_behind = memory;
-      EngineOptions next = left_behind.given_to(options);
+      EngineOptions next = left_behind.given_to(options, before.now + 1s);
       next.secret[1] ^= 0x1234;
       Gateway after(policy, next);
-      after.now = before.now + 1s;
       CHECK_EQ(after.engine.session_count(), sessions);
       std::set<std::uint16_t> used;
       for (const Known& one : known) {
