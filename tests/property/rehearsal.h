@@ -18,13 +18,18 @@ struct Draft {
 };
 // Names become endpoints as the model has them now.
 Draft draft_of(const Step& step, const Model& model);
+SessionPattern pattern_of(const Step& step, const Model& model);
 
 // An engine with a clock.
 class Stage : public Witness {
  public:
   explicit Stage(const Setup& setup);
 
-  std::vector<SessionView> sessions() override;
+  std::vector<SessionView> sessions() override { return sessions({}); }
+  std::vector<SessionView> sessions(const SessionPattern& pattern);
+  std::size_t end_sessions(const SessionPattern& pattern);
+  // What was told since the last call; for one part only.
+  std::vector<Event> events();
   std::map<NamespaceId, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
   void sweep();
@@ -47,6 +52,7 @@ class Part {
   Model& model() { return model_; }
 
  private:
+  void play_alone(const Step& step);
   void play_packet(const Step& step);
 
   Stage& stage_;
