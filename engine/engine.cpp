@@ -15,6 +15,9 @@ namespace swnat {
 namespace {
 
 constexpr std::uint32_t max_sessions_allowed = 1u << 28;
+constexpr std::uint32_t event_capacity_min = 16;
+constexpr std::uint32_t event_capacity_max = 1u << 24;
+constexpr std::size_t events_per_lock = 256;
 // Others may use the session that has to go first, or end it, between the two steps of an eviction.
 constexpr int eviction_attempts = 8;
 
@@ -49,6 +52,12 @@ EngineOptions with_keys(EngineOptions options) {
   return options;
 }
 
+void check(const SessionPattern& pattern) {
+  if (!pattern.state.empty() && !is_session_state(pattern.state)) {
+    throw std::invalid_argument("no session has the state '" + pattern.state + "'");
+  }
+}
+
 std::uint32_t capacity_of(const EngineOptions& options) {
   check(options);
   return shard_capacity(options.max_sessions, options.shards);
@@ -72,15 +81,23 @@ class Engine::State {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
-  std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Tick now) const;
+  std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
+                       Tick now) const;
+  std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);
+  void listen(EventKinds kinds, std::uint32_t capacity);
+  std::size_t take_events(std::span<Event> out, Time now);
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
   std::span<std::byte> memory_of(const EngineOptions& options);
-  bool evict(RoomWanted wanted);
-  void enforce_limits();
+  bool evict(RoomWanted wanted, Tick now);
+  void enforce_limits(Tick now);
   template <class Do>
   void for_each_shard(Do&& act) const;
+  // Counted through both families; by this number with_shard() finds one, and locks it.
+  std::size_t all_shards_count() const { return v4_.shards().size() + v6_.shards().size(); }
+  template <class Do>
+  auto with_shard(std::size_t number, Do&& act) const;
 
   std::uint32_t shard_count_;
   mutable std::mutex policy_mutex_;  // guards the next three
@@ -97,6 +114,10 @@ class Engine::State {
   Translator<Ipv4> v4_;
   Translator<Ipv6> v6_;
   std::atomic<std::uint64_t> not_ip_{0};
+  const bool populates_;
+  std::mutex listening_mutex_;        // guards the next two
+  std::uint32_t event_capacity_ = 0;  // 0: nobody listens
+  std::size_t next_to_tell_ = 0;      // the shard whose events are read next
 };
 
 Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy> policy)
@@ -107,9 +128,10 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       used_at_(memory_),
       identifications_(options.secret),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](RoomWanted wanted) { evict(wanted); }),
+          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
-          [this](RoomWanted wanted) { evict(wanted); }) {
+          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
+      populates_(options.populate) {
   if (options.populate) {
     populate(memory_);
     uses_.populate();
@@ -123,7 +145,7 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
     const bool is_recent = used_at_.is_recent(now.count());
     v4_.adopt(tick_of(now), is_recent);
     v6_.adopt(tick_of(now), is_recent);
-    enforce_limits();
+    enforce_limits(tick_of(now));
   }
   used_at_.note(now.count());
 }
@@ -167,7 +189,7 @@ void Engine::State::for_each_shard(Do&& act) const {
 
 // Ends the namespace's session that has to go first, wherever it is. False if there was none. No
 // two shards are locked at once, so it is looked for again if it was used meanwhile.
-bool Engine::State::evict(RoomWanted wanted) {
+bool Engine::State::evict(RoomWanted wanted, Tick now) {
   for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
     std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
     Candidate first;
@@ -181,7 +203,7 @@ bool Engine::State::evict(RoomWanted wanted) {
     if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
     const auto end_first = [&](auto* one) {
       const std::lock_guard lock(one->mutex);
-      return one->evict(wanted.slot, first);
+      return one->evict(wanted.slot, first, now);
     };
     if (std::visit(end_first, *owner)) return true;
   }
@@ -200,7 +222,7 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
   v4_.set_snapshot(next, now);
   v6_.set_snapshot(next, now);
   snapshot_ = next;
-  enforce_limits();
+  enforce_limits(now);
 }
 
 void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
@@ -219,9 +241,9 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
   }
 }
 
-void Engine::State::enforce_limits() {
+void Engine::State::enforce_limits(Tick now) {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false})) {
+    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false}, now)) {
     }
   }
 }
@@ -263,17 +285,74 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
   return uses;
 }
 
-std::size_t Engine::State::sessions(Cursor& cursor, std::span<SessionView> out, Tick now) const {
-  std::uint32_t number = 0;
-  std::size_t copied = 0;
-  for_each_shard([&](auto& one) {
-    // Each shard in its turn, until one had something.
-    if (number++ != cursor.shard || copied != 0) return;
+template <class Do>
+auto Engine::State::with_shard(std::size_t number, Do&& act) const {
+  const auto locked = [&](auto& one) {
     const std::lock_guard lock(one.mutex);
-    copied = one.copy_sessions(cursor.position, out, now);
-    if (copied == 0 && one.is_end(cursor.position)) cursor = {number, 0};
-  });
+    return act(one);
+  };
+  const auto first = v4_.shards();
+  return number < first.size() ? locked(*first[number])
+                               : locked(*v6_.shards()[number - first.size()]);
+}
+
+std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
+                                    std::span<SessionView> out, Tick now) const {
+  // A lock's hold may find none that is meant.
+  std::size_t copied = 0;
+  while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
+    copied = with_shard(cursor.shard, [&](const auto& one) {
+      const std::size_t count = one.copy_sessions(pattern, cursor.position, out, now);
+      if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
+      return count;
+    });
+  }
   return copied;
+}
+
+std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pattern,
+                                                       Cursor& cursor, Tick now) {
+  if (cursor.shard >= all_shards_count()) return {};
+  return with_shard(cursor.shard, [&](auto& one) {
+    const std::size_t count = one.end_sessions(pattern, cursor.position, now);
+    if (one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
+    return count;
+  });
+}
+
+// A capacity of 0: listens no more.
+void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
+  const std::lock_guard lock(listening_mutex_);
+  std::vector<std::unique_ptr<EventRing>> rings(all_shards_count());
+  const bool changes = capacity != event_capacity_;
+  if (changes && capacity != 0) {
+    for (auto& ring : rings) {
+      ring = std::make_unique<EventRing>(capacity);
+      if (populates_) ring->populate();
+    }
+  }
+  for (std::size_t number = 0; number < rings.size(); ++number) {
+    with_shard(number, [&](auto& one) {
+      if (changes) rings[number] = one.events().swap_ring(std::move(rings[number]));
+      one.events().listen(kinds);
+    });
+  }
+  event_capacity_ = capacity;
+}
+
+// Begins where the call before ended, so that no shard waits for ever while others have much to
+// tell.
+std::size_t Engine::State::take_events(std::span<Event> out, Time now) {
+  const std::lock_guard lock(listening_mutex_);
+  if (event_capacity_ == 0) return 0;
+  const std::size_t shards = all_shards_count();
+  std::size_t taken = 0;
+  for (std::size_t asked = 0; asked < shards && taken < out.size(); ++asked) {
+    const auto rest = out.subspan(taken, std::min(out.size() - taken, events_per_lock));
+    taken += with_shard(next_to_tell_, [&](auto& one) { return one.events().take(rest, now); });
+    next_to_tell_ = (next_to_tell_ + 1) % shards;
+  }
+  return taken;
 }
 
 Engine::Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy)
@@ -356,14 +435,34 @@ std::vector<NamespaceUse> Engine::namespaces() const {
 }
 
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {
-  // A call looks at a bounded number of records, and may find none of them in use.
-  std::size_t copied = 0;
-  Cursor before;
-  do {
-    before = cursor;
-    copied = state_->sessions(cursor, out, tick_of(now));
-  } while (copied == 0 && (cursor.shard != before.shard || cursor.position != before.position));
-  return copied;
+  return state_->sessions({}, cursor, out, tick_of(now));
+}
+
+std::size_t Engine::sessions(const SessionPattern& pattern, Cursor& cursor,
+                             std::span<SessionView> out, Time now) const {
+  check(pattern);
+  return state_->sessions(pattern, cursor, out, tick_of(now));
+}
+
+std::optional<std::size_t> Engine::end_sessions(const SessionPattern& pattern, Cursor& cursor,
+                                                Time now) {
+  check(pattern);
+  return state_->end_sessions(pattern, cursor, tick_of(now));
+}
+
+void Engine::listen(EventKinds kinds, std::uint32_t capacity) {
+  if (capacity < event_capacity_min || capacity > event_capacity_max) {
+    throw std::invalid_argument("a capacity for events must be 16 to 16777216");
+  }
+  state_->listen(kinds, capacity);
+}
+
+void Engine::stop_listening() {
+  state_->listen({}, 0);
+}
+
+std::size_t Engine::take_events(std::span<Event> out, Time now) {
+  return state_->take_events(out, now);
 }
 
 std::uint32_t Engine::shard_count() const {

@@ -18,10 +18,12 @@
 #include <vector>
 
 #include "engine/address_text.h"
+#include "engine/event.h"
 #include "engine/icmp_answer.h"
 #include "engine/packet.h"
 #include "engine/policy.h"
 #include "engine/reason.h"
+#include "engine/session_pattern.h"
 #include "engine/session_view.h"
 
 namespace swnat {
@@ -155,6 +157,39 @@ class Engine {
     std::uint32_t position = 0;
   };
   std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Time now) const;
+  // Those that the pattern means. Looks at as many as it must to find one, under one lock after the
+  // other. Throws std::invalid_argument for a state that no session has.
+  std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
+                       Time now) const;
+
+  // Ends live sessions that the pattern means, some of them with each call, starting where `cursor`
+  // says (begin with a default one). Returns how many, which may be none, and nothing at the end.
+  // Each call holds one shard's lock for a bounded time, no longer than a batch of packets does.
+  // What is so from the first call to the last is so at the end: a session that was meant all the
+  // time is gone, one that never was is there. One that is made meanwhile, or whose state or idle
+  // time comes to be what is meant, may be ended or not. The external port rests as it does when a
+  // session's time is over, because its remote may go on sending (RFC 6888 REQ-8). Throws as
+  // sessions() does.
+  std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Time now);
+
+  // From now on events of these kinds are kept for take_events(), at most `capacity` of them (16 to
+  // 2^24) in each shard and family, of which a quarter may be refused packets. What finds no room
+  // is lost, and told so by an event; packets never wait for the reader. Memory for them is taken
+  // here: `capacity` times sizeof(Event) for each shard and family, beside memory_size().
+  //
+  // Called again with the same capacity it changes the kinds and keeps what was not read; another
+  // capacity gives that up. Sessions that are there before, or were taken over at the start, are
+  // not told as made, but their end is. Throws std::invalid_argument and std::bad_alloc, and then
+  // changes nothing.
+  void listen(EventKinds kinds, std::uint32_t capacity);
+  // Gives up what was not read, and the memory.
+  void stop_listening();
+  // Moves events to `out`, at most out.size() of them, and returns how many; 0 means that none
+  // waited. A shard's lock is held for as long as it takes to copy some. Those of a session and of
+  // its mapping come in the order in which they happened, as do all of one shard and family; those
+  // of different ones may be in any order, but for their time. There is one reader: each event is
+  // given once, whoever asks. `now` must be less than 24 days after any event that waits.
+  std::size_t take_events(std::span<Event> out, Time now);
 
   std::uint32_t shard_count() const;
 

@@ -171,24 +171,33 @@ SessionRef SessionTable<Family>::next_due(Tick now) {
 }
 
 template <class Family>
-std::size_t SessionTable<Family>::copy(std::uint32_t& position, std::span<SessionView> out,
-                                       Tick now) const {
-  constexpr std::uint32_t records_max = 4096;
-  const std::uint32_t end = std::min(slab_.used(), position + records_max);
+SessionView SessionTable<Family>::view(const Record& session, Tick now) const {
+  // Another thread's clock may be a little ahead.
+  const std::int32_t idle = std::max(elapsed(session.last_active, now), 0);
+  return {session.namespace_id,
+          session.protocol,
+          {session.inside.local, session.inside.local_port},
+          {session.outside.local, session.outside.local_port},
+          {session.outside.remote, session.outside.remote_port},
+          text_of(session.state),
+          std::chrono::milliseconds(idle),
+          std::chrono::milliseconds(timeout(session) - idle)};
+}
+
+template <class Family>
+bool SessionTable<Family>::is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const {
+  const Record& session = slab_[ref];
+  return session.state != SessionState::free && !expired(session, now) &&
+         pattern.matches(view(session, now));
+}
+
+template <class Family>
+std::size_t SessionTable<Family>::copy(const SessionPattern& pattern, std::uint32_t& position,
+                                       std::span<SessionView> out, Tick now) const {
+  const std::uint32_t end = std::min(slab_.used(), position + records_per_look);
   std::size_t copied = 0;
   for (; position < end && copied < out.size(); ++position) {
-    const Record& session = slab_[position];
-    if (session.state == SessionState::free || expired(session, now)) continue;
-    // Another thread's clock may be a little ahead.
-    const std::int32_t idle = std::max(elapsed(session.last_active, now), 0);
-    out[copied++] = {session.namespace_id,
-                     session.protocol,
-                     {session.inside.local, session.inside.local_port},
-                     {session.outside.local, session.outside.local_port},
-                     {session.outside.remote, session.outside.remote_port},
-                     text_of(session.state),
-                     std::chrono::milliseconds(idle),
-                     std::chrono::milliseconds(timeout(session) - idle)};
+    if (is_meant(position, pattern, now)) out[copied++] = view(slab_[position], now);
   }
   return copied;
 }

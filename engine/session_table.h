@@ -21,6 +21,7 @@
 #include "engine/links.h"
 #include "engine/namespaces.h"
 #include "engine/session_index.h"
+#include "engine/session_pattern.h"
 #include "engine/session_view.h"
 #include "engine/slab.h"
 #include "engine/timer_wheel.h"
@@ -70,6 +71,11 @@ class SessionTable {
   // Whether it is a mapping's, together with others, rather than one of its own.
   bool shares_mapping(const Record& session) const {
     return shares_mappings_ && !protocol::is_portless(session.protocol);
+  }
+
+  // Whether no other session shares its mapping now.
+  bool is_alone(SessionRef ref) const {
+    return !shares_mapping(slab_[ref]) || links_[ref].mapping.next == ref;
   }
 
   // Of sessions by their flows, which is what packets of established ones look at, and by what they
@@ -125,11 +131,14 @@ class SessionTable {
   void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot);
   void drop(SessionRef ref) { slab_.drop(ref, links_); }
 
-  // Copies out live sessions from `position` on, which moves to where the next call begins; looks
-  // at a bounded number of records.
-  std::size_t copy(std::uint32_t& position, std::span<SessionView> out, Tick now) const;
+  // Whether the record is a live session that the pattern means.
+  bool is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const;
+  // Copies out such sessions from `position` on, which moves to where the next call begins.
+  std::size_t copy(const SessionPattern& pattern, std::uint32_t& position,
+                   std::span<SessionView> out, Tick now) const;
 
  private:
+  SessionView view(const Record& session, Tick now) const;
   SessionIndex& index_of(KeyKind kind) {
     const bool is_flow = kind == KeyKind::inside_flow || kind == KeyKind::outside_flow;
     return is_flow ? flows_ : mappings_;
@@ -155,6 +164,9 @@ class SessionTable {
   TimerWheel wheel_;
   Activity activity_;
 };
+
+// Records that are looked at under one lock, one after the other, to find some of them.
+inline constexpr std::uint32_t records_per_look = 1024;
 
 extern template class SessionTable<Ipv4>;
 extern template class SessionTable<Ipv6>;

@@ -233,7 +233,7 @@ SessionRef Shard<Family>::find_live(const Key& key, std::uint64_t hash, Tick now
   for (;;) {
     const SessionRef ref = table_.find(key, hash);
     if (ref == no_session || !table_.expired(table_[ref], now)) return ref;
-    release(ref, now);
+    release(ref, EndCause::expired, now);
   }
 }
 
@@ -245,29 +245,40 @@ SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
     if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
-    release(ref, now);
+    release(ref, EndCause::policy, now);
   }
 }
 
 template <class Family>
-void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
-                            PortSpace::Rest rest) {
+void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now) {
   const Record& session = table_[ref];
+  if (events_.is_heard()) events_.ended(session, part_of(ref), cause, now);
   const bool has_port = counts_as_port(session);
   const bool shares_mapping = table_.shares_mapping(session);
   const std::uint32_t slot = table_.namespace_slot(ref);
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
-  if (is_over(session.state)) {
-    rest = PortSpace::Rest::none;
-    uses_.remove_over(slot);
-  }
+  const bool was_over = is_over(session.state);
+  if (was_over) uses_.remove_over(slot);
   const bool is_last = table_.remove(ref, hashes);
   // Whoever no longer counts the session does not count its port.
   if (is_last && has_port) uses_.give_back_port(slot);
   uses_.give_back(slot);
   if (!is_last || !has_port || !shares_mapping) return;
-  externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
+  // RFC 6888 REQ-8: the remote may go on sending for a while, unless both ends are done. But a
+  // tenant at its limit would soon have let all ports rest, and left none to others.
+  const bool rests = !was_over && cause != EndCause::evicted;
+  externals_.ports(outside.local, protocol)
+      .release(number_, outside.local_port, now,
+               rests ? PortSpace::Rest::full : PortSpace::Rest::none);
+}
+
+// What the session, which is there, is to its mapping.
+template <class Family>
+typename EventLog<Family>::Part Shard<Family>::part_of(SessionRef ref) const {
+  using Part = typename EventLog<Family>::Part;
+  if (!table_.shares_mapping(table_[ref])) return Part::only;
+  return table_.is_alone(ref) ? Part::first_or_last : Part::one_of_several;
 }
 
 // Counts a session that is about to be made; returns why it may not be.
@@ -324,7 +335,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
     if (const auto fault = choose_external(trial, parsed.protocol, Choice::possible, now)) {
       return *fault;
     }
-    if (evict_if_all_are_here(tenant->id)) full = take_use(*tenant);
+    if (evict_if_all_are_here(tenant->id, now)) full = take_use(*tenant);
   }
   if (full) return *full;
   if (const auto fault = choose_external(plan, parsed.protocol, Choice::taken, now)) {
@@ -375,9 +386,16 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const std::uint64_t answer_hash = answer.hash(secret_);
   if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
   // The outside must not be able to end a tenant's sessions: it never evicts.
-  if (const auto full = take_use(*tenant)) return *full;
+  const auto refuse = [&](Reason reason) {
+    if (events_.is_heard(EventKind::refused)) {
+      events_.refused(reason, id, parsed.protocol, inside, end, now);
+    }
+    return reason;
+  };
+  if (const auto full = take_use(*tenant)) return refuse(*full);
   const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};
-  return establish(plan, parsed, packet, now);
+  const Reason reason = establish(plan, parsed, packet, now);
+  return reason == Reason::table_full ? refuse(reason) : reason;
 }
 
 // Filtering (RFC 4787 section 5): a session of the mapping by which this remote may send to it, or
@@ -579,6 +597,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
          is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
+  if (events_.is_heard()) events_.made(session, part_of(ref), now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = plan.tenant.id;
@@ -609,7 +628,7 @@ std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
     for (std::size_t i = 0; i < count; ++i) hashes[i] = table_.hashes_of(over[i]);
     table_.prefetch_removal({hashes, count});
     for (std::size_t i = 0; i < count; ++i) {
-      release(over[i], hashes[i], now, PortSpace::Rest::full);
+      release(over[i], hashes[i], EndCause::expired, now);
     }
   }
   return looked;
@@ -633,31 +652,39 @@ std::optional<Candidate> Shard<Family>::first_to_go(std::uint32_t slot) {
 }
 
 template <class Family>
-bool Shard<Family>::evict(std::uint32_t slot, const Candidate& candidate) {
+bool Shard<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tick now) {
   const Record& session = table_[candidate.ref];
   if (session.state == SessionState::free || table_.namespace_slot(candidate.ref) != slot ||
       standing_of(session) != candidate.standing) {
     return false;
   }
-  evict(candidate.ref);
+  release(candidate.ref, EndCause::evicted, now);
   return true;
 }
 
 // Spares the other shards the question. None can have a session that is not counted yet.
 template <class Family>
-bool Shard<Family>::evict_if_all_are_here(NamespaceId id) {
+bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
   const auto wanted = room_wanted(id);
   if (!wanted || table_.count(wanted->slot) != uses_.count(wanted->slot)) return false;
   const SessionRef ref = table_.first_to_go(wanted->slot);
   if (ref == no_session || (wanted->only_over && !is_over(table_[ref].state))) return false;
-  evict(ref);
+  release(ref, EndCause::evicted, now);
   return true;
 }
 
+// As many as a batch of packets may have ended.
 template <class Family>
-void Shard<Family>::evict(SessionRef ref) {
-  // A tenant at its limit would soon have let all ports rest, and left none to others.
-  release(ref, table_[ref].last_active, PortSpace::Rest::none);
+std::size_t Shard<Family>::end_sessions(const SessionPattern& pattern, std::uint32_t& position,
+                                        Tick now) {
+  const std::uint32_t end = std::min(table_.used(), position + records_per_look);
+  std::size_t ended = 0;
+  for (; position < end && ended < batch_max; ++position) {
+    if (!table_.is_meant(position, pattern, now)) continue;
+    release(position, EndCause::flushed, now);
+    ++ended;
+  }
+  return ended;
 }
 
 template <class Family>
@@ -683,7 +710,9 @@ bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
   const std::uint32_t end = std::min(table_.used(), position + records_max);
   for (; position < end; ++position) {
     const Record& session = table_[position];
-    if (session.state != SessionState::free && !fits(session)) release(position, now);
+    if (session.state != SessionState::free && !fits(session)) {
+      release(position, EndCause::policy, now);
+    }
   }
   may_have_unfit_ = !is_end(position);
   return may_have_unfit_;

@@ -14,6 +14,7 @@
 
 #include "engine/common_packet.h"
 #include "engine/engine.h"
+#include "engine/event_log.h"
 #include "engine/externals.h"
 #include "engine/family.h"
 #include "engine/icmp_error.h"
@@ -125,7 +126,7 @@ class alignas(64) Shard {
   // The namespace's session here that has to go first; nothing if it has none.
   std::optional<Candidate> first_to_go(std::uint32_t slot);
   // Ends that session. False if it does not stand as it did, or is gone.
-  bool evict(std::uint32_t slot, const Candidate& candidate);
+  bool evict(std::uint32_t slot, const Candidate& candidate, Tick now);
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
@@ -137,10 +138,22 @@ class alignas(64) Shard {
   const Counters& counters() const { return counters_; }
   std::uint32_t session_count() const { return table_.count(); }
 
-  std::size_t copy_sessions(std::uint32_t& position, std::span<SessionView> out, Tick now) const {
-    return table_.copy(position, out, now);
+  // Of the sessions at `position` and some after it, which moves on, those that are meant: copied
+  // out, or ended. Both return how many.
+  std::size_t copy_sessions(const SessionPattern& pattern, std::uint32_t& position,
+                            std::span<SessionView> out, Tick now) const {
+    return table_.copy(pattern, position, out, now);
   }
+  std::size_t end_sessions(const SessionPattern& pattern, std::uint32_t& position, Tick now);
   bool is_end(std::uint32_t position) const { return position >= table_.used(); }
+
+  EventLog<Family>& events() { return events_; }
+  // No session will be made for this outbound packet.
+  void tell_refused(Reason reason, const Parsed<Family>& parsed, const Packet& packet, Tick now) {
+    if (!events_.is_heard(EventKind::refused)) return;
+    events_.refused(reason, packet.namespace_id, parsed.protocol, parsed.leg_from_inside(), {},
+                    now);
+  }
 
  private:
   using Address = typename Family::Address;
@@ -182,14 +195,14 @@ class alignas(64) Shard {
                         Tick now);
   Reason translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet, Tick now);
   void refresh(Record& session, Direction direction, Tick now);
-  void release(SessionRef ref, Tick now, PortSpace::Rest rest = PortSpace::Rest::full) {
-    release(ref, table_.hashes_of(ref), now, rest);
+  void release(SessionRef ref, EndCause cause, Tick now) {
+    release(ref, table_.hashes_of(ref), cause, now);
   }
-  void release(SessionRef ref, const KeyHashes& hashes, Tick now, PortSpace::Rest rest);
+  void release(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
+  typename EventLog<Family>::Part part_of(SessionRef ref) const;
 
   std::optional<Reason> take_use(const Tenant& tenant);
-  bool evict_if_all_are_here(NamespaceId id);
-  void evict(SessionRef ref);
+  bool evict_if_all_are_here(NamespaceId id, Tick now);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                             Tick now);
@@ -239,6 +252,7 @@ class alignas(64) Shard {
   SessionTable<Family> table_;
   Random random_;
   Counters counters_{};
+  EventLog<Family> events_;
 };
 
 // What a session of a protocol without connections is once both ends have sent something.
@@ -321,7 +335,7 @@ inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& par
   } else if (packet.direction == Direction::hairpin) {
     packet.namespace_id = session.realm();
   }
-  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref, now);
+  if (effect == TcpEffect::closed && frees_closed_at_once_) release(ref, EndCause::expired, now);
   return is_outbound ? Reason::translated_outbound : Reason::translated_inbound;
 }
 

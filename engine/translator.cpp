@@ -74,7 +74,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::span<std::byte> memory,
                                std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
                                Identifications& identifications,
-                               std::function<void(RoomWanted)> make_room)
+                               std::function<void(RoomWanted, Tick now)> make_room)
     : secret_(options.secret),
       shard_count_(options.shards),
       externals_(snapshot->policy(), options.shards, keys_from(*pairing_key_of(memory))),
@@ -280,6 +280,7 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
     const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
                                own.room_wanted(packet.namespace_id).has_value();
     if (may_make_room) break;
+    if (!is_inbound) own.tell_refused(reason, parsed, packet, now);
     if (reason == Reason::translated_outbound) renumber(packet);
     packet.datagram = 0;
     packet.reason = reason;
@@ -334,17 +335,21 @@ template <class Family>
 Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed.leg_from_inside(), parsed.protocol, false));
-  for (int round = 0; round < eviction_rounds; ++round) {
+  for (int rounds_left = eviction_rounds;; --rounds_left) {
     std::optional<RoomWanted> room_wanted;
     {
       const auto lock = lock_soon(own.mutex);
       const Reason reason = own.outbound(parsed, packet, now);
-      if (reason == Reason::session_limit) room_wanted = own.room_wanted(packet.namespace_id);
-      if (!room_wanted) return reason;
+      if (reason == Reason::session_limit && rounds_left > 0) {
+        room_wanted = own.room_wanted(packet.namespace_id);
+      }
+      if (!room_wanted) {
+        own.tell_refused(reason, parsed, packet, now);
+        return reason;
+      }
     }
-    make_room_(*room_wanted);
+    make_room_(*room_wanted, now);
   }
-  return Reason::session_limit;
 }
 
 template <class Family>

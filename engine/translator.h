@@ -36,7 +36,7 @@ class Translator {
   // `make_room` ends the session that is wanted, wherever it is, if there is one.
   Translator(const EngineOptions& options, std::uint32_t capacity, std::span<std::byte> memory,
              std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
-             Identifications& identifications, std::function<void(RoomWanted)> make_room);
+             Identifications& identifications, std::function<void(RoomWanted, Tick now)> make_room);
 
   // All memory but the sessions'.
   void populate();
@@ -106,7 +106,7 @@ class Translator {
   std::shared_ptr<const Snapshot> snapshot_;           // whose forwards have their ports
   std::atomic<bool> hairpin_;
   Identifications& identifications_;
-  std::function<void(RoomWanted)> make_room_;
+  std::function<void(RoomWanted, Tick now)> make_room_;
   // Packets that took the slow way, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};
 };

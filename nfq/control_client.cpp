@@ -86,7 +86,10 @@ bool ControlClient::write() {
     answer_.text.clear();
     written_ = 0;
     if (!answer_.more(answer_.text)) answer_.more = nullptr;
-    if (answer_.text.empty()) return answer_.more != nullptr;
+    if (answer_.text.empty()) {  // it waits for work of the daemon
+      sd_event_source_set_time_relative(idle_timer_.get(), max_idle_microseconds);
+      return answer_.more != nullptr;
+    }
   }
   const std::string_view rest = std::string_view(answer_.text).substr(written_);
   const ssize_t size = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);

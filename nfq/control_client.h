@@ -11,7 +11,8 @@
 namespace swnat::nfq {
 
 // Lines. What does not fit in memory well comes piece by piece: `more` appends the next lines and
-// returns whether there may be others. It is called only when the client has taken what was before.
+// returns whether there may be others; it may have none yet. It is called only when the client has
+// taken what was before.
 struct ControlAnswer {
   std::string text;
   std::function<bool(std::string& text)> more = {};

@@ -16,9 +16,11 @@
 
 #include "nfq/clock.h"
 #include "nfq/daemon.h"
+#include "nfq/error.h"
 #include "nfq/metrics.h"
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
+#include "nfq/session_request.h"
 #include "rules/networks.h"
 
 namespace swnat::nfq {
@@ -29,6 +31,8 @@ using Json = nlohmann::ordered_json;
 // A client that takes one piece makes room for the next.
 constexpr std::size_t sessions_per_piece = 64;
 constexpr std::size_t namespaces_per_piece = 256;
+// Of Engine::end_sessions(): a few milliseconds of the main thread's at most.
+constexpr int ends_per_piece = 64;
 
 std::string line(const Json& json) {
   // A file name may hold bytes that are no text.
@@ -83,7 +87,7 @@ Json rules_json(const RuleStatus& status) {
           {"unread_queues", status.unread_queues}};
 }
 
-ControlAnswer status(Daemon& daemon) {
+ControlAnswer status(Daemon& daemon, const Json&) {
   const auto config = daemon.config();
   return {line({{"ok", true},
                 {"version", SWNAT_VERSION},
@@ -97,7 +101,7 @@ ControlAnswer status(Daemon& daemon) {
                 {"queues", queues_json(daemon)}})};
 }
 
-ControlAnswer stats(Daemon& daemon) {
+ControlAnswer stats(Daemon& daemon, const Json&) {
   Json packets;
   Json verdicts;
   const Counters counters = daemon.engine().counters();
@@ -114,7 +118,7 @@ ControlAnswer stats(Daemon& daemon) {
                 {"queues", queues_json(daemon)}})};
 }
 
-ControlAnswer list_namespaces(Daemon& daemon) {
+ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     std::vector<NamespaceUse> uses;
@@ -140,11 +144,12 @@ ControlAnswer list_namespaces(Daemon& daemon) {
 // Names are looked up once for each namespace and not for each session.
 class SessionList {
  public:
-  explicit SessionList(const Daemon& daemon) : daemon_(daemon), config_(daemon.config()) {}
+  SessionList(const Daemon& daemon, SessionPattern pattern)
+      : daemon_(daemon), config_(daemon.config()), pattern_(std::move(pattern)) {}
 
   bool append_piece(std::string& text) {
     std::array<SessionView, sessions_per_piece> views;
-    const std::size_t count = daemon_.engine().sessions(cursor_, views, now());
+    const std::size_t count = daemon_.engine().sessions(pattern_, cursor_, views, now());
     for (const SessionView& view : std::span(views).first(count)) text += line(json(view));
     return count != 0;
   }
@@ -170,23 +175,45 @@ class SessionList {
 
   const Daemon& daemon_;
   std::shared_ptr<const rules::Config> config_;
+  SessionPattern pattern_;
   Engine::Cursor cursor_;
   std::unordered_map<NamespaceId, std::string> names_;
 };
 
-ControlAnswer list_sessions(Daemon& daemon) {
-  auto all = std::make_shared<SessionList>(daemon);
+ControlAnswer list_sessions(Daemon& daemon, const Json& request) {
+  auto all = std::make_shared<SessionList>(daemon, requested_sessions(request, *daemon.config()));
   return list([all](std::string& text) { return all->append_piece(text); });
 }
 
-ControlAnswer reload(Daemon& daemon) {
+// Answers when all are ended, and ends them also for a client that does not wait for it.
+ControlAnswer flush(Daemon& daemon, const Json& request) {
+  struct Flush {
+    SessionPattern pattern;
+    Engine::Cursor cursor = {};
+    std::uint64_t ended = 0;
+  };
+  auto all = std::make_shared<Flush>(Flush{requested_sessions(request, *daemon.config())});
+  return {{}, [all, &daemon](std::string& text) {
+            for (int i = 0; i < ends_per_piece; ++i) {
+              const auto ended = daemon.engine().end_sessions(all->pattern, all->cursor, now());
+              if (!ended) {
+                text += line({{"ok", true}, {"ended", all->ended}});
+                return false;
+              }
+              all->ended += *ended;
+            }
+            return true;
+          }};
+}
+
+ControlAnswer reload(Daemon& daemon, const Json&) {
   const std::vector<std::string> faults = daemon.reload();
   if (faults.empty()) return {line({{"ok", true}, {"configuration", daemon.config()->file}})};
   return refuse(fmt::format("{}", fmt::join(faults, "\n")));
 }
 
 // Pieces of Prometheus text, each in a line of JSON.
-ControlAnswer metrics(Daemon& daemon) {
+ControlAnswer metrics(Daemon& daemon, const Json&) {
   auto text_of_metrics = std::make_shared<Metrics>(daemon);
   return list([text_of_metrics](std::string& text) {
     std::string piece;
@@ -198,13 +225,17 @@ ControlAnswer metrics(Daemon& daemon) {
 
 struct Command {
   std::string_view name;
-  ControlAnswer (*answer)(Daemon& daemon);
+  ControlAnswer (*answer)(Daemon& daemon, const Json& request);
 };
 
 constexpr Command commands[] = {
-    {"status", status},          {"namespaces", list_namespaces},
-    {"sessions", list_sessions}, {"stats", stats},
-    {"reload", reload},          {"metrics", metrics},
+    {"status", status},
+    {"namespaces", list_namespaces},
+    {"sessions", list_sessions},
+    {"flush", flush},
+    {"stats", stats},
+    {"reload", reload},
+    {"metrics", metrics},
 };
 
 }  // namespace
@@ -219,7 +250,11 @@ ControlAnswer answer_control_request(Daemon& daemon, std::string_view request) {
   if (command == std::end(commands)) {
     return refuse(fmt::format("'{}' is no command of this daemon", name));
   }
-  return command->answer(daemon);
+  try {
+    return command->answer(daemon, json);
+  } catch (const Error& wrong) {
+    return refuse(wrong.what());
+  }
 }
 
 }  // namespace swnat::nfq

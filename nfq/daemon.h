@@ -40,6 +40,7 @@ class Daemon {
 
   std::shared_ptr<const rules::Config> config() const { return config_; }
   const Engine& engine() const { return *engine_; }
+  Engine& engine() { return *engine_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }

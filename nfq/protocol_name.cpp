@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
 #include <string_view>
 
@@ -31,6 +32,16 @@ constexpr Protocol protocols[] = {
 std::string protocol_name(std::uint8_t number) {
   const auto* known = std::ranges::find(protocols, number, &Protocol::number);
   return known == std::end(protocols) ? std::to_string(number) : std::string(known->name);
+}
+
+std::optional<std::uint8_t> protocol_number(std::string_view text) {
+  const auto* known = std::ranges::find(protocols, text, &Protocol::name);
+  if (known != std::end(protocols)) return known->number;
+  std::uint8_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  return number;
 }
 
 bool has_remote_ports(std::uint8_t number) {

@@ -1,5 +1,6 @@
 // swnatctl: asks a running swnat-nfq, and shows the answer as text or as JSON.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
@@ -19,17 +20,23 @@ namespace {
 constexpr int exit_usage = 2;
 // In seconds. A large file takes some to be read and checked.
 constexpr int usual_timeout = 5;
-constexpr int reload_timeout = 60;
+constexpr int long_timeout = 60;
 
 struct Command {
   const char* name;
   const char* help;
   const char* list = nullptr;  // the key that the answer's further lines stand under, if any
   std::string (*text)(const Json& document) = nullptr;
+  bool takes_pattern = false;  // which sessions it is about
 };
 
 std::string reload_text(const Json& document) {
   return fmt::format("reloaded {}\n", document.at("configuration").get<std::string>());
+}
+
+std::string flush_text(const Json& document) {
+  const auto ended = document.at("ended").get<std::uint64_t>();
+  return fmt::format("ended {} session{}\n", ended, ended == 1 ? "" : "s");
 }
 
 std::string metrics_text(const Json& document) {
@@ -39,17 +46,37 @@ std::string metrics_text(const Json& document) {
 constexpr Command commands[] = {
     {"status", "the daemon, its queues, and how full it is", nullptr, status_text},
     {"namespaces", "each namespace's sessions and limit", "namespaces", namespaces_text},
-    {"sessions", "each session with its translation", "sessions", sessions_text},
+    {"sessions", "each session with its translation", "sessions", sessions_text, true},
+    {"flush", "end sessions: all, or those that the options name", nullptr, flush_text, true},
     {"stats", "packets by what became of them, and each queue's counters", nullptr, stats_text},
     {"reload", "read the configuration file again, keeping sessions", nullptr, reload_text},
     {"metrics", "all numbers, as text for Prometheus", "metrics", metrics_text},
 };
 
-constexpr const char* later_commands[] = {"mappings", "flush", "watch", "top"};
+constexpr const char* later_commands[] = {"mappings", "watch", "top"};
+
+struct PatternOption {
+  const char* name;  // without "--"; the request's key
+  const char* type;
+  const char* help;
+};
+
+constexpr PatternOption pattern_options[] = {
+    {"namespace", "NAME", "of this namespace; a range's name means all its members"},
+    {"protocol", "PROTOCOL", "tcp, udp, icmp (of either family), another name or a number"},
+    {"internal", "ENDPOINT", "an address or network, :PORT or :FIRST-LAST, or both"},
+    {"external", "ENDPOINT", "likewise"},
+    {"remote", "ENDPOINT", "likewise"},
+    {"state", "STATE", "active, opening, established, half-closed, closing or reset"},
+    {"idle", "TIME", "idle for at least that long, like 5m; <5m: for less"},
+};
 
 // The whole answer as one document.
-Json ask(const std::string& socket, const Command& command, std::chrono::seconds patience) {
-  Connection connection(socket, command.name, patience);
+Json ask(const std::string& socket, const Command& command, const Json& request,
+         std::chrono::seconds patience) {
+  // An argument may hold bytes that are no text.
+  Connection connection(socket, request.dump(-1, ' ', false, Json::error_handler_t::replace),
+                        patience);
   const auto first = connection.next_line();
   if (!first) throw Error(fmt::format("{}: the daemon closed the connection", socket));
   Json document = Json::parse(*first);
@@ -89,10 +116,19 @@ void print_lines(const std::string& text) {
   }
 }
 
-int run(const std::string& socket, const Command& command, std::chrono::seconds patience,
-        bool as_json) {
+// Nobody ends all sessions by a slip of the hand.
+bool is_confirmed(const Json& request) {
+  const bool names_some = request.size() > 1;
+  if (request.at("command") != "flush" || names_some || ::isatty(STDIN_FILENO) == 0) return true;
+  std::fputs("End all sessions of all namespaces? [y/N] ", stderr);
+  const int answer = std::getchar();
+  return answer == 'y' || answer == 'Y';
+}
+
+int run(const std::string& socket, const Command& command, const Json& request,
+        std::chrono::seconds patience, bool as_json) {
   try {
-    const Json document = ask(socket, command, patience);
+    const Json document = ask(socket, command, request, patience);
     return print(as_json ? document.dump(2) + '\n' : command.text(document));
   } catch (const Json::exception&) {
     std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
@@ -113,14 +149,26 @@ int run_command_line(int argc, char** argv) {
   app.add_option("-s,--socket", socket, "the daemon's control.socket")
       ->type_name("PATH")
       ->capture_default_str();
-  app.add_option("-t,--timeout", timeout, "how long the daemon may say nothing; 60 for reload")
+  app.add_option("-t,--timeout", timeout,
+                 "how long the daemon may say nothing; 60 for reload and flush")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
   app.add_flag("-j,--json", as_json, "print one JSON document (times are in seconds)");
   app.require_subcommand(1);
   app.fallthrough();
-  for (const Command& command : commands) app.add_subcommand(command.name, command.help);
+  Json request;
+  for (const Command& command : commands) {
+    CLI::App* added = app.add_subcommand(command.name, command.help);
+    if (!command.takes_pattern) continue;
+    for (const PatternOption& option : pattern_options) {
+      const auto take = [&request, &option](const std::string& text) {
+        request[option.name] = text;
+      };
+      added->add_option_function<std::string>(std::string("--") + option.name, take, option.help)
+          ->type_name(option.type);
+    }
+  }
   for (const char* name : later_commands) app.add_subcommand(name, "not yet supported");
   try {
     app.parse(argc, argv);
@@ -129,9 +177,13 @@ int run_command_line(int argc, char** argv) {
   }
 
   const std::string chosen = app.get_subcommands().front()->get_name();
-  if (chosen == "reload" && app.count("--timeout") == 0) timeout = reload_timeout;
+  const bool takes_long = chosen == "reload" || chosen == "flush";
+  if (takes_long && app.count("--timeout") == 0) timeout = long_timeout;
+  request["command"] = chosen;
+  if (!is_confirmed(request)) return 1;
   for (const Command& command : commands) {
-    if (chosen == command.name) return run(socket, command, std::chrono::seconds(timeout), as_json);
+    if (chosen != command.name) continue;
+    return run(socket, command, request, std::chrono::seconds(timeout), as_json);
   }
   std::fprintf(stderr, "swnatctl: %s: not yet supported\n", chosen.c_str());
   return 1;

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 namespace swnat::ctl {
 namespace {
@@ -28,13 +27,13 @@ std::string reason_of(int error) {
 
 }  // namespace
 
-Connection::Connection(const std::string& socket, const std::string& command,
+Connection::Connection(const std::string& socket, const std::string& request,
                        std::chrono::seconds patience)
     : socket_(socket), patience_(patience), fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   if (fd_ < 0) throw Error(fmt::format("socket: {}", std::strerror(errno)));
   try {
     connect();
-    send(nlohmann::json{{"command", command}}.dump() + '\n');
+    send(request + '\n');
   } catch (...) {
     ::close(fd_);
     throw;

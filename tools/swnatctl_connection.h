@@ -16,9 +16,10 @@ class Error : public std::runtime_error {
 
 class Connection {
  public:
-  // Connects and asks. A daemon that takes or says nothing for `patience` is given up; an answer
-  // that keeps coming may be as long as it likes. Throws Error.
-  Connection(const std::string& socket, const std::string& command, std::chrono::seconds patience);
+  // Connects and sends the request, a line of JSON without its end. A daemon that takes or says
+  // nothing for `patience` is given up; an answer that keeps coming may be as long as it likes.
+  // Throws Error.
+  Connection(const std::string& socket, const std::string& request, std::chrono::seconds patience);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

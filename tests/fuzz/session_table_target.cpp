@@ -130,7 +130,7 @@ class Trial {
     std::vector<SessionView> out(capacity + 1);
     std::uint32_t position = 0;
     const auto is_live = [&](SessionRef ref) { return !table_.expired(table_[ref], now_); };
-    require(static_cast<std::ptrdiff_t>(table_.copy(position, out, now_)) ==
+    require(static_cast<std::ptrdiff_t>(table_.copy({}, position, out, now_)) ==
                 std::ranges::count_if(live_, is_live),
             "all live sessions are listed");
   }

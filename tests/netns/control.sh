@@ -27,6 +27,34 @@ client slow "$SOCKET" >"$LAB_DIR/slow.out"
 passed "a list that was read too slowly has no last line"
 expect "status after a slow client" 2 "$(control status --json | jq .namespaces)"
 
+# Sessions by what they match: listed, and ended.
+count() { control sessions "$@" --json | jq '.sessions | length'; }
+expect "sessions of 100 internal ports" 100 "$(count --internal 10.0.0.0/24:20001-20100)"
+expect "sessions of the other tenant" 0 "$(count --namespace green)"
+expect "sessions with every option" 3000 "$(count --namespace blue --protocol udp --internal 10.0.0.2 \
+  --external 203.0.113.1 --remote "$LAB_REMOTE:7000" --state active --idle 0s)"
+expect "no session idle for an hour" 0 "$(count --idle 1h)"
+expect "flush by internal ports" "ended 100 sessions" "$(control flush --internal :20001-20100)"
+expect "sessions after that" 2900 "$(control status --json | jq .sessions)"
+expect "flush of the other tenant" 0 "$(control flush --namespace green --json | jq .ended)"
+status=0
+control flush --namespace nobody >"$LAB_DIR/out" 2>"$LAB_DIR/err" || status=$?
+expect "flush of a tenant that is none: status" 1 "$status"
+expect_match "flush of a tenant that is none: what is said" "'nobody' is no namespace" "$(cat "$LAB_DIR/err")"
+expect "flush of all" "ended 2900 sessions" "$(control flush </dev/null)"
+expect "sessions after that" 0 "$(control status --json | jq .sessions)"
+at_terminal() { # what is typed, swnatctl's options …
+  local typed=$1
+  shift
+  echo "$typed" | script --quiet --return --command "'$PROGRAMS/swnatctl' --socket '$SOCKET' $*" /dev/null
+}
+status=0
+at_terminal n flush >"$LAB_DIR/out" || status=$?
+expect "flush of all at a terminal, not confirmed: status" 1 "$status"
+expect_match "flush of all at a terminal" "End all sessions of all namespaces" "$(cat "$LAB_DIR/out")"
+expect_match "flush of all at a terminal, confirmed" "ended 0 sessions" "$(at_terminal y flush)"
+expect_match "flush of some at a terminal" "ended 0 sessions" "$(at_terminal n flush --namespace blue)"
+
 # swnatctl, asking a daemon that ends in the middle.
 cut_short() { # what, the daemon's answer, pattern
   local status=0

@@ -45,9 +45,14 @@ class Twins {
 
   // Throws Disagreement.
   void play(const Step& step) {
-    const bool is_packet =
-        step.what != What::travel && step.what != What::sweep && step.what != What::configure;
+    const bool is_packet = step.what != What::travel && step.what != What::sweep &&
+                           step.what != What::configure && step.what != What::flush;
     if (!is_packet) flush();
+    if (step.what == What::flush) {
+      Engine::Cursor cursor;
+      while (together_.end_sessions(pattern_of(step, model()), cursor, alone_.now)) {
+      }
+    }
     if (step.what == What::configure) {
       together_.set_policy(shared(alone_.setup.policies[step.policy]), alone_.now);
     }

@@ -368,12 +368,24 @@ Step Generator::travel(const Model& model, Time now) {
   return step;
 }
 
+// Two parts or so: all of them would mean one session at most.
+Step Generator::flush(const Model& model, NamespaceRange tenants) {
+  Step step = flow(model, tenants);
+  step.what = What::flush;
+  for (std::uint32_t i = dice_.below(4); i > 0; --i) {
+    step.parts = static_cast<std::uint16_t>(step.parts | 1u << dice_.below(part::count));
+  }
+  if (dice_.one_in(3)) step.time = one_of({Time{1}, Time{500}, Time{5000}});
+  return step;
+}
+
 Step Generator::next(const Model& model, std::size_t policies, Time now) {
   if (dice_.one_in(7)) return travel(model, now);
   if (dice_.one_in(20)) return {.what = What::sweep};
   if (policies > 1 && dice_.one_in(40)) {
     return {.what = What::configure, .policy = dice_.below(static_cast<std::uint32_t>(policies))};
   }
+  if (dice_.one_in(40)) return flush(model, {1, tenant_max});
   return packet(model, {1, tenant_max});
 }
 

@@ -27,6 +27,7 @@ class Generator {
   // A packet only, of one of these tenants.
   Step packet(const Model& model, NamespaceRange tenants);
   Step travel(const Model& model, Time now);
+  Step flush(const Model& model, NamespaceRange tenants);
 
  private:
   template <class Choice>

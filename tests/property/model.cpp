@@ -21,6 +21,12 @@ void Model::judge(const Given& given, const Seen& seen) {
   }
   check_outcome(given, expected);
   if (is_fragment(given.bytes)) remember_first(given);
+  const Reasons refusals = {"dropped_by_rule", "session_limit", "port_limit",
+                            "table_full",      "no_free_port",  "remote_in_use"};
+  if (refusals.contains(seen.reason)) {
+    const Ends ends = read(given.bytes).ends;
+    events_.refused({seen.reason, given.direction, given.tenant, ends.source, ends.destination});
+  }
   seen_ = nullptr;
 }
 
@@ -139,7 +145,7 @@ Model::Expected Model::send(const Given& given, const Message& message) {
   Expected expected{{"translated_outbound"}, given.bytes, {}};
   rewrite(expected.bytes, 0, {session->external, session->outside_remote});
   if (given.direction == Direction::hairpin) expected.receiver = session->realm;
-  if (is_over) end(session, now_, Rest::full);
+  if (is_over) end(session, EventLedger::cause_of_time(*session), now_);
   return expected;
 }
 
@@ -169,7 +175,7 @@ Model::Expected Model::deliver(Sessions::iterator session, const Bytes& bytes,
                                const Message& message) {
   const bool is_over = follow(*session, message, Side::remote);
   Expected expected = delivered(*session, bytes);
-  if (is_over) end(session, now_, Rest::full);
+  if (is_over) end(session, EventLedger::cause_of_time(*session), now_);
   return expected;
 }
 

@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 
+#include "tests/property/event_ledger.h"
 #include "tests/property/port_ledger.h"
 #include "tests/property/session.h"
 
@@ -60,6 +61,12 @@ class Model {
   void configure(Policy policy, Time now);
   // After Engine::expire() of all shards until nothing was due.
   void swept(Time now);
+  // After Engine::end_sessions() until its end: what was listed for the pattern before, and how
+  // many ended.
+  void flushed(const SessionPattern& pattern, const std::vector<SessionView>& listed,
+               std::size_t ended, Time now);
+  // What the engine told in a step, after all else of it.
+  void judge_events(std::span<const Event> told, bool is_new_policy);
   // The engine's sessions and counts, against the model's.
   void check_counts(Time now);
   void check_sessions(Time now);
@@ -173,8 +180,9 @@ class Model {
   void enforce_limits(const std::set<std::string>& shown);
 
   // Time and counts (model_checks.cpp).
-  enum class Rest : std::uint8_t { none, full };
-  void end(Sessions::iterator session, Time now, Rest rest);
+  void end(Sessions::iterator session, EndCause cause, Time now);
+  std::vector<std::list<ExpiredSession>::iterator> set_over(
+      const std::function<std::optional<Time>(const ModelSession&)>& over_since);
   void forget(std::list<ExpiredSession>::iterator expired, Time now);
   void doubt_ports(NamespaceId tenant);
   std::uint32_t live(NamespaceId tenant) const;
@@ -191,6 +199,7 @@ class Model {
   std::list<ExpiredSession> expired_;
   PortLedger ledger_;
   std::map<std::pair<NamespaceId, Bytes>, Fate> fates_;  // of datagrams, by their sender
+  EventLedger events_;
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire

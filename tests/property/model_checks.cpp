@@ -48,6 +48,10 @@ std::string name_of(const SessionView& view) {
   return name(view.namespace_id, view, view.remote);
 }
 
+std::string name_of(const Event& event) {
+  return name(event.namespace_id, event, event.remote);
+}
+
 Time Model::timeout_of(const ModelSession& session) const {
   const Timeouts& timeouts = policy_.timeouts;
   if (session.protocol == ip::icmp) return timeouts.icmp;
@@ -59,19 +63,30 @@ Time Model::timeout_of(const ModelSession& session) const {
 
 void Model::travel(Time now) {
   now_ = std::max(now_, now);
-  const auto first_new = expired_.insert(expired_.end(), {{}, Time{0}});
+  for (const auto& one : set_over([&](const ModelSession& session) {
+         const Time since = session.last_active + timeout_of(session);
+         return since > now ? std::nullopt : std::optional(since);
+       })) {
+    events_.expired(one->session);
+  }
+}
+
+// Those of which `over_since` says since when they are over.
+std::vector<std::list<ExpiredSession>::iterator> Model::set_over(
+    const std::function<std::optional<Time>(const ModelSession&)>& over_since) {
+  std::vector<std::list<ExpiredSession>::iterator> all;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto one = session++;
-    const Time since = one->last_active + timeout_of(*one);
-    if (since > now) continue;
-    expired_.push_back({*one, since});
+    const std::optional<Time> since = over_since(*one);
+    if (!since) continue;
+    all.push_back(expired_.insert(expired_.end(), {*one, *since}));
     sessions_.erase(one);
   }
-  for (auto one = std::next(first_new); one != expired_.end(); ++one) {
+  for (const auto& one : all) {
     one->may_rest = !one->session.is_over() && !one->session.forwarded;
     one->surely_rests = one->may_rest && !is_mapped(one->session) && all_rest(one->session);
   }
-  expired_.erase(first_new);
+  return all;
 }
 
 bool Model::is_mapped(const ModelSession& like) const {
@@ -89,10 +104,13 @@ bool Model::all_rest(const ModelSession& like) const {
 }
 
 // The port is free again when the last session of the mapping is over.
-void Model::end(Sessions::iterator session, Time now, Rest rest) {
+void Model::end(Sessions::iterator session, EndCause cause, Time now) {
   const ModelSession last = *session;
   sessions_.erase(session);
-  if (is_mapped(last) || rest == Rest::none || last.is_over() || last.forwarded) return;
+  events_.ended(last, cause);
+  // A tenant at its limit must not let all ports rest.
+  const bool rests = !last.is_over() && cause != EndCause::evicted;
+  if (is_mapped(last) || !rests || last.forwarded) return;
   ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
 }
 
@@ -151,6 +169,10 @@ const ModelSession* Model::find_mapping(NamespaceId tenant, std::uint8_t protoco
     if (one.tenant == tenant && one.protocol == protocol && one.internal == internal) return &one;
   }
   return nullptr;
+}
+
+void Model::judge_events(std::span<const Event> told, bool is_new_policy) {
+  events_.judge(told, is_new_policy, witness_.counts());
 }
 
 void Model::check_counts(Time now) {

@@ -10,6 +10,23 @@ namespace {
 // Within this time of a change the engine notices shorter timeouts.
 constexpr Time notice_time{67'000};
 
+bool is_meant(const IpEndpoint& endpoint, const EndpointPattern& pattern) {
+  return endpoint.port >= pattern.ports.first && endpoint.port <= pattern.ports.last &&
+         (!pattern.network || contains(*pattern.network, endpoint.address));
+}
+
+// Patterns here name one namespace, if any, and no longest idle time.
+bool is_meant(const ModelSession& session, const SessionPattern& pattern, Time now) {
+  const bool is_of_tenant =
+      pattern.namespaces.empty() || pattern.namespaces.front().first == session.tenant;
+  return is_of_tenant && pattern.protocol.value_or(session.protocol) == session.protocol &&
+         is_meant(session.internal, pattern.internal) &&
+         is_meant(session.external, pattern.external) &&
+         is_meant(session.outside_remote, pattern.remote) &&
+         (pattern.state.empty() || pattern.state == session.state()) &&
+         now - session.last_active >= pattern.idle_at_least;
+}
+
 bool has_same_lists(const Policy& a, const Policy& b) {
   return std::ranges::equal(a.namespaces, b.namespaces, {}, &NamespacePolicy::external,
                             &NamespacePolicy::external);
@@ -132,7 +149,10 @@ void Model::revive(const std::set<std::string>& shown, Time now) {
     const ModelSession& session = one->session;
     const bool revives = shown.contains(name_of(session)) && !is_live(session) &&
                          now - session.last_active < timeout_of(session);
-    if (revives) sessions_.push_back(session);
+    if (revives) {
+      sessions_.push_back(session);
+      events_.revived(session);
+    }
     one = revives ? expired_.erase(one) : std::next(one);
   }
 }
@@ -147,7 +167,7 @@ void Model::end_unfit(const std::set<std::string>& shown, Time now) {
     if (shown.contains(name_of(*one))) {
       throw Disagreement("the policy no longer allows " + name_of(*one));
     }
-    end(one, now, Rest::full);
+    end(one, EndCause::policy, now);
   }
   for (auto expired = expired_.begin(); expired != expired_.end();) {
     const auto one = expired++;
@@ -179,8 +199,30 @@ void Model::enforce_limits(const std::set<std::string>& shown) {
         }
       }
     }
-    for (const auto& victim : gone) end(victim, now_, Rest::none);
+    for (const auto& victim : gone) end(victim, EndCause::evicted, now_);
   }
+}
+
+void Model::flushed(const SessionPattern& pattern, const std::vector<SessionView>& listed,
+                    std::size_t ended, Time now) {
+  travel(now);
+  // Which session of a mapping ends last, and so whether its port rests, is the engine's choice.
+  std::vector<std::string> names;
+  for (const auto& one : set_over([&](const ModelSession& session) {
+         return is_meant(session, pattern, now) ? std::optional(now) : std::nullopt;
+       })) {
+    names.push_back(name_of(one->session));
+    events_.ended(one->session, EndCause::flushed);
+    forget(one, now);
+  }
+  std::vector<std::string> shown;
+  for (const SessionView& view : listed) shown.push_back(name_of(view));
+  if (!std::ranges::is_permutation(names, shown) || ended != names.size()) {
+    throw Disagreement(std::to_string(shown.size()) + " sessions listed and " +
+                       std::to_string(ended) + " ended, the model's " +
+                       std::to_string(names.size()));
+  }
+  check_counts(now);
 }
 
 }  // namespace swnat::property

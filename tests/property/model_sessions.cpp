@@ -48,6 +48,7 @@ Sessions::iterator Model::add(ModelSession session, const Message& message, Side
     return name_of(one.session) == name_of(session);
   });
   ++made_[session.tenant];
+  events_.made(session);
   return sessions_.insert(sessions_.end(), std::move(session));
 }
 
@@ -228,7 +229,7 @@ void Model::make_room(const ModelSession& session) {
                          victims.size() == 1 && victims[0]->internal == session.internal &&
                          !goes_before(*first, *victims[0]);
     if (may_end) {
-      end(victims[0], now_, Rest::none);
+      end(victims[0], EndCause::evicted, now_);
       --made_[tenant];
     }
     return;
@@ -255,8 +256,7 @@ void Model::make_room(const ModelSession& session) {
     throw Disagreement("evicted: " + name_of(*victims[0]) + ", before " +
                        (first == sessions_.end() ? "none" : name_of(*first)));
   } else {
-    // A tenant at its limit must not let all ports rest.
-    end(victims[0], now_, Rest::none);
+    end(victims[0], EndCause::evicted, now_);
     --made_[tenant];
   }
   check_table(session);

@@ -130,11 +130,12 @@ std::shared_ptr<const Policy> shared(const Policy& policy) {
   return std::make_shared<const Policy>(policy);
 }
 
-std::vector<SessionView> sessions_of(const Engine& engine, Time now) {
+std::vector<SessionView> sessions_of(const Engine& engine, Time now,
+                                     const SessionPattern& pattern) {
   std::vector<SessionView> all;
   SessionView page[16];
   Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(cursor, page, now)) {
+  while (const std::size_t count = engine.sessions(pattern, cursor, page, now)) {
     all.insert(all.end(), page, page + count);
   }
   return all;
@@ -171,11 +172,56 @@ Draft draft_of(const Step& step, const Model& model) {
   return inbound ? inbound_draft(step, flow) : outbound_draft(step, flow, model);
 }
 
+SessionPattern pattern_of(const Step& step, const Model& model) {
+  const Flow flow = flow_of(step, model);
+  const auto has = [&](std::uint16_t part) { return (step.parts & part) != 0; };
+  const auto host = [](EndpointPattern& pattern, const IpAddress& address) {
+    const auto alone = []<class Address>(const Address& one) -> IpNetwork {
+      return Network<Address>{one, 8 * sizeof(Address)};
+    };
+    pattern.network = std::visit(alone, address);
+  };
+  const auto port = [](EndpointPattern& pattern, std::uint16_t number) {
+    pattern.ports = {number, number};
+  };
+  SessionPattern pattern;
+  if (has(part::tenant)) pattern.namespaces = {{step.from.tenant, step.from.tenant}};
+  if (has(part::protocol)) pattern.protocol = step.protocol;
+  if (has(part::internal_host)) host(pattern.internal, flow.internal.address);
+  if (has(part::internal_port)) port(pattern.internal, flow.internal.port);
+  if (has(part::external_host)) host(pattern.external, flow.external.address);
+  if (has(part::external_port)) port(pattern.external, flow.external.port);
+  if (has(part::remote_host)) host(pattern.remote, flow.outside_remote.address);
+  if (has(part::remote_port)) port(pattern.remote, flow.outside_remote.port);
+  pattern.idle_at_least = step.time;
+  if (!has(part::state)) return pattern;
+  const ModelSession* session =
+      model.find_inside(step.from.tenant, step.protocol, flow.internal, flow.inside_remote);
+  pattern.state = session == nullptr ? "opening" : session->state();
+  return pattern;
+}
+
 Stage::Stage(const Setup& options)
     : setup(options), engine(options_of(setup), shared(setup.policies.front())), now(setup.start) {}
 
-std::vector<SessionView> Stage::sessions() {
-  return sessions_of(engine, now);
+std::vector<SessionView> Stage::sessions(const SessionPattern& pattern) {
+  return sessions_of(engine, now, pattern);
+}
+
+std::size_t Stage::end_sessions(const SessionPattern& pattern) {
+  std::size_t ended = 0;
+  Engine::Cursor cursor;
+  while (const auto count = engine.end_sessions(pattern, cursor, now)) ended += *count;
+  return ended;
+}
+
+std::vector<Event> Stage::events() {
+  std::vector<Event> all;
+  Event page[16];
+  while (const std::size_t count = engine.take_events(page, now)) {
+    all.insert(all.end(), page, page + count);
+  }
+  return all;
 }
 
 std::map<NamespaceId, std::uint32_t> Stage::counts() {
@@ -205,9 +251,19 @@ Played Stage::give(Draft draft) {
 Part::Part(Stage& stage, NamespaceRange tenants, bool owns_ports)
     : stage_(stage),
       model_({stage.setup.shards, stage.setup.max_sessions, tenants, owns_ports},
-             stage.setup.policies.front(), stage) {}
+             stage.setup.policies.front(), stage) {
+  constexpr std::uint32_t room = 4096;
+  if (owns_ports) stage_.engine.listen(EventKinds::all(), room);
+}
 
 void Part::play(const Step& step) {
+  play_alone(step);
+  // What expires as time passes the model says with the next step.
+  if (!model_.owns_ports() || step.what == What::travel) return;
+  model_.judge_events(stage_.events(), step.what == What::configure);
+}
+
+void Part::play_alone(const Step& step) {
   switch (step.what) {
     case What::travel:
       stage_.now += step.time;
@@ -216,6 +272,13 @@ void Part::play(const Step& step) {
       stage_.sweep();
       model_.swept(stage_.now);
       return;
+    case What::flush: {
+      const SessionPattern pattern = pattern_of(step, model_);
+      const std::vector<SessionView> listed = stage_.sessions(pattern);
+      model_.flushed(pattern, listed, stage_.end_sessions(pattern), stage_.now);
+      check();
+      return;
+    }
     case What::configure: {
       const Policy& policy = stage_.setup.policies[step.policy];
       stage_.engine.set_policy(shared(policy), stage_.now);

@@ -29,13 +29,18 @@ struct Played {
   Bytes bytes;
   Packet packet;
 };
+SessionPattern pattern_of(const Step& step, const Model& model);
 
 // An engine with a clock.
 class Stage : public Witness {
  public:
   explicit Stage(const Setup& setup);
 
-  std::vector<SessionView> sessions() override;
+  std::vector<SessionView> sessions() override { return sessions({}); }
+  std::vector<SessionView> sessions(const SessionPattern& pattern);
+  std::size_t end_sessions(const SessionPattern& pattern);
+  // What was told since the last call; for one part only.
+  std::vector<Event> events();
   std::map<NamespaceId, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
   void sweep();
@@ -61,6 +66,7 @@ class Part {
   void record_to(std::vector<Played>& record) { record_ = &record; }
 
  private:
+  void play_alone(const Step& step);
   void play_packet(const Step& step);
 
   Stage& stage_;
@@ -72,7 +78,8 @@ class Part {
 EngineOptions options_of(const Setup& setup);
 std::shared_ptr<const Policy> shared(const Policy& policy);
 // All sessions of an engine.
-std::vector<SessionView> sessions_of(const Engine& engine, Time now);
+std::vector<SessionView> sessions_of(const Engine& engine, Time now,
+                                     const SessionPattern& pattern = {});
 // Frees all that is due.
 void sweep(Engine& engine, Time now);
 

@@ -63,6 +63,7 @@ bool goes_before(const ModelSession& a, const ModelSession& b);
 // By what a session is the same as one that the engine shows.
 std::string name_of(const ModelSession& session);
 std::string name_of(const SessionView& view);
+std::string name_of(const Event& event);
 
 // Looks at the engine from outside, when the model must know what it chose.
 class Witness {

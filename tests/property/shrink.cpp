@@ -93,6 +93,7 @@ class Shrinker {
     plain(number, &Step::quoted);
     plain(number, &Step::error);
     plain(number, &Step::v6);
+    plain(number, &Step::parts);
   }
 
   // The same for all steps at once, where they depend on each other.

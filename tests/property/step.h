@@ -38,6 +38,7 @@ enum class What : std::uint8_t {
   in,         // one from its remote to its external endpoint
   error_in,   // an ICMP error from outside about a packet that went out
   error_out,  // one from inside about a packet that came in
+  flush,      // Engine::end_sessions() of those that have some parts in common with the flow
 };
 
 enum class Sum : std::uint8_t {
@@ -91,9 +92,23 @@ struct Internal {
 // As a remote: the external endpoint of Step::peer.
 inline constexpr std::uint8_t peer_remote = 255;
 
+// What a flush asks for, joined by |.
+namespace part {
+inline constexpr std::uint16_t tenant = 1;
+inline constexpr std::uint16_t protocol = 2;
+inline constexpr std::uint16_t internal_host = 4;
+inline constexpr std::uint16_t internal_port = 8;
+inline constexpr std::uint16_t external_host = 16;
+inline constexpr std::uint16_t external_port = 32;
+inline constexpr std::uint16_t remote_host = 64;
+inline constexpr std::uint16_t remote_port = 128;
+inline constexpr std::uint16_t state = 256;
+inline constexpr std::uint32_t count = 9;
+}  // namespace part
+
 struct Step {
   What what = What::out;
-  Time time{0};            // travel
+  Time time{0};            // travel; flush: for how long idle
   std::size_t policy = 0;  // configure: which of Setup::policies
   // The flow.
   bool v6 = false;
@@ -116,6 +131,7 @@ struct Step {
   std::uint8_t error = 0;      // 0 unreachable, 1 time exceeded, 2 parameter problem, 3 too big
   std::uint16_t quoted = 576;  // how many bytes of the packet it quotes, at most
   bool by_host = false;        // from the flow's own host, not from a router
+  std::uint16_t parts = 0;     // flush
 
   friend bool operator==(const Step&, const Step&) = default;
 };

@@ -22,6 +22,8 @@ std::string text(What what) {
       return "error_in";
     case What::error_out:
       return "error_out";
+    case What::flush:
+      return "flush";
   }
   return {};
 }
@@ -121,7 +123,7 @@ std::string text(const Step& step) {
   const Step plain;
   Fields fields;
   fields.add_text("what", "What::" + text(step.what));
-  if (step.what == What::travel) {
+  if (step.time != plain.time) {
     fields.add_text("time", "Time{" + std::to_string(step.time.count()) + "}");
   }
   fields.add("policy", step.policy, plain.policy);
@@ -144,6 +146,7 @@ std::string text(const Step& step) {
   fields.add("error", step.error, plain.error);
   fields.add("quoted", step.quoted, plain.quoted);
   if (step.by_host) fields.add_text("by_host", "true");
+  fields.add("parts", step.parts, plain.parts);
   return fields.text();
 }
 

@@ -1,0 +1,135 @@
+#include "nfq/session_request.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+
+#include "nfq/error.h"
+#include "nfq/protocol_name.h"
+#include "rules/duration.h"
+#include "rules/networks.h"
+
+namespace swnat::nfq {
+namespace {
+
+[[noreturn]] void refuse(std::string_view text, std::string_view what, std::string_view allowed) {
+  throw Error(fmt::format("'{}' is no {} (allowed: {})", text, what, allowed));
+}
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{} || rest != end) return std::nullopt;
+  return number;
+}
+
+// A name means all members of a range but those that have a [[namespace]] of their own.
+std::vector<NamespaceRange> read_namespace(std::string_view text, const rules::Config& config) {
+  std::vector<NamespaceRange> named;
+  for (const rules::NamespacePiece& piece : rules::namespace_pieces(config)) {
+    if (piece.config->name == text) named.push_back({piece.first, piece.last});
+  }
+  if (!named.empty()) return named;
+  const auto fwmark = parse_number<NamespaceId>(text.substr(text.rfind('-') + 1));
+  if (fwmark && rules::namespace_name(config, *fwmark) == text) return {{*fwmark, *fwmark}};
+  refuse(text, "namespace", "a name of the configuration, or of a range's member like vpn-1000");
+}
+
+std::uint8_t read_protocol(std::string_view text) {
+  const auto number = protocol_number(text);
+  if (!number) refuse(text, "protocol", "tcp, udp, icmp of either family, icmpv6, …, or a number");
+  return *number;
+}
+
+std::optional<PortRange> parse_ports(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_number<std::uint16_t>(text.substr(0, dash));
+  const auto last =
+      dash == std::string_view::npos ? first : parse_number<std::uint16_t>(text.substr(dash + 1));
+  if (!first || !last || *first > *last) return std::nullopt;
+  return PortRange{*first, *last};
+}
+
+std::optional<IpNetwork> parse_addresses(std::string_view text) {
+  if (const auto address = parse_address(text)) return rules::network_of(*address);
+  return parse_network(text);
+}
+
+// Addresses, ports, or both with ":" between them; then those of IPv6 stand in brackets.
+EndpointPattern read_endpoint(std::string_view text) {
+  std::string_view addresses = text;
+  std::string_view ports;
+  const std::size_t colon = text.rfind(':');
+  const bool has_brackets = text.starts_with('[');
+  if (has_brackets) {
+    const std::size_t end = text.find(']');
+    addresses = text.substr(1, end == std::string_view::npos ? end : end - 1);
+    ports = end == std::string_view::npos ? ":" : text.substr(end + 1);
+  } else if (colon != std::string_view::npos && text.find(':') == colon) {
+    addresses = text.substr(0, colon);
+    ports = text.substr(colon);
+  }
+  EndpointPattern pattern;
+  if (!addresses.empty()) pattern.network = parse_addresses(addresses);
+  bool is_right = addresses.empty() ? !ports.empty() && !has_brackets : pattern.network.has_value();
+  if (!ports.empty()) {
+    const auto range = ports.front() == ':' ? parse_ports(ports.substr(1)) : std::nullopt;
+    is_right = is_right && range;
+    pattern.ports = range.value_or(PortRange{});
+  }
+  if (!is_right) {
+    refuse(text, "address or port",
+           "an address or network, :PORT or :FIRST-LAST, or both: 10.0.0.0/24:80, [fd00::2]:80");
+  }
+  return pattern;
+}
+
+std::string read_state(std::string_view text) {
+  if (!is_session_state(text)) {
+    refuse(text, "state of a session",
+           "active, opening, established, half-closed, closing or reset");
+  }
+  return std::string(text);
+}
+
+void read_idle(std::string_view text, SessionPattern& pattern) {
+  const bool is_shorter = text.starts_with('<');
+  const std::string_view time = text.substr(is_shorter || text.starts_with('>') ? 1 : 0);
+  std::optional<std::chrono::seconds> duration = rules::parse_duration(time);
+  if (const auto number = parse_number<std::uint32_t>(time)) duration.emplace(*number);
+  if (!duration) refuse(text, "idle time", "seconds or text like 5m or 2h4m; <5m for shorter ones");
+  if (is_shorter) {
+    pattern.idle_at_most = *duration - std::chrono::milliseconds(1);
+  } else {
+    pattern.idle_at_least = *duration;
+  }
+}
+
+}  // namespace
+
+SessionPattern requested_sessions(const nlohmann::ordered_json& request,
+                                  const rules::Config& config) {
+  SessionPattern pattern;
+  const auto read = [&](const char* key, auto&& take) {
+    const auto found = request.find(key);
+    if (found == request.end()) return;
+    if (!found->is_string()) throw Error(fmt::format("'{}' must be text", key));
+    take(found->template get_ref<const std::string&>());
+  };
+  using Text = std::string_view;
+  read("namespace", [&](Text text) { pattern.namespaces = read_namespace(text, config); });
+  read("protocol", [&](Text text) { pattern.protocol = read_protocol(text); });
+  read("internal", [&](Text text) { pattern.internal = read_endpoint(text); });
+  read("external", [&](Text text) { pattern.external = read_endpoint(text); });
+  read("remote", [&](Text text) { pattern.remote = read_endpoint(text); });
+  read("state", [&](Text text) { pattern.state = read_state(text); });
+  read("idle", [&](Text text) { read_idle(text, pattern); });
+  return pattern;
+}
+
+}  // namespace swnat::nfq
