@@ -161,12 +161,23 @@ std::map<NamespaceId, std::uint32_t> Stage::ports() {
   return ports;
 }
 
+std::map<NamespaceId, TwoWayTraffic> Stage::traffic() {
+  std::map<NamespaceId, TwoWayTraffic> traffic;
+  for (const NamespaceTraffic& one : engine.namespace_traffic()) traffic[one.id] = one.traffic;
+  return traffic;
+}
+
 void Stage::sweep() {
   constexpr std::uint32_t budget = 50;
   for (std::uint32_t shard = 0; shard < engine.shard_count(); ++shard) {
     while (engine.expire(shard, now, budget) == budget) {
     }
   }
+}
+
+void Part::check() {
+  model_.check_sessions(stage_.now);
+  model_.check_traffic(model_.owns_ports());
 }
 
 Part::Part(Stage& stage, NamespaceRange tenants, bool owns_ports)

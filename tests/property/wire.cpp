@@ -267,6 +267,7 @@ Message read(View packet) {
   message.kind = kind_at(packet, layout);
   message.protocol = layout.is_icmp() ? ip::icmp : layout.protocol;
   message.ends = {{address_at(packet, layout, 0), 0}, {address_at(packet, layout, 1), 0}};
+  message.length = layout.end;
   const std::size_t at = layout.transport;
   switch (message.kind) {
     case Kind::tcp:
