@@ -30,11 +30,13 @@
 namespace swnat {
 
 class Activity {
+  static_assert(max_namespaces - 1 <= UINT16_MAX);  // SessionLinks::namespace_slot
+
  public:
   static constexpr std::uint32_t asked_max = 1024;
 
   void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
-    links[ref].namespace_slot = slot;
+    links[ref].namespace_slot = static_cast<std::uint16_t>(slot);
     links[ref].rank = rank;
     place(links, ref, last_active);
   }
@@ -90,7 +92,7 @@ class Activity {
   static_assert(max_timeout.count() + behind_max < INT32_MAX / 10 * 9);
 
   using Sorted = List<&SessionLinks::activity>;
-  using Heap = PairingHeap<&SessionLinks::heap>;
+  using Heap = PairingHeap<&SessionLinks::activity, &SessionLinks::first_child>;
 
   // Zeroed memory is an empty one.
   struct alignas(16) Queue {

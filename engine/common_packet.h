@@ -132,17 +132,15 @@ inline bool is_common(const Packet& packet) {
   const std::uint8_t* ip = packet.bytes.data();
   const std::size_t size = packet.bytes.size();
   if (size < Family::header_min + udp_header_size) return false;
-  std::size_t length;
   if constexpr (Family::version == 4) {
     constexpr std::uint16_t fragment = ipv4_more_fragments | ipv4_fragment_offset;
     if (ip[0] != 0x45 || (load_wire<std::uint16_t>(ip + 6) & __builtin_bswap16(fragment)) != 0) {
       return false;
     }
-    length = load_be16(ip + 2);
   } else {
     if (ip[0] >> 4 != 6) return false;
-    length = Family::header_min + load_be16(ip + 4);
   }
+  const std::size_t length = Family::length(ip);
   if (length > size || length < Family::header_min + udp_header_size) return false;
   const std::uint8_t* transport = ip + Family::header_min;
   const std::size_t transport_size = length - Family::header_min;

@@ -67,6 +67,14 @@ SessionMemoryFormat format_of(const EngineOptions& options, const Policy& policy
   return session_memory_format(options.shards, capacity_of(options), policy, options.time_epoch);
 }
 
+// What is missing from one sum may have been in the one before.
+TwoWayTraffic later_of(const TwoWayTraffic& a, const TwoWayTraffic& b) {
+  const auto later = [](const Traffic& one, const Traffic& other) {
+    return Traffic{std::max(one.packets, other.packets), std::max(one.bytes, other.bytes)};
+  };
+  return {later(a.outbound, b.outbound), later(a.inbound, b.inbound)};
+}
+
 }  // namespace
 
 // What the families and shards have in common: the policy, the namespaces' limits, the memory.
@@ -81,6 +89,7 @@ class Engine::State {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
+  std::vector<NamespaceTraffic> namespace_traffic() const;
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Tick now) const;
   std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);
@@ -100,11 +109,12 @@ class Engine::State {
   auto with_shard(std::size_t number, Do&& act) const;
 
   std::uint32_t shard_count_;
-  mutable std::mutex policy_mutex_;  // guards the next three
+  mutable std::mutex policy_mutex_;  // guards the next five
   std::unordered_map<NamespaceId, std::uint32_t> slots_;
   std::shared_ptr<const Snapshot> snapshot_;
   PortBits withheld_tcp_;
   PortBits withheld_udp_;
+  mutable std::vector<TwoWayTraffic> told_traffic_;  // by the namespaces' slots
   mutable NamespaceUses uses_;
   std::optional<ReservedArray<std::byte>> own_memory_;
   bool has_sessions_ = false;  // the memory was written before
@@ -285,6 +295,26 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
   return uses;
 }
 
+std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
+  const std::lock_guard policy_lock(policy_mutex_);
+  std::vector<TwoWayTraffic> by_slot(slots_.size());
+  for_each_shard([&](auto& one) {
+    std::uint64_t position = 0;
+    bool goes_on = true;
+    while (goes_on) {
+      const std::lock_guard lock(one.mutex);
+      goes_on = one.add_traffic(position, by_slot);
+    }
+  });
+  told_traffic_.resize(by_slot.size());
+  std::ranges::transform(told_traffic_, by_slot, told_traffic_.begin(), later_of);
+  std::vector<NamespaceTraffic> traffic;
+  for (const Tenant& tenant : snapshot_->tenants()) {
+    traffic.push_back({tenant.id, told_traffic_[tenant.slot]});
+  }
+  return traffic;
+}
+
 template <class Do>
 auto Engine::State::with_shard(std::size_t number, Do&& act) const {
   const auto locked = [&](auto& one) {
@@ -432,6 +462,10 @@ std::uint64_t Engine::session_count() const {
 
 std::vector<NamespaceUse> Engine::namespaces() const {
   return state_->namespaces();
+}
+
+std::vector<NamespaceTraffic> Engine::namespace_traffic() const {
+  return state_->namespace_traffic();
 }
 
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {

@@ -25,6 +25,7 @@
 #include "engine/reason.h"
 #include "engine/session_pattern.h"
 #include "engine/session_view.h"
+#include "engine/traffic.h"
 
 namespace swnat {
 
@@ -77,6 +78,11 @@ struct NamespaceUse {
   std::uint32_t session_limit;
   std::uint32_t ports = 0;       // that mappings have, as NamespacePolicy::port_limit counts them
   std::uint32_t port_limit = 0;  // as in the policy
+};
+
+struct NamespaceTraffic {
+  NamespaceId id;
+  TwoWayTraffic traffic;
 };
 
 class Engine {
@@ -149,6 +155,13 @@ class Engine {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
+  // What the namespaces of the policy have sent and received since the engine was made, sorted by
+  // id (traffic.h says what counts). Never less than what was told before, also of a namespace that
+  // the policy did not have meanwhile, and never more than what was translated. While no packet
+  // comes it is exact; else what comes meanwhile may be missing, and up to 256 packets before that
+  // of each session that went on or ended meanwhile. Reads all session records, some thousand under
+  // a shard's lock at a time.
+  std::vector<NamespaceTraffic> namespace_traffic() const;
 
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.

@@ -11,6 +11,7 @@
 #include "engine/address.h"
 #include "engine/packet.h"
 #include "engine/reason.h"
+#include "engine/traffic.h"
 
 namespace swnat {
 
@@ -129,6 +130,7 @@ struct Event {
   IpEndpoint internal = {};
   // The unspecified address without a port if a packet was refused on the way out: it has none.
   IpEndpoint external = {};
+  TwoWayTraffic traffic = {};  // session_ended: all that the session translated
   // As SessionView has it; of a packet that was refused on the way out, where it was sent to,
   // redirected or not. Unspecified for mappings that sessions with several remotes may share.
   IpEndpoint remote = {};

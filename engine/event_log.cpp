@@ -40,7 +40,8 @@ void EventLog<Family>::made(const Session<Family>& session, Part part, Tick now)
 }
 
 template <class Family>
-void EventLog<Family>::ended(const Session<Family>& session, Part part, EndCause cause, Tick now) {
+void EventLog<Family>::ended(const Session<Family>& session, const TwoWayTraffic& traffic,
+                             Part part, EndCause cause, Tick now) {
   Event event = event_of(session, now);
   event.cause = cause;
   if (cause == EndCause::expired && session.state == SessionState::tcp_closing) {
@@ -48,7 +49,9 @@ void EventLog<Family>::ended(const Session<Family>& session, Part part, EndCause
   } else if (cause == EndCause::expired && session.state == SessionState::tcp_reset) {
     event.cause = EndCause::reset;
   }
-  tell(EventKind::session_ended, event);
+  Event of_session = event;
+  of_session.traffic = traffic;
+  tell(EventKind::session_ended, of_session);
   tell_mapping(EventKind::mapping_ended, event, part);
 }
 

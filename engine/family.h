@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/address.h"
+#include "engine/bytes.h"
 #include "engine/hash.h"
 #include "engine/headers.h"
 #include "engine/policy.h"
@@ -31,6 +32,9 @@ struct Ipv4 {
   }
 
   static const std::vector<Address>& of(const AddressLists& lists) { return lists.v4; }
+
+  // How long the IP header says that the packet is.
+  static std::size_t length(const std::uint8_t* ip) { return load_be16(ip + 2); }
 
   static std::uint64_t sum(Address address) { return address.wire; }
   static std::uint64_t hash(Address a, Address b, std::uint64_t rest, const Secret& secret) {
@@ -62,6 +66,8 @@ struct Ipv6 {
   }
 
   static const std::vector<Address>& of(const AddressLists& lists) { return lists.v6; }
+
+  static std::size_t length(const std::uint8_t* ip) { return header_min + load_be16(ip + 4); }
 
   // Of 32-bit words, because 64-bit ones would lose carries.
   static std::uint64_t sum(const Address& address) {

@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 # In this repository headers are named by their folder, "engine/packet.h". Others get them as <swnat/packet.h>:
 # copies that differ in nothing else, also in the build folder, where the examples use them.
 set(public_headers address.h address_text.h engine.h event.h icmp_answer.h packet.h policy.h reason.h
-  session_pattern.h session_view.h)
+  session_pattern.h session_view.h traffic.h)
 set(public_header_folder ${PROJECT_BINARY_DIR}/include)
 foreach(header IN LISTS public_headers)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})

@@ -1,12 +1,12 @@
-// The lists that a session is in. They are derived from the session records, lie beside the slab
-// and are lost with the process.
+// The lists that a session is in, and what else established packets do not need. All of it lies
+// beside the slab and is lost with the process; the lists are derived from the session records.
 #pragma once
 
 #include <cstdint>
 
 #include "engine/memory.h"
-#include "engine/pairing_heap.h"
 #include "engine/session.h"
+#include "engine/traffic_counters.h"
 
 namespace swnat {
 
@@ -20,14 +20,16 @@ struct alignas(64) SessionLinks {
   Link mapping;     // ring: sessions of the same mapping
   Link permission;  // ring: sessions of the same mapping and remote address
   Link timer;       // sessions looked at in the same slot of the timer wheel
-  std::uint32_t timer_slot = 0;
-  // The place among the namespace's sessions (activity.h): in a sorted list, or in a heap.
-  std::uint32_t namespace_slot = 0;
+  // The place among the namespace's sessions (activity.h): in a sorted list, or in a heap, whose
+  // brothers the link then has.
   Link activity;
-  HeapLink heap;
+  SessionRef first_child;
   Tick queued = 0;  // the last_active that this place stands for, never later than the session's
-  bool is_in_heap = false;
-  Rank rank = Rank::active;  // among the namespace's sessions
+  std::uint16_t namespace_slot = 0;
+  std::uint8_t timer_slot = 0;
+  bool is_in_heap : 1 = false;
+  Rank rank : 7 = Rank::active;  // among the namespace's sessions
+  OverflowedTraffic overflowed;
 };
 static_assert(sizeof(SessionLinks) == 64);
 

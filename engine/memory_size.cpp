@@ -35,7 +35,8 @@ std::size_t table_size(std::uint32_t capacity, std::size_t namespaces) {
   const std::size_t links = whole_pages(capacity * sizeof(SessionLinks));
   const std::size_t keys = index_size(std::size_t{capacity} * flow_keys) +
                            index_size(std::size_t{capacity} * mapping_keys);
-  return links + keys + namespaces * Activity::bytes_per_namespace() + sizeof(SessionTable<Family>);
+  return links + keys + namespaces * SessionTable<Family>::bytes_per_namespace() +
+         sizeof(SessionTable<Family>);
 }
 
 // Of one external address, for TCP, UDP and ICMP.

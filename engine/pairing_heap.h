@@ -9,40 +9,38 @@
 // Nothing recurses, so that a deep tree needs no stack.
 #pragma once
 
+#include "engine/links.h"
 #include "engine/memory.h"
 #include "engine/session.h"
 
 namespace swnat {
 
-struct HeapLink {
-  SessionRef child;     // the first one
-  SessionRef next;      // the brother behind
-  SessionRef previous;  // the brother before, or the parent of a first child
-};
-
-template <auto link>
+template <auto brothers, auto first_child>
 struct PairingHeap;
 
-// `root` is no_session for an empty heap. `before(a, b)`: whether a has to come out before b.
-template <class Element, HeapLink Element::*link>
-struct PairingHeap<link> {
+// `brothers`: the one behind, and the one before, or the parent of a first child. `root` is
+// no_session for an empty heap. `before(a, b)`: whether a has to come out before b.
+template <class Element, Link Element::*brothers, SessionRef Element::*first_child>
+struct PairingHeap<brothers, first_child> {
   using Links = ReservedArray<Element>;
 
   // Both return the new root.
   template <class Before>
   static SessionRef insert(Links& links, SessionRef root, SessionRef ref, Before&& before) {
-    links[ref].*link = {no_session, no_session, no_session};
+    links[ref].*brothers = {no_session, no_session};
+    links[ref].*first_child = no_session;
     return root == no_session ? ref : join(links, root, ref, before);
   }
 
   template <class Before>
   static SessionRef remove(Links& links, SessionRef root, SessionRef ref, Before&& before) {
-    const HeapLink own = links[ref].*link;
-    const SessionRef orphans = join_all(links, own.child, before);
+    const Link own = links[ref].*brothers;
+    const SessionRef orphans = join_all(links, links[ref].*first_child, before);
     if (ref == root) return orphans;
-    HeapLink& previous = links[own.previous].*link;
-    (previous.child == ref ? previous.child : previous.next) = own.next;
-    if (own.next != no_session) (links[own.next].*link).previous = own.previous;
+    Element& previous = links[own.previous];
+    const bool is_parent = previous.*first_child == ref;
+    (is_parent ? previous.*first_child : (previous.*brothers).next) = own.next;
+    if (own.next != no_session) (links[own.next].*brothers).previous = own.previous;
     return orphans == no_session ? root : join(links, root, orphans, before);
   }
 
@@ -53,12 +51,10 @@ struct PairingHeap<link> {
     const bool is_b_first = before(b, a);
     const SessionRef parent = is_b_first ? b : a;
     const SessionRef child = is_b_first ? a : b;
-    HeapLink& above = links[parent].*link;
-    HeapLink& below = links[child].*link;
-    below.next = above.child;
-    below.previous = parent;
-    if (above.child != no_session) (links[above.child].*link).previous = child;
-    above.child = child;
+    SessionRef& first = links[parent].*first_child;
+    links[child].*brothers = {first, parent};
+    if (first != no_session) (links[first].*brothers).previous = child;
+    first = child;
     return parent;
   }
 
@@ -68,24 +64,24 @@ struct PairingHeap<link> {
     SessionRef joined = no_session;  // trees of two each, the last one first, chained by `next`
     while (first != no_session) {
       SessionRef tree = first;
-      const SessionRef second = (links[first].*link).next;
+      const SessionRef second = (links[first].*brothers).next;
       if (second == no_session) {
         first = no_session;
       } else {
-        first = (links[second].*link).next;
+        first = (links[second].*brothers).next;
         tree = join(links, tree, second, before);
       }
-      (links[tree].*link).next = joined;
+      (links[tree].*brothers).next = joined;
       joined = tree;
     }
     if (joined == no_session) return no_session;
-    SessionRef rest = (links[joined].*link).next;
+    SessionRef rest = (links[joined].*brothers).next;
     while (rest != no_session) {
       const SessionRef tree = rest;
-      rest = (links[tree].*link).next;
+      rest = (links[tree].*brothers).next;
       joined = join(links, joined, tree, before);
     }
-    (links[joined].*link).next = no_session;
+    (links[joined].*brothers).next = no_session;
     return joined;
   }
 };

@@ -97,20 +97,12 @@ std::optional<Reason> check_fragment(const Parsed<Family>& parsed);
 std::optional<Reason> walk_extensions(std::span<const std::uint8_t> available,
                                       Parsed<Ipv6>& parsed);
 
-// How long the IP header says that the packet is.
-inline std::size_t ip_length(const std::uint8_t* ip, const Parsed<Ipv4>&) {
-  return load_be16(ip + 2);
-}
-inline std::size_t ip_length(const std::uint8_t* ip, const Parsed<Ipv6>&) {
-  return ipv6_header_size + load_be16(ip + 4);
-}
-
 template <class Family>
 inline std::optional<Reason> parse(std::span<const std::uint8_t> bytes, Direction direction,
                                    Parsed<Family>& parsed) {
   if (ip_version(bytes) != Family::version) return Reason::not_ip;
   if (bytes.size() < Family::header_min) return Reason::malformed_ip;
-  const std::size_t length = ip_length(bytes.data(), parsed);
+  const std::size_t length = Family::length(bytes.data());
   if (length < Family::header_min || length > bytes.size()) return Reason::malformed_ip;
   if (const auto fault = parse_ip(bytes.first(length), parsed)) return fault;
   parsed.source_port = 0;

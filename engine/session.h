@@ -17,6 +17,7 @@
 #include "engine/address.h"
 #include "engine/checksum.h"
 #include "engine/packet.h"
+#include "engine/traffic_counters.h"
 
 namespace swnat {
 
@@ -133,10 +134,7 @@ inline constexpr std::uint8_t no_tcp_scale = 15;
 
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
-  std::uint32_t next = 0;  // the next sequence number
-  // What it will expect after the other end's FIN, once there was one; before, a number of the
-  // connection's claim.
-  std::uint32_t aside = 0;
+  std::uint32_t next = 0;    // the next sequence number
   std::uint16_t window = 0;  // as in its header; unscaled
   std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14; 0 unless both ends offer one
   bool known : 1 = false;    // whether anything is known of what it expects
@@ -144,7 +142,15 @@ struct TcpReceiver {
   std::uint8_t : 2;
   std::uint8_t offer : 4 = no_tcp_scale;  // the scale in its SYN
 };
-static_assert(sizeof(TcpReceiver) == 12);
+static_assert(sizeof(TcpReceiver) == 8);
+
+// What each end will expect after the other's FIN, once there was one; before, the numbers of the
+// connection's claim. Few segments of a connection need them, so they lie apart from its record
+// (session_memory.h), and mean something only where its state or its claim says so.
+struct TcpAside {
+  std::uint32_t internal;
+  std::uint32_t remote;
+};
 
 // A segment that does not belong to the connection as it is known, until the other end says what is
 // right (tcp_state.cpp).
@@ -169,6 +175,7 @@ struct alignas(64) Session {
   ChecksumDelta transport_delta = 0;
   TcpReceiver internal_receiver;
   TcpReceiver remote_receiver;
+  RecentTraffic recent_traffic[2] = {};  // outbound, inbound
   std::uint8_t protocol = 0;
   SessionState state = SessionState::free;
   TcpClaim claim;

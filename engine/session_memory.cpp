@@ -19,9 +19,15 @@ constexpr std::uint32_t version = 4;
 
 // Records of one family, of all shards.
 template <class Family>
-std::size_t records_size(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
-  if (Family::of(policy.external).empty()) return 0;
-  return std::size_t{shards} * capacity * sizeof(Session<Family>);
+std::size_t record_count(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
+  return Family::of(policy.external).empty() ? 0 : std::size_t{shards} * capacity;
+}
+
+// Where what is not the records' begins.
+std::size_t asides_offset(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
+  return session_memory_header_size +
+         record_count<Ipv4>(shards, capacity, policy) * sizeof(Session<Ipv4>) +
+         record_count<Ipv6>(shards, capacity, policy) * sizeof(Session<Ipv6>);
 }
 
 std::uint64_t fingerprint(const Policy& policy) {
@@ -69,8 +75,9 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
 
 std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity,
                                 const Policy& policy) {
-  return session_memory_header_size + records_size<Ipv4>(shards, capacity, policy) +
-         records_size<Ipv6>(shards, capacity, policy);
+  const std::size_t records =
+      record_count<Ipv4>(shards, capacity, policy) + record_count<Ipv6>(shards, capacity, policy);
+  return asides_offset(shards, capacity, policy) + records * sizeof(TcpAside);
 }
 
 template <class Family>
@@ -79,12 +86,15 @@ SessionMemoryPart<Family> session_memory_part(std::span<std::byte> block, std::u
                                               std::uint32_t shard) {
   auto& header = *reinterpret_cast<SessionMemoryHeader*>(block.data());
   constexpr bool is_v4 = Family::version == 4;
-  const std::size_t before = is_v4 ? 0 : records_size<Ipv4>(shards, capacity, policy);
-  auto* records =
-      reinterpret_cast<Session<Family>*>(block.data() + session_memory_header_size + before);
+  const std::size_t before = is_v4 ? 0 : record_count<Ipv4>(shards, capacity, policy);
+  auto* records = reinterpret_cast<Session<Family>*>(block.data() + session_memory_header_size +
+                                                     before * sizeof(Session<Ipv4>));
+  auto* asides =
+      reinterpret_cast<TcpAside*>(block.data() + asides_offset(shards, capacity, policy)) + before;
+  const std::size_t first = std::size_t{shard} * capacity;
   std::uint32_t& used = is_v4 ? header.used_v4[shard] : header.used_v6[shard];
   used = std::min(used, capacity);
-  return {{records + std::size_t{shard} * capacity, capacity}, used};
+  return {{records + first, capacity}, {asides + first, capacity}, used};
 }
 template SessionMemoryPart<Ipv4> session_memory_part(std::span<std::byte>, std::uint32_t,
                                                      std::uint32_t, const Policy&, std::uint32_t);

@@ -2,8 +2,9 @@
 //
 // The block may outlive the process that filled it: in a shared mapping of a file, every committed
 // record is there for the next one, even if this one is killed at any instruction. It holds no
-// pointers. Behind the header lie the shards' records of IPv4, and then those of IPv6; a family
-// without an external address has none.
+// pointers. Behind the header lie the shards' records of IPv4, then those of IPv6, and then what
+// the records of both have apart (TcpAside), in the same order; a family without an external
+// address has none.
 #pragma once
 
 #include <atomic>
@@ -107,6 +108,7 @@ std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity, co
 template <class Family>
 struct SessionMemoryPart {
   std::span<Session<Family>> records;
+  std::span<TcpAside> asides;  // of each record
   std::uint32_t& used;
 };
 template <class Family>

@@ -7,11 +7,12 @@
 namespace swnat {
 
 template <class Family>
-SessionTable<Family>::SessionTable(std::span<Record> records, std::uint32_t& used,
-                                   const Secret& secret, bool shares_mappings)
+SessionTable<Family>::SessionTable(std::span<Record> records, std::span<TcpAside> asides,
+                                   std::uint32_t& used, const Secret& secret, bool shares_mappings)
     : secret_(secret),
       shares_mappings_(shares_mappings),
       slab_(records, used),
+      asides_(asides),
       links_(records.size()),
       flows_(records.size() * flow_keys),
       mappings_(records.size() * mapping_keys) {}
@@ -26,6 +27,8 @@ void SessionTable<Family>::add(SessionRef ref, SessionState state, SessionRef ma
 template <class Family>
 void SessionTable<Family>::keep(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
   slab_.keep();
+  // Counted by another process, whose wide counters are gone.
+  std::ranges::fill(slab_[ref].recent_traffic, RecentTraffic{});
   link(ref, mapping, slot, flow_hashes(slab_[ref]));
 }
 
@@ -60,6 +63,7 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
   const Tick now = session.last_active;
   wheel_.add(links_, ref, now + static_cast<Tick>(timeout(session)), now);
   activity_.add(links_, ref, slot, rank_of(session.state), now);
+  links_[ref].overflowed = {};
 }
 
 // Those that keep the mapping come first, from the one on that the index knows; `known` is any
@@ -156,8 +160,38 @@ bool SessionTable<Family>::remove(SessionRef ref, const KeyHashes& hashes) {
   }
   wheel_.remove(links_, ref);
   activity_.remove(links_, ref);
+  settled_[namespace_slot(ref)] += recent_traffic(ref);
   slab_.free(ref, links_);
   return is_last;
+}
+
+// Makes room in a session's record for more packets.
+template <class Family>
+void SessionTable<Family>::settle(SessionRef ref, bool is_inbound) {
+  const std::uint32_t blocks = slab_[ref].recent_traffic[is_inbound].take_blocks();
+  links_[ref].overflowed.add(is_inbound, blocks);
+  TwoWayTraffic& settled = settled_[namespace_slot(ref)];
+  (is_inbound ? settled.inbound : settled.outbound) +=
+      {RecentTraffic::packets_per_overflow, std::uint64_t{blocks} * RecentTraffic::block_bytes};
+}
+
+// What is settled comes first: so what is settled later on was not added before, or is not found as
+// recent any more.
+template <class Family>
+bool SessionTable<Family>::add_traffic(std::uint64_t& position,
+                                       std::span<TwoWayTraffic> by_slot) const {
+  constexpr std::uint64_t looked_max = 4096;
+  const std::uint64_t all = by_slot.size() + slab_.used();
+  const std::uint64_t end = std::min(all, position + looked_max);
+  for (; position < end; ++position) {
+    if (position < by_slot.size()) {
+      by_slot[position] += settled_[position];
+      continue;
+    }
+    const auto ref = static_cast<SessionRef>(position - by_slot.size());
+    if (slab_[ref].state != SessionState::free) by_slot[namespace_slot(ref)] += recent_traffic(ref);
+  }
+  return position < all;
 }
 
 template <class Family>
@@ -197,7 +231,9 @@ std::size_t SessionTable<Family>::copy(const SessionPattern& pattern, std::uint3
   const std::uint32_t end = std::min(slab_.used(), position + records_per_look);
   std::size_t copied = 0;
   for (; position < end && copied < out.size(); ++position) {
-    if (is_meant(position, pattern, now)) out[copied++] = view(slab_[position], now);
+    if (!is_meant(position, pattern, now)) continue;
+    out[copied] = view(slab_[position], now);
+    out[copied++].traffic = traffic(position);
   }
   return copied;
 }

@@ -24,7 +24,9 @@
 #include "engine/session_pattern.h"
 #include "engine/session_view.h"
 #include "engine/slab.h"
+#include "engine/tcp_state.h"
 #include "engine/timer_wheel.h"
+#include "engine/traffic.h"
 
 namespace swnat {
 
@@ -40,12 +42,14 @@ class SessionTable {
   using Key = FlowKey<Family>;
   using Record = Session<Family>;
 
-  // `used` is where the memory remembers how many records were ever used.
-  SessionTable(std::span<Record> records, std::uint32_t& used, const Secret& secret,
-               bool shares_mappings);
+  // Of each record its part of `asides`. `used` is where the memory remembers how many records were
+  // ever used.
+  SessionTable(std::span<Record> records, std::span<TcpAside> asides, std::uint32_t& used,
+               const Secret& secret, bool shares_mappings);
 
   Record& operator[](SessionRef ref) { return slab_[ref]; }
   const Record& operator[](SessionRef ref) const { return slab_[ref]; }
+  TcpAside& aside(SessionRef ref) { return asides_[ref]; }
   std::uint32_t count() const { return slab_.count(); }
   std::uint32_t used() const { return slab_.used(); }
   // Sessions of one namespace.
@@ -66,6 +70,10 @@ class SessionTable {
     flows_.populate();
     mappings_.populate();
     activity_.populate();
+    settled_.populate();
+  }
+  static constexpr std::size_t bytes_per_namespace() {
+    return Activity::bytes_per_namespace() + sizeof(TwoWayTraffic);
   }
 
   // Whether it is a mapping's, together with others, rather than one of its own.
@@ -137,6 +145,25 @@ class SessionTable {
   std::size_t copy(const SessionPattern& pattern, std::uint32_t& position,
                    std::span<SessionView> out, Tick now) const;
 
+  // A packet that the session translated, with the length of its IP packet.
+  void count_traffic(SessionRef ref, bool is_inbound, std::size_t length) {
+    RecentTraffic& recent = slab_[ref].recent_traffic[std::size_t{is_inbound}];
+    if (recent.add(static_cast<std::uint32_t>(length))) [[unlikely]]
+      settle(ref, is_inbound);
+  }
+  // All that the session has translated.
+  TwoWayTraffic traffic(SessionRef ref) const {
+    TwoWayTraffic all = recent_traffic(ref);
+    all.outbound += links_[ref].overflowed.traffic(false);
+    all.inbound += links_[ref].overflowed.traffic(true);
+    return all;
+  }
+  // Adds up what the namespaces' sessions have translated, by the namespaces' slots: a bounded part
+  // of it, from `position` on, which moves to where the next call begins. False at the end.
+  // Whatever sessions do between two calls, nothing is added twice; what overflows or ends
+  // meanwhile may be missing.
+  bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const;
+
  private:
   SessionView view(const Record& session, Tick now) const;
   SessionIndex& index_of(KeyKind kind) {
@@ -151,6 +178,11 @@ class SessionTable {
   FlowHashes flow_hashes(const Record& session) const {
     return {hash(session, KeyKind::inside_flow), hash(session, KeyKind::outside_flow)};
   }
+  TwoWayTraffic recent_traffic(SessionRef ref) const {
+    const RecentTraffic* recent = slab_[ref].recent_traffic;
+    return {recent[false].traffic(), recent[true].traffic()};
+  }
+  void settle(SessionRef ref, bool is_inbound);
   template <Link SessionLinks::*ring>
   SessionRef leave_ring(SessionRef ref, std::initializer_list<std::uint64_t> hashes);
 
@@ -158,11 +190,14 @@ class SessionTable {
   bool shares_mappings_;
   StateTimeouts timeouts_{};
   Slab<Family> slab_;
+  std::span<TcpAside> asides_;
   LinkTable links_;
   SessionIndex flows_;
   SessionIndex mappings_;
   TimerWheel wheel_;
   Activity activity_;
+  // By namespace slot: all traffic but what its sessions' records have as recent. It only grows.
+  ReservedArray<TwoWayTraffic> settled_{max_namespaces};
 };
 
 // Records that are looked at under one lock, one after the other, to find some of them.

@@ -7,6 +7,7 @@
 
 #include "engine/address.h"
 #include "engine/packet.h"
+#include "engine/traffic.h"
 
 namespace swnat {
 
@@ -19,6 +20,7 @@ struct SessionView {
   std::string_view state;  // "established", "closing", …; static storage
   std::chrono::milliseconds idle{0};
   std::chrono::milliseconds expires_in{0};
+  TwoWayTraffic traffic{};  // since the engine was made, if it took the session over
 };
 
 }  // namespace swnat

@@ -77,7 +77,7 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
       snapshot_(std::move(snapshot)),
       externals_(externals),
       uses_(uses),
-      table_(options.records, options.used, options.secret,
+      table_(options.memory.records, options.memory.asides, options.memory.used, options.secret,
              snapshot_->policy().mapping == Mapping::endpoint_independent),
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
                      options.secret[0] ^ Family::version}) {
@@ -252,7 +252,7 @@ SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
 template <class Family>
 void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now) {
   const Record& session = table_[ref];
-  if (events_.is_heard()) events_.ended(session, part_of(ref), cause, now);
+  if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), cause, now);
   const bool has_port = counts_as_port(session);
   const bool shares_mapping = table_.shares_mapping(session);
   const std::uint32_t slot = table_.namespace_slot(ref);
@@ -593,10 +593,12 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    open({state, session.internal_receiver, session.remote_receiver, session.claim}, syn,
-         is_outbound ? TcpSender::internal : TcpSender::remote);
+    open({state, session.internal_receiver, session.remote_receiver, session.claim,
+          table_.aside(ref)},
+         syn, is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
+  table_.count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
   if (events_.is_heard()) events_.made(session, part_of(ref), now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {

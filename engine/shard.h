@@ -21,6 +21,7 @@
 #include "engine/namespaces.h"
 #include "engine/parse.h"
 #include "engine/rewrite.h"
+#include "engine/session_memory.h"
 #include "engine/session_table.h"
 #include "engine/tcp_state.h"
 
@@ -31,8 +32,7 @@ struct ShardOptions {
   std::uint32_t number;
   std::uint32_t shards;
   Secret secret;
-  std::span<Session<Family>> records;  // this shard's part of the session memory
-  std::uint32_t& used;                 // how many of the records were ever used
+  SessionMemoryPart<Family> memory;
 };
 
 inline constexpr std::size_t batch_max = 32;  // packets that are looked up side by side
@@ -138,6 +138,11 @@ class alignas(64) Shard {
   const Counters& counters() const { return counters_; }
   std::uint32_t session_count() const { return table_.count(); }
 
+  // As SessionTable::add_traffic().
+  bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const {
+    return table_.add_traffic(position, by_slot);
+  }
+
   // Of the sessions at `position` and some after it, which moves on, those that are meant: copied
   // out, or ended. Both return how many.
   std::size_t copy_sessions(const SessionPattern& pattern, std::uint32_t& position,
@@ -194,6 +199,7 @@ class alignas(64) Shard {
   SessionRef find_asked(NamespaceId sender, std::uint8_t protocol, const Leg<Family>& outside,
                         Tick now);
   Reason translate(SessionRef ref, const Parsed<Family>& parsed, Packet& packet, Tick now);
+  TcpConnection connection_of(SessionRef ref);
   void refresh(Record& session, Direction direction, Tick now);
   void release(SessionRef ref, EndCause cause, Tick now) {
     release(ref, table_.hashes_of(ref), cause, now);
@@ -265,8 +271,10 @@ constexpr SessionState answered_state(std::uint8_t protocol) {
 // What packets of established sessions meet, inline for the batch's loop.
 
 template <class Family>
-TcpConnection connection_of(Session<Family>& session) {
-  return {session.state, session.internal_receiver, session.remote_receiver, session.claim};
+inline TcpConnection Shard<Family>::connection_of(SessionRef ref) {
+  Record& session = table_[ref];
+  return {session.state, session.internal_receiver, session.remote_receiver, session.claim,
+          table_.aside(ref)};
 }
 
 template <class Family>
@@ -289,7 +297,7 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
   bool is_plain = packet.checksum == ChecksumState::complete;
   if (protocol == protocol::tcp) {
     field = transport + tcp_checksum_offset;
-    is_plain = is_plain && follow(connection_of(session), transport,
+    is_plain = is_plain && follow(connection_of(ref), transport,
                                   is_inbound ? TcpSender::remote : TcpSender::internal);
   }
   if (!is_plain) {
@@ -299,6 +307,7 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
     return true;
   }
   refresh(session, packet.direction, now);
+  table_.count_traffic(ref, is_inbound, Family::length(packet.bytes.data()));
   Words::of(is_inbound ? session.inside : session.outside).write(packet, is_inbound);
   const unsigned sign = is_inbound ? 0xffff : 0;
   if constexpr (Family::has_header_checksum) {
@@ -322,13 +331,14 @@ inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& par
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment segment =
         read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
-    effect = advance(connection_of(session), segment,
-                     is_outbound ? TcpSender::internal : TcpSender::remote);
+    effect =
+        advance(connection_of(ref), segment, is_outbound ? TcpSender::internal : TcpSender::remote);
   } else if (is_asked(before) && is_outbound == session.is_from_outside) {
     session.state = answered_state<Family>(session.protocol);
   }
   if (effect != TcpEffect::none) refresh(session, packet.direction, now);
   if (session.state != before) state_changed(ref, before, now);
+  table_.count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = session.namespace_id;

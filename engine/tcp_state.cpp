@@ -65,12 +65,18 @@ bool has(const TcpSegment& segment, std::uint8_t flag) {
 struct Sides {
   TcpReceiver& own;
   TcpReceiver& other;
+  std::uint32_t& own_aside;
+  std::uint32_t& other_aside;
 
   Sides(TcpConnection connection, TcpSender sender)
       : own(sender == TcpSender::internal ? connection.internal_receiver
                                           : connection.remote_receiver),
         other(sender == TcpSender::internal ? connection.remote_receiver
-                                            : connection.internal_receiver) {}
+                                            : connection.internal_receiver),
+        own_aside(sender == TcpSender::internal ? connection.aside.internal
+                                                : connection.aside.remote),
+        other_aside(sender == TcpSender::internal ? connection.aside.remote
+                                                  : connection.aside.internal) {}
 };
 
 TcpSender other_than(TcpSender sender) {
@@ -92,8 +98,8 @@ bool in_window(const TcpReceiver& receiver, std::uint32_t sequence) {
 }
 
 // Whether it has acknowledged the other end's FIN.
-bool has_all(const TcpReceiver& receiver) {
-  return static_cast<std::int32_t>(receiver.next - receiver.aside) >= 0;
+bool has_all(const TcpReceiver& receiver, std::uint32_t aside) {
+  return static_cast<std::int32_t>(receiver.next - aside) >= 0;
 }
 
 bool is_opening(SessionState state) {
@@ -122,8 +128,8 @@ bool is_claimed_by(TcpConnection connection, TcpSender end) {
 
 // Where the number of a claimed SYN lies: not in the place that a FIN needs.
 std::uint32_t& claimed_next(TcpConnection connection) {
-  return connection.state == SessionState::tcp_fin_remote ? connection.remote_receiver.aside
-                                                          : connection.internal_receiver.aside;
+  return connection.state == SessionState::tcp_fin_remote ? connection.aside.remote
+                                                          : connection.aside.internal;
 }
 
 void claim_syn(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
@@ -139,11 +145,11 @@ bool acknowledges_claim(TcpConnection connection, const TcpSegment& answer, TcpS
          answer.acknowledgment == claimed_next(connection);
 }
 
-bool is_near_aside(const TcpReceiver& receiver, std::uint32_t number) {
-  return is_near({.next = receiver.aside, .scale = receiver.scale, .known = true}, number);
+bool is_near_aside(const TcpReceiver& receiver, std::uint32_t aside, std::uint32_t number) {
+  return is_near({.next = aside, .scale = receiver.scale, .known = true}, number);
 }
 
-// One that is half-closed or over has fewer numbers to claim: `aside` is that of a FIN.
+// One that is half-closed or over has fewer numbers to claim: TcpAside has that of a FIN.
 bool has_fin(SessionState state, bool internal_receiver) {
   return state == SessionState::tcp_closing ||
          state ==
@@ -158,18 +164,22 @@ void claim(TcpConnection connection, const TcpSegment& segment, TcpSender sender
   const std::uint32_t end = segment.sequence + segment.payload_size + (is_fin ? 1 : 0);
   const bool own_has_fin = has_fin(connection.state, internal);
   const bool other_has_fin = has_fin(connection.state, !internal);
-  if (own_has_fin && (other_has_fin || !is_near_aside(sides.own, segment.acknowledgment))) return;
-  if (other_has_fin && !is_near_aside(sides.other, end)) return;
-  if (!own_has_fin) sides.own.aside = segment.acknowledgment;
-  if (!other_has_fin) sides.other.aside = end;
+  if (own_has_fin &&
+      (other_has_fin || !is_near_aside(sides.own, sides.own_aside, segment.acknowledgment))) {
+    return;
+  }
+  if (other_has_fin && !is_near_aside(sides.other, sides.other_aside, end)) return;
+  if (!own_has_fin) sides.own_aside = segment.acknowledgment;
+  if (!other_has_fin) sides.other_aside = end;
   connection.claim = {.is_made = true, .is_internal = internal, .is_fin = is_fin};
 }
 
 bool agrees_with_claim(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
   const Sides sides(connection, sender);
   return is_claimed_by(connection, other_than(sender)) && !connection.claim.is_syn &&
-         has(segment, tcp_flag::ack) && is_near_aside(sides.own, segment.acknowledgment) &&
-         is_near_aside(sides.other, segment.sequence);
+         has(segment, tcp_flag::ack) &&
+         is_near_aside(sides.own, sides.own_aside, segment.acknowledgment) &&
+         is_near_aside(sides.other, sides.other_aside, segment.sequence);
 }
 
 // --- resets
@@ -285,7 +295,7 @@ void accept_claim(TcpConnection connection, const TcpSegment& segment, TcpSender
   const Sides sides(connection, sender);
   const bool was_fin = connection.claim.is_fin;
   if (!has_fin(connection.state, sender != TcpSender::internal)) {
-    sides.other.next = sides.other.aside;
+    sides.other.next = sides.other_aside;
     sides.other.known = true;
   }
   sides.own.next = segment.acknowledgment;
@@ -315,11 +325,12 @@ TcpEffect take_data(TcpConnection connection, const TcpSegment& segment, TcpSend
   learn(sides.own, segment);
   if (is_fin) {
     const SessionState after = after_fin(connection.state, sender);
-    if (after != connection.state) sides.other.aside = end + 1;
+    if (after != connection.state) sides.other_aside = end + 1;
     change(connection, after);
   }
-  const bool is_acknowledged =
-      connection.state == SessionState::tcp_closing && has_all(sides.own) && has_all(sides.other);
+  const bool is_acknowledged = connection.state == SessionState::tcp_closing &&
+                               has_all(sides.own, sides.own_aside) &&
+                               has_all(sides.other, sides.other_aside);
   return is_acknowledged ? TcpEffect::closed : TcpEffect::refresh;
 }
 

@@ -38,6 +38,7 @@ struct TcpConnection {
   TcpReceiver& internal_receiver;
   TcpReceiver& remote_receiver;
   TcpClaim& claim;
+  TcpAside& aside;
 };
 
 // A connection that `sender`'s SYN opens.

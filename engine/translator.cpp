@@ -86,7 +86,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
   if (externals_.addresses().empty()) return;
   for (std::uint32_t number = 0; number < options.shards; ++number) {
     const auto part = session_memory_part<Family>(memory, options.shards, capacity, policy, number);
-    const ShardOptions<Family> own{number, options.shards, options.secret, part.records, part.used};
+    const ShardOptions<Family> own{number, options.shards, options.secret, part};
     shards_.push_back(std::make_unique<Shard<Family>>(own, snapshot_, externals_, uses));
     fragments_.push_back(std::unique_ptr<Fragments>(
         new Fragments{{}, {fragment_limits<Family>(options.shards), options.secret}}));

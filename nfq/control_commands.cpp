@@ -18,6 +18,7 @@
 #include "nfq/daemon.h"
 #include "nfq/error.h"
 #include "nfq/metrics.h"
+#include "nfq/namespace_report.h"
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_request.h"
@@ -50,6 +51,10 @@ ControlAnswer list(std::function<bool(std::string& text)> more) {
             if (!goes_on) text += line({{"end", true}});
             return goes_on;
           }};
+}
+
+Json traffic_json(const Traffic& traffic) {
+  return {{"packets", traffic.packets}, {"bytes", traffic.bytes}};
 }
 
 double seconds(std::chrono::milliseconds time) {
@@ -121,23 +126,25 @@ ControlAnswer stats(Daemon& daemon, const Json&) {
 ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
   struct List {
     std::shared_ptr<const rules::Config> config;
-    std::vector<NamespaceUse> uses;
+    std::vector<NamespaceReport> reports;
     std::size_t next = 0;
   };
-  auto all = std::make_shared<List>(List{daemon.config(), daemon.engine().namespaces()});
+  auto all = std::make_shared<List>(List{daemon.config(), namespace_reports(daemon.engine())});
   return list([all](std::string& text) {
-    const auto rest = std::span(all->uses).subspan(all->next);
+    const auto rest = std::span(all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
-    for (const NamespaceUse& use : piece) {
+    for (const auto& [use, traffic] : piece) {
       text += line({{"name", rules::namespace_name(*all->config, use.id)},
                     {"fwmark", use.id},
                     {"sessions", use.sessions},
                     {"session_limit", use.session_limit},
                     {"ports", use.ports},
-                    {"port_limit", use.port_limit}});
+                    {"port_limit", use.port_limit},
+                    {"outbound", traffic_json(traffic.outbound)},
+                    {"inbound", traffic_json(traffic.inbound)}});
     }
     all->next += piece.size();
-    return all->next < all->uses.size();
+    return all->next < all->reports.size();
   });
 }
 
@@ -170,7 +177,9 @@ class SessionList {
             {"remote", text_of(view.remote, has_remote_ports(view.protocol))},
             {"state", view.state},
             {"idle", seconds(view.idle)},
-            {"expires_in", seconds(view.expires_in)}};
+            {"expires_in", seconds(view.expires_in)},
+            {"outbound", traffic_json(view.traffic.outbound)},
+            {"inbound", traffic_json(view.traffic.inbound)}};
   }
 
   const Daemon& daemon_;

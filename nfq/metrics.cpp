@@ -86,24 +86,44 @@ void append_rules(std::string& text, const RuleStatus& rules) {
   }
 }
 
-struct NamespaceGauge {
+// One metric, of which each namespace has as many lines as `append` makes, which all begin so.
+struct NamespaceMetric {
   std::string_view name;
+  std::string_view type;
   std::string_view help;
-  std::uint32_t NamespaceUse::*value;
+  void (*append)(std::string& text, const std::string& begin, const NamespaceReport& report);
 };
 
-constexpr NamespaceGauge namespace_gauges[] = {
-    {"swnat_sessions", "sessions that the namespace has", &NamespaceUse::sessions},
-    {"swnat_session_limit", "sessions that the namespace may have", &NamespaceUse::session_limit},
-    {"swnat_ports", "external ports that the namespace's mappings have", &NamespaceUse::ports},
-    {"swnat_port_limit", "external ports that the namespace may have, 0 for no limit",
-     &NamespaceUse::port_limit},
+template <std::uint32_t NamespaceUse::*value>
+void append_use(std::string& text, const std::string& begin, const NamespaceReport& report) {
+  append(text, "{}}} {}\n", begin, report.use.*value);
+}
+
+template <std::uint64_t Traffic::*value>
+void append_traffic(std::string& text, const std::string& begin, const NamespaceReport& report) {
+  append(text, "{0},direction=\"outbound\"}} {1}\n{0},direction=\"inbound\"}} {2}\n", begin,
+         report.traffic.outbound.*value, report.traffic.inbound.*value);
+}
+
+constexpr NamespaceMetric namespace_metrics[] = {
+    {"swnat_sessions", "gauge", "sessions that the namespace has",
+     append_use<&NamespaceUse::sessions>},
+    {"swnat_session_limit", "gauge", "sessions that the namespace may have",
+     append_use<&NamespaceUse::session_limit>},
+    {"swnat_ports", "gauge", "external ports that the namespace's mappings have",
+     append_use<&NamespaceUse::ports>},
+    {"swnat_port_limit", "gauge", "external ports that the namespace may have, 0 for no limit",
+     append_use<&NamespaceUse::port_limit>},
+    {"swnat_namespace_packets_total", "counter", "packets that the namespace's sessions translated",
+     append_traffic<&Traffic::packets>},
+    {"swnat_namespace_bytes_total", "counter", "bytes of these packets, IP headers included",
+     append_traffic<&Traffic::bytes>},
 };
 
 }  // namespace
 
 Metrics::Metrics(const Daemon& daemon)
-    : daemon_(daemon), config_(daemon.config()), uses_(daemon.engine().namespaces()) {}
+    : daemon_(daemon), config_(daemon.config()), namespaces_(namespace_reports(daemon.engine())) {}
 
 bool Metrics::append_piece(std::string& text) {
   if (has_totals_) return append_namespaces(text);
@@ -130,18 +150,19 @@ void Metrics::append_totals(std::string& text) const {
 }
 
 bool Metrics::append_namespaces(std::string& text) {
-  const NamespaceGauge& gauge = namespace_gauges[gauge_];
-  if (next_ == 0) head(text, gauge.name, "gauge", gauge.help);
-  const auto rest = std::span(uses_).subspan(next_);
+  const NamespaceMetric& metric = namespace_metrics[metric_];
+  if (next_ == 0) head(text, metric.name, metric.type, metric.help);
+  const auto rest = std::span(namespaces_).subspan(next_);
   const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
-  for (const NamespaceUse& use : piece) {
-    append(text, "{}{{namespace=\"{}\"}} {}\n", gauge.name,
-           label(rules::namespace_name(*config_, use.id)), use.*gauge.value);
+  for (const NamespaceReport& report : piece) {
+    const auto begin = fmt::format("{}{{namespace=\"{}\"", metric.name,
+                                   label(rules::namespace_name(*config_, report.use.id)));
+    metric.append(text, begin, report);
   }
   next_ += piece.size();
-  if (next_ < uses_.size()) return true;
+  if (next_ < namespaces_.size()) return true;
   next_ = 0;
-  return ++gauge_ < std::size(namespace_gauges);
+  return ++metric_ < std::size(namespace_metrics);
 }
 
 }  // namespace swnat::nfq

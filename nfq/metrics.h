@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "nfq/namespace_report.h"
 #include "rules/config.h"
 
 namespace swnat::nfq {
@@ -28,9 +28,9 @@ class Metrics {
 
   const Daemon& daemon_;
   std::shared_ptr<const rules::Config> config_;
-  std::vector<NamespaceUse> uses_;
+  std::vector<NamespaceReport> namespaces_;
   bool has_totals_ = false;
-  std::size_t gauge_ = 0;  // of those of namespaces: each comes for all namespaces before the next
+  std::size_t metric_ = 0;  // of those of namespaces: each comes for all namespaces before the next
   std::size_t next_ = 0;
 };
 

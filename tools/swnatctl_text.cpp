@@ -67,6 +67,24 @@ std::string number(const Json& value) {
   return std::to_string(value.get<std::uint64_t>());
 }
 
+// Packets and bytes of both ways.
+constexpr std::array<const char*, 4> traffic_heads{"PACKETS OUT", "BYTES OUT", "PACKETS IN",
+                                                   "BYTES IN"};
+
+std::vector<Column> with_traffic(std::vector<Column> columns) {
+  for (const char* head : traffic_heads) columns.push_back({head, Align::right});
+  return columns;
+}
+
+std::vector<std::string> with_traffic(std::vector<std::string> cells, const Json& one) {
+  for (const char* direction : {"outbound", "inbound"}) {
+    const Json& traffic = one.at(direction);
+    cells.push_back(number(traffic.at("packets")));
+    cells.push_back(number(traffic.at("bytes")));
+  }
+  return cells;
+}
+
 // "2h 4m", "4m 10s", "59.5s": the two largest units.
 std::string duration(double seconds) {
   const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
@@ -134,29 +152,30 @@ std::string status_text(const Json& document) {
 }
 
 std::string namespaces_text(const Json& document) {
-  Table table({{"NAMESPACE"},
-               {"FWMARK", Align::right},
-               {"SESSIONS", Align::right},
-               {"LIMIT", Align::right},
-               {"PORTS", Align::right},
-               {"PORT LIMIT", Align::right}});
+  Table table(with_traffic({{"NAMESPACE"},
+                            {"FWMARK", Align::right},
+                            {"SESSIONS", Align::right},
+                            {"LIMIT", Align::right},
+                            {"PORTS", Align::right},
+                            {"PORT LIMIT", Align::right}}));
   for (const Json& one : document.at("namespaces")) {
-    table.add({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
-               number(one.at("session_limit")), number(one.at("ports")),
-               one.at("port_limit") == 0 ? "none" : number(one.at("port_limit"))});
+    table.add(with_traffic({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
+                            number(one.at("session_limit")), number(one.at("ports")),
+                            one.at("port_limit") == 0 ? "none" : number(one.at("port_limit"))},
+                           one));
   }
   return table.text();
 }
 
 std::string sessions_text(const Json& document) {
-  Table table({{"NAMESPACE"},
-               {"PROTOCOL"},
-               {"INTERNAL"},
-               {"EXTERNAL"},
-               {"REMOTE"},
-               {"STATE"},
-               {"IDLE", Align::right},
-               {"EXPIRES IN", Align::right}});
+  Table table(with_traffic({{"NAMESPACE"},
+                            {"PROTOCOL"},
+                            {"INTERNAL"},
+                            {"EXTERNAL"},
+                            {"REMOTE"},
+                            {"STATE"},
+                            {"IDLE", Align::right},
+                            {"EXPIRES IN", Align::right}}));
   std::vector<const Json*> sessions;
   for (const Json& one : document.at("sessions")) sessions.push_back(&one);
   // A reader looks for a tenant, and then for its newest traffic.
@@ -167,9 +186,10 @@ std::string sessions_text(const Json& document) {
     return left->at("idle").get<double>() < right->at("idle").get<double>();
   });
   for (const Json* one : sessions) {
-    table.add({one->at("namespace"), one->at("protocol"), one->at("internal"), one->at("external"),
-               one->at("remote"), one->at("state"), duration(one->at("idle")),
-               duration(one->at("expires_in"))});
+    table.add(with_traffic({one->at("namespace"), one->at("protocol"), one->at("internal"),
+                            one->at("external"), one->at("remote"), one->at("state"),
+                            duration(one->at("idle")), duration(one->at("expires_in"))},
+                           *one));
   }
   return table.text();
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -33,6 +34,7 @@ class Stepper {
   bool has_changed();
   template <class Family>
   bool has_changed();
+  bool has_changed(std::span<const std::byte> part);
   bool has_changed(std::size_t offset, std::size_t size);
   void examine(std::uint32_t seed);
   const SessionMemoryHeader& header() const {
@@ -98,11 +100,14 @@ bool Stepper::has_changed() {
         scene_.memory, options.shards, shard_capacity(options.max_sessions, options.shards), policy_, shard);
     // And the next record, in case it is written before it counts as used.
     const auto used = part.records.first(std::min<std::size_t>(part.used + 1, part.records.size()));
-    const auto bytes = std::as_bytes(used);
-    const auto offset = static_cast<std::size_t>(bytes.data() - scene_.memory.data());
-    changed |= has_changed(offset, bytes.size());
+    changed |= has_changed(std::as_bytes(used));
+    changed |= has_changed(std::as_bytes(part.asides.first(used.size())));
   }
   return changed;
+}
+
+bool Stepper::has_changed(std::span<const std::byte> part) {
+  return has_changed(static_cast<std::size_t>(part.data() - scene_.memory.data()), part.size());
 }
 
 bool Stepper::has_changed(std::size_t offset, std::size_t size) {

@@ -16,9 +16,24 @@ passed "nonsense is refused, each with one line"
 client gone "$SOCKET" || fail "clients that go away hurt the daemon"
 expect "status after clients that went away" 2 "$(control status --json | jq .namespaces)"
 
+# Three echo requests of 128 bytes, and their answers.
+lab_exec green ping -q -c 3 -i 0.1 -W 1 -s 100 "$LAB_REMOTE" >"$LAB_DIR/ping.out" || fail "green does not reach the remote"
+three='{"packets":3,"bytes":384}'
+for list in namespaces sessions; do
+  expect "$list: green's traffic in JSON" "$three $three" "$(control "$list" --json |
+    jq -r ".${list}[] | select((.name // .namespace) == \"green\") | \"\(.outbound) \(.inbound)\"")"
+  expect_match "$list: green's traffic" '^green .* 3 +384 +3 +384$' "$(control "$list" | grep ^green)"
+done
+for metric in "packets_total 3" "bytes_total 384"; do
+  for direction in outbound inbound; do
+    expect "metrics: green's ${metric% *}, $direction" "${metric#* }" "$(control metrics |
+      sed -n "s/^swnat_namespace_${metric% *}{namespace=\"green\",direction=\"$direction\"} //p")"
+  done
+done
+
 # More than the socket holds for a client that does not read.
 lab_exec blue /usr/bin/python3 "$HERE/traffic.py" udp "$LAB_REMOTE" 7000 --name blue --ports 20001-23000 >"$LAB_DIR/asked"
-expect "sessions in the list" 3000 "$(control sessions --json | jq '.sessions | length')"
+expect "sessions in the list" 3000 "$(control sessions --json | jq '[.sessions[] | select(.namespace == "blue")] | length')"
 for command in namespaces sessions metrics; do
   expect "the last line of $command" '{"end":true}' "$(client list "$SOCKET" "$command" | tail -n 1)"
 done

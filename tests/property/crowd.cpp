@@ -59,6 +59,7 @@ void Crowd::check() {
   std::map<std::string, std::string> owners;
   for (const auto& one : parts_) {
     one->check();
+    one->model().check_traffic(true);
     const bool per_remote = one->model().policy().mapping == Mapping::address_and_port_dependent;
     for (const ModelSession& session : one->model().sessions()) {
       std::string external = std::to_string(session.protocol) + " " + text(session.external);

@@ -142,6 +142,7 @@ Model::Expected Model::send(const Given& given, const Message& message) {
     }
     session = establish_out(given.tenant, message);
   }
+  count_traffic(*session, message, Side::internal);
   Expected expected{{"translated_outbound"}, given.bytes, {}};
   rewrite(expected.bytes, 0, {session->external, session->outside_remote});
   if (given.direction == Direction::hairpin) expected.receiver = session->realm;
@@ -153,6 +154,7 @@ Model::Expected Model::receive(const Bytes& bytes, const Message& message) {
   auto session = find_asked(0, message.protocol, message.ends.destination, message.ends.source);
   if (session != sessions_.end()) return deliver(session, bytes, message);
   session = establish_in(message);
+  count_traffic(*session, message, Side::remote);
   return delivered(*session, bytes);
 }
 
@@ -174,6 +176,7 @@ Sessions::iterator Model::find_asked(NamespaceId sender, std::uint8_t protocol,
 Model::Expected Model::deliver(Sessions::iterator session, const Bytes& bytes,
                                const Message& message) {
   const bool is_over = follow(*session, message, Side::remote);
+  count_traffic(*session, message, Side::remote);
   Expected expected = delivered(*session, bytes);
   if (is_over) end(session, EventLedger::cause_of_time(*session), now_);
   return expected;

@@ -70,6 +70,8 @@ class Model {
   // The engine's sessions and counts, against the model's.
   void check_counts(Time now);
   void check_sessions(Time now);
+  // While others send packets, what ended or overflowed meanwhile may be missing.
+  void check_traffic(bool is_at_rest);
 
   const Sessions& sessions() const { return sessions_; }
   const Policy& policy() const { return policy_; }
@@ -111,6 +113,7 @@ class Model {
   Expected error_about_delivered(const Given& given, const Message& message);
   Message quoted(const Bytes& bytes, const Message& message) const;
   bool follow(ModelSession& session, const Message& message, Side from);
+  void count_traffic(ModelSession& session, const Message& message, Side from);
   void refuse_unknown(const Message& message, Direction direction) const;
   void check_outcome(const Given& given, const Expected& expected) const;
   void check_bytes(const Given& given, Bytes expected) const;
@@ -201,6 +204,7 @@ class Model {
   std::map<std::pair<NamespaceId, Bytes>, Fate> fates_;  // of datagrams, by their sender
   EventLedger events_;
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
+  std::map<NamespaceId, TwoWayTraffic> traffic_;  // also of sessions that are gone
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire
   const Seen* seen_ = nullptr;

@@ -25,13 +25,22 @@ struct Detail {
   std::string state;
   Time idle;
   Time expires_in;
+  TwoWayTraffic traffic;
 
   friend bool operator==(const Detail&, const Detail&) = default;
 };
 
+std::string text(const TwoWayTraffic& traffic) {
+  const auto text_of = [](const Traffic& one) {
+    return std::to_string(one.packets) + " packets with " + std::to_string(one.bytes) + " bytes";
+  };
+  return text_of(traffic.outbound) + " out, " + text_of(traffic.inbound) + " in";
+}
+
 std::string text(const std::string& session, const Detail& detail) {
   return session + ", " + detail.state + ", idle " + std::to_string(detail.idle.count()) +
-         " ms, expires in " + std::to_string(detail.expires_in.count()) + " ms";
+         " ms, expires in " + std::to_string(detail.expires_in.count()) + " ms, " +
+         text(detail.traffic);
 }
 
 }  // namespace
@@ -208,6 +217,29 @@ void Model::check_port_counts() {
   }
 }
 
+// Each packet counts for the session that it belongs to, and for the session's namespace.
+void Model::count_traffic(ModelSession& session, const Message& message, Side from) {
+  for (TwoWayTraffic* const sum : {&session.traffic, &traffic_[session.tenant]}) {
+    (from == Side::internal ? sum->outbound : sum->inbound) += {1, message.length};
+  }
+}
+
+void Model::check_traffic(bool is_at_rest) {
+  const auto exceeds = [](const Traffic& one, const Traffic& other) {
+    return one.packets > other.packets || one.bytes > other.bytes;
+  };
+  for (const auto& [tenant, is] : witness_.traffic()) {
+    if (!options_.tenants.contains(tenant)) continue;
+    const TwoWayTraffic& wanted = traffic_[tenant];
+    const bool agrees =
+        is_at_rest ? is == wanted
+                   : !exceeds(is.outbound, wanted.outbound) && !exceeds(is.inbound, wanted.inbound);
+    if (agrees) continue;
+    throw Disagreement("namespace " + std::to_string(tenant) + ": " + text(is) + "; the model's " +
+                       text(wanted));
+  }
+}
+
 void Model::swept(Time now) {
   travel(now);
   for (auto expired = expired_.begin(); expired != expired_.end();) {
@@ -223,11 +255,11 @@ void Model::check_sessions(Time now) {
   std::map<std::string, Detail> wanted;
   for (const ModelSession& one : sessions_) {
     const Time idle = now - one.last_active;
-    wanted[name_of(one)] = {std::string(one.state()), idle, timeout_of(one) - idle};
+    wanted[name_of(one)] = {std::string(one.state()), idle, timeout_of(one) - idle, one.traffic};
   }
   for (const SessionView& view : witness_.sessions()) {
     if (!options_.tenants.contains(view.namespace_id)) continue;
-    const Detail is{std::string(view.state), view.idle, view.expires_in};
+    const Detail is{std::string(view.state), view.idle, view.expires_in, view.traffic};
     const auto found = wanted.find(name_of(view));
     if (found == wanted.end()) throw Disagreement("nobody has session " + text(name_of(view), is));
     if (found->second != is) {

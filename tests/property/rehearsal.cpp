@@ -236,6 +236,12 @@ std::map<NamespaceId, std::uint32_t> Stage::ports() {
   return ports;
 }
 
+std::map<NamespaceId, TwoWayTraffic> Stage::traffic() {
+  std::map<NamespaceId, TwoWayTraffic> traffic;
+  for (const NamespaceTraffic& one : engine.namespace_traffic()) traffic[one.id] = one.traffic;
+  return traffic;
+}
+
 void Stage::sweep() {
   property::sweep(engine, now);
 }
@@ -246,6 +252,11 @@ Played Stage::give(Draft draft) {
   engine.translate({&played.packet, 1}, now);
   played.draft = std::move(draft);
   return played;
+}
+
+void Part::check() {
+  model_.check_sessions(stage_.now);
+  model_.check_traffic(model_.owns_ports());
 }
 
 Part::Part(Stage& stage, NamespaceRange tenants, bool owns_ports)
@@ -302,6 +313,7 @@ void Part::play_packet(const Step& step) {
                     counts_before};
     model_.judge({draft.direction, draft.tenant, draft.checksum, draft.bytes, stage_.now}, seen);
     model_.check_counts(stage_.now);
+    if (model_.owns_ports()) model_.judge_events(stage_.events(), false);
     if (record_ != nullptr) record_->push_back(std::move(played));
   }
   if (played_ % packets_per_check == 0) check();

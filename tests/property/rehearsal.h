@@ -43,6 +43,7 @@ class Stage : public Witness {
   std::vector<Event> events();
   std::map<NamespaceId, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
+  std::map<NamespaceId, TwoWayTraffic> traffic() override;
   void sweep();
   Counters counters() const { return engine.counters(); }
   Played give(Draft draft);
@@ -60,7 +61,7 @@ class Part {
   // Travel, sweeping and configuring are the stage's, when others share it: then only packets.
   void play(const Step& step);
   void configure(const Policy& policy) { model_.configure(policy, stage_.now); }
-  void check() { model_.check_sessions(stage_.now); }
+  void check();
   Model& model() { return model_; }
   // Adds what is given to the engine from now on.
   void record_to(std::vector<Played>& record) { record_ = &record; }

@@ -33,6 +33,7 @@ struct ModelSession {
   bool forwarded = false;     // its external endpoint is that of a forward
   bool from_outside = false;  // its first packet came from there
   bool answered = false;      // the end that did not begin has sent something
+  TwoWayTraffic traffic = {};
 
   bool redirected() const { return inside_remote != outside_remote; }
   std::string_view state() const { return protocol == ip::tcp ? tcp.state() : "active"; }
@@ -74,6 +75,7 @@ class Witness {
   virtual std::map<NamespaceId, std::uint32_t> counts() = 0;
   // The ports that its mappings have.
   virtual std::map<NamespaceId, std::uint32_t> ports() = 0;
+  virtual std::map<NamespaceId, TwoWayTraffic> traffic() = 0;
 };
 
 }  // namespace swnat::property

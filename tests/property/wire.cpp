@@ -277,6 +277,7 @@ Message read(View packet) {
   message.kind = kind_at(packet, layout);
   message.protocol = layout.is_icmp() ? ip::icmp : layout.protocol;
   message.ends = read_addresses(packet);
+  message.length = layout.end;
   const std::size_t at = layout.transport;
   switch (message.kind) {
     case Kind::tcp:

@@ -43,7 +43,8 @@ struct Message {
   Kind kind = Kind::other;
   std::uint8_t protocol = 0;  // ICMPv6 is 1 here, as in a policy
   Ends ends;
-  TcpSegment segment;  // TCP, if whole
+  std::size_t length = 0;  // of the IP packet
+  TcpSegment segment;      // TCP, if whole
   // An ICMP error's quotation: the packet as far as it is there, by its offset.
   std::size_t quotation = 0;
 };

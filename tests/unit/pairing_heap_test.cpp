@@ -17,7 +17,8 @@ using namespace swnat::test;
 namespace {
 
 struct Node {
-  HeapLink heap;
+  Link brothers;
+  SessionRef first_child;
 };
 
 // A heap of numbers that counts what it compares.
@@ -40,7 +41,7 @@ class Numbers {
   std::uint64_t compared() const { return compared_; }
 
  private:
-  using Heap = PairingHeap<&Node::heap>;
+  using Heap = PairingHeap<&Node::brothers, &Node::first_child>;
 
   ReservedArray<Node> nodes_;
   std::vector<std::uint32_t> keys_;

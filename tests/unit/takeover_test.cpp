@@ -101,6 +101,57 @@ TEST_CASE_TEMPLATE("takeover: both families, borrowed ports, forwards and redire
   }
 }
 
+TEST_CASE_TEMPLATE("takeover: a half-closed connection is over when both ends have all", F, V4,
+                   V6) {
+  Policy policy = policy_of_both();
+  policy.timeouts.tcp_transitory = 0ms;
+  const EngineOptions options = options_of(4, 64);
+  Memory memory(options, policy);
+  constexpr std::uint8_t fin = tcp_flag::fin | tcp_flag::ack;
+  constexpr std::uint8_t syn = tcp_flag::syn | tcp_flag::ack;
+  constexpr std::uint32_t remote_sequence = 0x8000'0000;  // far from the clients' own
+  constexpr std::size_t count = 4;                        // one in each shard
+  const auto internal = [](std::size_t i) {
+    return at(F::client(), static_cast<std::uint16_t>(1000 + 2 * i));
+  };
+  // So that no number of one connection would do for another.
+  const auto remote_base = [](std::size_t i) {
+    return remote_sequence + static_cast<std::uint32_t>(i) * 0x1000'0000;
+  };
+  typename F::Peer external[count];
+  const auto receive = [&](Gateway& gateway, std::size_t i, std::uint8_t flags,
+                           std::uint32_t sequence, std::uint32_t next) {
+    const TcpFields fields{
+        .flags = flags, .sequence = remote_base(i) + sequence, .acknowledgment = next};
+    REQUIRE(gateway.in(tcp(F::server(), external[i], fields)).accepted());
+  };
+  const auto send = [&](Gateway& gateway, std::size_t i, std::uint8_t flags, std::uint32_t sequence,
+                        std::uint32_t next) {
+    const TcpFields fields{
+        .flags = flags, .sequence = sequence, .acknowledgment = remote_base(i) + next};
+    REQUIRE(gateway.out(blue, tcp(internal(i), F::server(), fields)).accepted());
+  };
+  {
+    Gateway before(policy, memory.given_to(options));
+    for (std::size_t i = 0; i < count; ++i) {
+      external[i] = open<F>(before, protocol::tcp, blue, internal(i), F::server());
+      receive(before, i, syn, 0, 1001);
+      receive(before, i, fin, 1, 1001);
+    }
+  }
+  Gateway after(policy, memory.given_to(options));
+  for (std::size_t i = 0; i < count; ++i) {
+    CHECK_EQ(after.sessions().at(i).state, "half-closed");
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    send(after, i, fin, 1001, 1);  // which has not seen the other one
+    receive(after, i, tcp_flag::ack, 2, 1002);
+    CHECK_EQ(after.engine.session_count(), count - i);
+    send(after, i, tcp_flag::ack, 1002, 2);
+    CHECK_EQ(after.engine.session_count(), count - i - 1);
+  }
+}
+
 TEST_CASE("takeover: what the new policy's rules do not allow is left") {
   const Policy policy = everything<V4>();
   const EngineOptions options = options_of(2, 64);

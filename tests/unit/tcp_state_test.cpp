@@ -57,8 +57,9 @@ struct Connection {
   TcpReceiver internal_receiver;
   TcpReceiver remote_receiver;
   TcpClaim claim;
+  TcpAside aside{};
 
-  TcpConnection view() { return {state, internal_receiver, remote_receiver, claim}; }
+  TcpConnection view() { return {state, internal_receiver, remote_receiver, claim, aside}; }
 };
 
 TcpSegment segment_of(const Step& step, const Case& c, std::uint32_t base) {

@@ -1,0 +1,19 @@
+#include "nfq/namespace_report.h"
+
+#include <algorithm>
+
+namespace swnat::nfq {
+
+std::vector<NamespaceReport> namespace_reports(const Engine& engine) {
+  const std::vector<NamespaceTraffic> traffic = engine.namespace_traffic();
+  std::vector<NamespaceReport> reports;
+  for (const NamespaceUse& use : engine.namespaces()) {
+    // A reload in between may have changed which there are.
+    const auto found = std::ranges::lower_bound(traffic, use.id, {}, &NamespaceTraffic::id);
+    const bool is_known = found != traffic.end() && found->id == use.id;
+    reports.push_back({use, is_known ? found->traffic : TwoWayTraffic{}});
+  }
+  return reports;
+}
+
+}  // namespace swnat::nfq

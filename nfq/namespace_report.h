@@ -1,0 +1,18 @@
+// All that the engine tells of each namespace, side by side.
+#pragma once
+
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace swnat::nfq {
+
+struct NamespaceReport {
+  NamespaceUse use;
+  TwoWayTraffic traffic;
+};
+
+// Of the policy's namespaces, sorted by id. Reads all sessions.
+std::vector<NamespaceReport> namespace_reports(const Engine& engine);
+
+}  // namespace swnat::nfq
