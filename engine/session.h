@@ -52,8 +52,8 @@ struct Leg {
 
 // X(name, text). Without a connection, a session is asked until the end that did not begin it has
 // sent something; the first two are of all protocols but ICMP. TCP follows RFC 7857 section 2: a
-// session is established once both sides sent a SYN, and closing once both sent a FIN; one FIN
-// alone is a half-closed connection, which lives on.
+// session is established once the remote has acknowledged a SYN from inside, and closing once both
+// sent a FIN; one FIN alone is a half-closed connection, which lives on.
 #define SWNAT_SESSION_STATES(X)      \
   X(free, "free")                    \
   X(asked_by_remote, "active")       \
@@ -100,7 +100,7 @@ constexpr bool is_asked(SessionState state) {
 // Whose sessions a namespace gives up first when it is at its limit.
 enum class Rank : std::uint8_t {
   over,        // both ends closed it, or it was reset
-  unanswered,  // only one end ever sent anything
+  unanswered,  // only one end ever sent anything, or the remote never proved to be there
   active,
 };
 inline constexpr std::uint32_t rank_count = 3;
@@ -128,14 +128,15 @@ inline constexpr std::uint8_t no_tcp_scale = 15;
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
   std::uint32_t next = 0;  // the next sequence number
-  // What it will expect after the other end's FIN, once there was one; before, a number of the
+  // What it will expect after the other end's FIN, if that was seen; before, a number of the
   // connection's claim.
   std::uint32_t aside = 0;
   std::uint16_t window = 0;  // as in its header; unscaled
   std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14; 0 unless both ends offer one
   bool known : 1 = false;    // whether anything is known of what it expects
   bool window_is_scaled : 1 = false;
-  std::uint8_t : 2;
+  bool saw_fin : 1 = false;  // of the other end
+  std::uint8_t : 1;
   std::uint8_t offer : 4 = no_tcp_scale;  // the scale in its SYN
 };
 static_assert(sizeof(TcpReceiver) == 12);
@@ -175,8 +176,9 @@ struct alignas(64) Session {
 
   // The namespace that the remote endpoint is in, 0 for the outside.
   NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
-  // Whether strangers may come in because of it: not by a connection that one of them began, if
-  // nobody answered it or it is over, or ever new ones could keep the mapping (RFC 4787 REQ-6).
+  // Whether strangers may come in because of it: not by a connection that one of them began, until
+  // it has proved to be there, nor once that is over, or ever new ones could keep the mapping (RFC
+  // 4787 REQ-6).
   bool keeps_mapping() const {
     return !is_from_outside || is_forward ||
            (state != SessionState::tcp_syn_remote && !is_over(state));

@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
 // Some ticks may be of another clock than others.
 constexpr std::uint64_t magic_of_rebasing = ~magic;
-constexpr std::uint32_t version = 3;
+constexpr std::uint32_t version = 4;
 
 // Records of one family, of all shards.
 template <class Family>

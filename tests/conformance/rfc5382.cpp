@@ -59,6 +59,8 @@ TEST_CASE("rfc5382_req2_reopening") {
       CHECK_EQ(connection.in(syn, 70'000, 0), Reason::translated_inbound);
       CHECK_EQ(connection.state(), "closing");
       CHECK_EQ(connection.out(syn | ack, 90'000, 70'001), Reason::translated_outbound);
+      CHECK_EQ(connection.state(), "opening");
+      CHECK_EQ(connection.in(ack, 70'001, 90'001), Reason::translated_inbound);
     }
     CHECK_EQ(connection.state(), "established");
     CHECK_EQ(gateway.engine.session_count(), 1);

@@ -121,12 +121,24 @@ TEST_CASE("tcp_state: rfc5382_req2 opening") {
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
       {"simultaneous open, from inside first",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
-        {remote, syn, irs, 0, 0, refresh, tcp_established},
-        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {remote, syn, irs, 0, 0, none, tcp_syn_internal},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_internal},
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
+      {"simultaneous open, from outside first",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {internal, syn, iss, 0, 0, refresh, tcp_syn_remote},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}}},
+      {"simultaneous open, and the remote's answer is lost",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn, irs, 0, 0, none, tcp_syn_internal},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_internal},
+        {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+        {remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote}}},
       {"opened from outside",
        {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
-        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote},
         {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established}}},
       {"without a SYN from the other side it is not established",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
@@ -227,19 +239,19 @@ TEST_CASE("tcp_state: rfc5961 a blind segment does not move the windows") {
   constexpr std::uint32_t far = 0x4000'0000;
   run_all({
       {"then the end that it was sent to closes",
-       opened({{remote, ack, irs + far, iss + far, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + far, iss + far, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"only its sequence number is wrong",
-       opened({{remote, ack, irs + far, iss + 9000, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + far, iss + 9000, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"only its acknowledgment is wrong",
-       opened({{remote, ack, irs + 1, iss + far, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + 1, iss + far, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
-      {"a SYN", opened({{remote, syn_ack, irs + far, iss + far, 0, refresh, tcp_established},
+      {"a SYN", opened({{remote, syn_ack, irs + far, iss + far, 0, none, tcp_established},
                         {internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
       {"after a reset it resumes nothing",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
-               {remote, ack, irs + far, iss + far, 100, refresh, tcp_reset}})},
+               {remote, ack, irs + far, iss + far, 100, none, tcp_reset}})},
   });
 }
 
@@ -321,7 +333,7 @@ TEST_CASE("tcp_state: rfc9293 a second connection between the same endpoints is 
                       answer}))},
       {"from outside, which refreshes nothing before the answer",
        closes(opened({{remote, syn, new_irs, 0, 0, none, tcp_established},
-                      {internal, syn_ack, new_iss, new_irs + 1, 0, refresh, tcp_established},
+                      {internal, syn_ack, new_iss, new_irs + 1, 0, refresh, tcp_syn_remote},
                       {remote, ack, new_irs + 1, new_iss + 1, 0, refresh, tcp_established}}))},
       {"the other end still has the old one and says so",
        opened({again,
@@ -338,19 +350,19 @@ TEST_CASE("tcp_state: rfc5961 nobody but the other end decides about a SYN") {
       {"from outside, challenged",
        opened({{remote, syn, irs + far, 0, 0, none, tcp_established},
                {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
-               {remote, ack, irs + far + 1, iss + far, 100, refresh, tcp_established},
+               {remote, ack, irs + far + 1, iss + far, 100, none, tcp_established},
                {remote, fin_ack, irs + far + 1, iss + far, 0, none, tcp_established},
                {remote, rst, irs + far + 1, 0, 0, none, tcp_established},
                {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})},
       {"from inside, answered by somebody who did not see it",
        opened({{internal, syn, iss + far, 0, 0, refresh, tcp_established},
-               {remote, syn_ack, irs + far, iss + far + 2, 0, refresh, tcp_established},
+               {remote, syn_ack, irs + far, iss + far + 2, 0, none, tcp_established},
                {remote, rst_ack, 0, iss + far + 2, 0, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"while opening, an answer to no SYN opens nothing",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
-        {remote, syn_ack, irs, iss + 2, 0, refresh, tcp_syn_internal},
-        {remote, syn_ack, irs, iss, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 2, 0, none, tcp_syn_internal},
+        {remote, syn_ack, irs, iss, 0, none, tcp_syn_internal},
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
       {"a half-closed connection keeps its FIN when an old SYN is answered again",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
@@ -372,7 +384,7 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
   };
   run_all({
       {"data from outside that is acknowledged",
-       then_closes({{remote, ack, r - 1000, i, 1000, refresh, tcp_established},
+       then_closes({{remote, ack, r - 1000, i, 1000, none, tcp_established},
                     {internal, ack, i, r, 0, refresh, tcp_established}})},
       {"data from inside that is acknowledged",
        then_closes({{internal, ack, i - 100, r, 100, refresh, tcp_established},
@@ -388,7 +400,7 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
                {remote, ack, r + 1, i + 1, 0, closed, tcp_closing}})},
       {"half-closed: the end that is not goes on",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
-               {remote, ack, r - 1000, iss + 2, 1000, refresh, tcp_fin_internal},
+               {remote, ack, r - 1000, iss + 2, 1000, none, tcp_fin_internal},
                {internal, ack, iss + 2, r, 0, refresh, tcp_fin_internal},
                {remote, fin_ack, r, iss + 2, 0, refresh, tcp_closing},
                {internal, ack, iss + 2, r + 1, 0, closed, tcp_closing}})},
@@ -399,16 +411,16 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
         {internal, fin_ack, i, r, 0, refresh, tcp_fin_internal}}},
       {"after a reset that was not believed",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
-               {remote, ack, r - 1000, i, 1000, refresh, tcp_reset},
+               {remote, ack, r - 1000, i, 1000, none, tcp_reset},
                {internal, ack, i, r, 0, refresh, tcp_established}})},
       {"not by what agrees with one number only",
-       opened({{remote, ack, r, i, 0, refresh, tcp_established},
+       opened({{remote, ack, r, i, 0, none, tcp_established},
                {internal, ack, i, irs + 1, 0, refresh, tcp_established},
                {internal, fin_ack, i, r, 0, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"nor by one end alone, whatever it sends",
-       opened({{remote, ack, r, i, 0, refresh, tcp_established},
-               {remote, ack, r, i, 100, refresh, tcp_established},
+       opened({{remote, ack, r, i, 0, none, tcp_established},
+               {remote, ack, r, i, 100, none, tcp_established},
                {remote, fin_ack, r + 100, i, 0, none, tcp_established},
                {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
                {remote, rst, r + 100, 0, 0, none, tcp_established}})},
@@ -476,26 +488,213 @@ TEST_CASE("tcp_state: rfc7857_s2 after the end") {
                {internal, fin_ack, iss + 1, irs + 2, 0, refresh, tcp_closing},
                {remote, ack, irs + 2, iss + 2, 0, closed, tcp_closing},
                {remote, syn, 800'000, 0, 0, none, tcp_closing},
-               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_established},
-               {remote, rst, 800'001 + window + 1, 0, 0, none, tcp_established},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_remote},
+               {remote, rst, 800'001 + window + 1, 0, 0, none, tcp_syn_remote},
                {remote, ack, 800'001, 700'001, 0, refresh, tcp_established},
                {internal, fin_ack, 700'001, 800'001, 0, refresh, tcp_fin_internal},
                {remote, rst, 800'001, 0, 0, closed, tcp_reset}})},
       {"and after a reset",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
                {remote, syn, 800'000, 0, 0, none, tcp_reset},
-               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_established},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_remote},
                {remote, ack, 800'001, 700'001, 0, refresh, tcp_established}})},
       {"both sides open anew at once",
        opened({{internal, rst, iss + 1, 0, 0, closed, tcp_reset},
                {remote, syn, 800'000, 0, 0, none, tcp_reset},
                {internal, syn, 700'000, 0, 0, refresh, tcp_syn_internal},
-               {remote, syn, 800'000, 0, 0, refresh, tcp_established}})},
+               {remote, syn, 800'000, 0, 0, none, tcp_syn_internal},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_internal},
+               {remote, syn_ack, 800'000, 700'001, 0, refresh, tcp_established}})},
       {"a late FIN or acknowledgment leaves it closing",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
                {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},
                {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing},
                {remote, fin_ack, irs + 1, iss + 2, 0, none, tcp_closing}})},
+  });
+}
+
+TEST_CASE("tcp_state: only a SYN opens again what both ends closed") {
+  const auto closing = [](std::vector<Step> more) {
+    std::vector<Step> steps{{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+                            {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing}};
+    steps.insert(steps.end(), more.begin(), more.end());
+    return opened(steps);
+  };
+  run_all({
+      {"a reset that crosses the last acknowledgment",
+       closing({{remote, rst, irs + 2, 0, 0, closed, tcp_closing},
+                {internal, ack, iss + 2, irs + 2, 0, closed, tcp_closing},
+                {remote, fin_ack, irs + 1, iss + 2, 0, none, tcp_closing}})},
+      {"a reset from inside", closing({{internal, rst, iss + 2, 0, 0, closed, tcp_closing},
+                                       {remote, ack, irs + 2, iss + 2, 0, refresh, tcp_closing}})},
+      {"a copy of the answer to the SYN that is late",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote},
+        {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+        {remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote},
+        {internal, fin_ack, iss + 1, irs + 2, 0, refresh, tcp_closing},
+        {remote, ack, irs + 2, iss + 2, 0, closed, tcp_closing},
+        {internal, syn_ack, iss, irs + 1, 0, none, tcp_closing}}},
+      {"the same after a reset", opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+                                         {internal, syn_ack, iss, irs + 1, 0, none, tcp_reset},
+                                         {remote, syn, irs + 800'000, 0, 0, none, tcp_reset},
+                                         {internal, syn_ack, iss, irs + 1, 0, none, tcp_reset}})},
+      {"a reset that is not believed leaves the FIN that was seen",
+       opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, rst, irs + 100, 0, 0, closed, tcp_reset},
+               {internal, ack, iss + 2, irs + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing}})},
+  });
+}
+
+TEST_CASE("tcp_state: rfc9293_s3_10_7 a segment without acknowledgment changes nothing") {
+  constexpr std::uint32_t any = 0x1234'5678;
+  run_all({
+      {"nor revives what was refused",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, rst_ack, 0, iss + 1, 0, closed, tcp_reset},
+        {remote, 0, any, 0, 0, none, tcp_reset},
+        {remote, fin, any, 0, 0, none, tcp_reset},
+        {remote, ack, any, iss + 1, 0, none, tcp_reset},
+        {remote, ack, any, iss + any, 0, none, tcp_reset},
+        {internal, ack, iss + 1, any, 0, none, tcp_reset}}},
+      {"nor closes", opened({{remote, 0, irs + 1, 0, 100, none, tcp_established},
+                             {remote, fin, irs + 1, 0, 0, none, tcp_established},
+                             {internal, fin, iss + 1, 0, 0, none, tcp_established}})},
+      {"after a reset both numbers must be in the window",
+       opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
+               {remote, ack, irs + 1 + window + 1, iss + 1, 0, none, tcp_reset},
+               {remote, ack, irs + 1, iss + 1 + window + 1, 0, none, tcp_reset},
+               {remote, ack, irs, iss + 1, 0, none, tcp_reset},
+               {remote, ack, irs + 1, iss, 0, none, tcp_reset},
+               {remote, ack, irs + 1 + window, iss + 1 + window, 0, refresh, tcp_established}})},
+  });
+}
+
+TEST_CASE("tcp_state: a stranger's SYN does not open what was asked from inside") {
+  constexpr std::uint32_t far = 0x4000'0000;
+  const Step asked{internal, syn, iss, 0, 0, refresh, tcp_syn_internal};
+  const Step strange{remote, syn, irs + far, 0, 0, none, tcp_syn_internal};
+  run_all({
+      {"it is refused", {asked, strange, {remote, rst_ack, 0, iss + 1, 0, closed, tcp_reset}}},
+      {"it is answered",
+       {asked,
+        strange,
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+        {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
+        {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
+        {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing}}},
+      {"who asked believes it, and whom it asked resets that",
+       {asked,
+        strange,
+        {internal, syn_ack, iss, irs + far + 1, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 1, 0, none, tcp_syn_internal},
+        {internal, ack, iss + 1, irs + far + 1, 0, refresh, tcp_syn_internal},
+        {remote, rst, irs + far + 1, 0, 0, closed, tcp_reset}}},
+      {"nor do other segments of it prolong anything",
+       {asked,
+        {remote, syn_ack, irs + far, iss + far, 0, none, tcp_syn_internal},
+        {remote, ack, irs + far, iss + far, 100, none, tcp_syn_internal},
+        {remote, 0, irs + far, 0, 100, none, tcp_syn_internal},
+        {remote, syn, irs + far, 0, 0, none, tcp_syn_internal},
+        {remote, syn, irs + far, 0, 0, none, tcp_syn_internal}}},
+  });
+  // Nor does it settle how windows are scaled.
+  Connection connection;
+  const auto take = [&](TcpSender sender, TcpSegment segment) {
+    segment.window = 0xffff;
+    return advance(connection.view(), segment, sender);
+  };
+  open(connection.view(), {.sequence = iss, .flags = syn, .scale = 7}, internal);
+  take(remote, {.sequence = irs + far, .flags = syn});
+  take(remote, {.sequence = irs, .acknowledgment = iss + 1, .flags = syn_ack, .scale = 7});
+  take(internal, {.sequence = iss + 1, .acknowledgment = irs + 1, .flags = ack});
+  CHECK_EQ(take(remote, {.sequence = irs + 1 + 300'000, .flags = rst}), closed);
+  CHECK_EQ(connection.state, tcp_reset);
+}
+
+TEST_CASE("tcp_state: a SYN from outside is one of the remote's once it acknowledges the answer") {
+  constexpr std::uint32_t far = 0x4000'0000;
+  const auto asked = [](std::vector<Step> more) {
+    std::vector<Step> steps{{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+                            {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote}};
+    steps.insert(steps.end(), more.begin(), more.end());
+    return steps;
+  };
+  run_all({
+      {"nobody does", asked({{internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote},
+                             {remote, syn, irs, 0, 0, none, tcp_syn_remote},
+                             {remote, ack, irs + 1, iss + far, 0, none, tcp_syn_remote},
+                             {remote, ack, irs + 1, iss, 0, none, tcp_syn_remote},
+                             {remote, ack, irs + 1, iss + 2, 0, none, tcp_syn_remote},
+                             {remote, fin_ack, irs + 1, iss + 2, 0, none, tcp_syn_remote},
+                             {remote, syn_ack, irs, iss + 2, 0, none, tcp_syn_remote},
+                             {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established}})},
+      {"before the answer there is nothing to acknowledge",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {remote, ack, irs + 1, iss + 1, 0, none, tcp_syn_remote},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote},
+        {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established}}},
+      {"the inside gives up", asked({{internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
+      {"the inside refuses",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {internal, rst_ack, 0, irs + 1, 0, closed, tcp_reset}}},
+      {"the inside answers with another number than before",
+       asked({{internal, syn_ack, iss + far, irs + 1, 0, refresh, tcp_syn_remote},
+              {remote, ack, irs + 1, iss + 1, 0, none, tcp_syn_remote},
+              {remote, ack, irs + 1, iss + far + 1, 0, refresh, tcp_established}})},
+      {"rfc7413: it acknowledges what the inside sent with and behind the answer, the FIN too",
+       {{remote, syn, irs, 0, 100, refresh, tcp_syn_remote},
+        {internal, syn_ack, iss, irs + 101, 200, refresh, tcp_syn_remote},
+        {internal, ack, iss + 201, irs + 101, 300, refresh, tcp_syn_remote},
+        {internal, fin_ack, iss + 501, irs + 101, 0, refresh, tcp_syn_remote},
+        {remote, ack, irs + 101, iss + 503, 0, none, tcp_syn_remote},
+        {remote, ack, irs + 101, iss + 502, 0, refresh, tcp_fin_internal},
+        {remote, fin_ack, irs + 101, iss + 502, 0, refresh, tcp_closing},
+        {internal, ack, iss + 502, irs + 102, 0, closed, tcp_closing}}},
+      {"its first acknowledgment is a FIN",
+       asked({{remote, fin_ack, irs + 1, iss + 1, 50, refresh, tcp_fin_remote}})},
+  });
+}
+
+TEST_CASE("tcp_state: what comes from outside replaces no claim of the inside") {
+  constexpr std::uint32_t far = 0x4000'0000;
+  constexpr std::uint32_t i = 2'000'000'000;
+  constexpr std::uint32_t r = 3'000'000'000;
+  run_all({
+      {"a second connection, and strangers between its segments",
+       opened({{internal, syn, i, 0, 0, refresh, tcp_established},
+               {remote, syn, r + far, 0, 0, none, tcp_established},
+               {remote, ack, r + far, i + far, 0, none, tcp_established},
+               {remote, syn_ack, r, i + 1, 0, refresh, tcp_established},
+               {internal, ack, i + 1, r + 1, 0, refresh, tcp_established},
+               {internal, fin_ack, i + 1, r + 1, 0, refresh, tcp_fin_internal},
+               {remote, ack, r + far, i + far, 0, none, tcp_fin_internal},
+               {remote, fin_ack, r + 1, i + 2, 0, refresh, tcp_closing},
+               {internal, ack, i + 2, r + 2, 0, closed, tcp_closing}})},
+      {"a FIN that is the first seen after a pause",
+       opened({{internal, fin_ack, i, r, 0, none, tcp_established},
+               {remote, ack, r + far, i + far, 0, none, tcp_established},
+               {remote, fin_ack, r + far, i + far, 0, none, tcp_established},
+               {remote, syn, r + far, 0, 0, none, tcp_established},
+               {remote, fin_ack, r, i + 1, 0, refresh, tcp_closing},
+               {internal, ack, i + 1, r + 1, 0, closed, tcp_closing}})},
+      {"one from outside is followed though a claim of the inside waits",
+       opened({{internal, fin_ack, iss + far, irs + far, 0, none, tcp_established},
+               {remote, syn, r, 0, 0, none, tcp_established},
+               {internal, syn_ack, i, r + 1, 0, refresh, tcp_established},
+               {remote, ack, r + far, i + far, 0, none, tcp_established},
+               {remote, ack, r + 1, i + 1, 0, refresh, tcp_established},
+               {internal, fin_ack, i + 1, r + 1, 0, refresh, tcp_fin_internal},
+               {remote, fin_ack, r + 1, i + 2, 0, refresh, tcp_closing},
+               {internal, ack, i + 2, r + 2, 0, closed, tcp_closing}})},
+      {"or though a stranger's SYN came between it and its answer",
+       opened({{remote, syn, r, 0, 0, none, tcp_established},
+               {remote, syn, r + far, 0, 0, none, tcp_established},
+               {internal, syn_ack, i, r + 1, 0, refresh, tcp_established},
+               {remote, rst_ack, 0, i + 2, 0, none, tcp_established},
+               {remote, ack, r + 1, i + 1, 0, refresh, tcp_established},
+               {remote, fin_ack, r + 1, i + 1, 0, refresh, tcp_fin_remote}})},
   });
 }
 
