@@ -304,7 +304,8 @@ void see_fin(TcpConnection connection, TcpReceiver& receiver, std::uint32_t next
 // The remote acknowledges a claimed SYN from inside, or answer to a SYN; its own SYN was not seen
 // or is not remembered, nor is its offer.
 void accept_syn(TcpConnection connection, const TcpSegment& segment) {
-  connection.internal_receiver = {.next = segment.sequence, .known = true};
+  const std::uint32_t end = segment.sequence + segment.payload_size;
+  connection.internal_receiver = {.next = end, .known = true};
   connection.remote_receiver = {.next = segment.acknowledgment, .known = true};
   connection.claim = {};
   change(connection, SessionState::tcp_established);
@@ -353,7 +354,8 @@ TcpEffect take_data(TcpConnection connection, const TcpSegment& segment, TcpSend
   const bool is_fin = has(segment, tcp_flag::fin);
   const bool was_refused = connection.state == SessionState::tcp_reset && !are_known(connection);
   if (!has(segment, tcp_flag::ack) || was_refused) return TcpEffect::none;
-  if (is_far(sides.own, sides.other, segment)) {
+  const bool is_distant = is_far(sides.own, sides.other, segment);
+  if (is_distant) {
     if (sender == TcpSender::remote && acknowledges_claim(connection, segment, sender)) {
       accept_syn(connection, segment);
     } else if (agrees_with_claim(connection, segment, sender)) {
@@ -367,7 +369,9 @@ TcpEffect take_data(TcpConnection connection, const TcpSegment& segment, TcpSend
     const TcpEffect effect = take_while_opening(connection, segment, sender);
     if (is_opening(connection.state)) return effect;
   }
-  if (is_fin && !in_window(sides.other, end)) return TcpEffect::none;
+  if (is_fin && !in_window(sides.other, end)) {
+    return is_distant ? TcpEffect::refresh : TcpEffect::none;  // it decided a claim all the same
+  }
   if (connection.state == SessionState::tcp_reset) {
     const bool is_believed =
         in_window(sides.other, segment.sequence) && in_window(sides.own, segment.acknowledgment);

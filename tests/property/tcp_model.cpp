@@ -262,12 +262,14 @@ TcpModel::Effect TcpModel::follow_data(const TcpSegment& segment, Side from) {
   if (!has(segment, flag::ack)) return Effect::ignored;
   // What was refused never was a connection.
   if (reset_ && !both_spoke()) return Effect::ignored;
-  if (!seems_near(other(from), sequence) || !seems_near(from, acknowledgment)) {
+  const std::uint32_t last = sequence + segment.payload;
+  const bool is_near = seems_near(other(from), sequence) && seems_near(from, acknowledgment);
+  if (!is_near) {
     if (from == Side::remote && acknowledges_claimed_syn(segment, from)) {
       *this = {};
       open_ = true;
       for (End& one : ends_) one.spoke = true;
-      end(Side::internal).expects = sequence;
+      end(Side::internal).expects = last;
       end(Side::internal).window_is_of_syn = true;
       end(Side::remote).expects = acknowledgment;
     } else if (agrees_with_claim(segment, from)) {
@@ -281,8 +283,9 @@ TcpModel::Effect TcpModel::follow_data(const TcpSegment& segment, Side from) {
     const Effect effect = follow_early(segment, from);
     if (is_opening()) return effect;
   }
-  const std::uint32_t last = sequence + segment.payload;
-  if (is_fin && !would_take(other(from), last)) return Effect::ignored;
+  if (is_fin && !would_take(other(from), last)) {
+    return is_near ? Effect::ignored : Effect::active;  // it decided a claim all the same
+  }
   if (reset_) {
     if (!would_take(other(from), sequence) || !would_take(from, acknowledgment)) {
       return Effect::ignored;

@@ -66,7 +66,7 @@ class Hosts {
     }
     segment.wait = Time{dice_.below(dice_.one_in(4) ? 230'000 : 1000)};
     trace_.push_back(segment);
-    next(outbound) += size + (takes_number ? 1 : 0);
+    next(outbound) += std::uint32_t{size} + (takes_number ? 1 : 0);
   }
 
   void resend(bool outbound) {

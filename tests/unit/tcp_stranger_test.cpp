@@ -188,5 +188,9 @@ TEST_CASE("tcp_stranger: what comes from outside replaces no claim of the inside
                {remote, rst_ack, 0, i + 2, 0, none, tcp_established},
                {remote, ack, r + 1, i + 1, 0, refresh, tcp_established},
                {remote, fin_ack, r + 1, i + 1, 0, refresh, tcp_fin_remote}})},
+      {"of which the first that is acknowledged is a FIN",
+       opened({{internal, syn_ack, i, r + 1, 0, refresh, tcp_established},
+               {remote, fin_ack, r + 1, i + 1, 1300, refresh, tcp_fin_remote},
+               {internal, fin_ack, i + 1, r + 1302, 0, refresh, tcp_closing}})},
   });
 }
