@@ -168,3 +168,16 @@ TEST_CASE("tcp_session: a flood of SYNs to a forward, which is answered, goes fi
   gateway.expire_all();
   CHECK_EQ(gateway.session_count(blue), 1);
 }
+
+TEST_CASE("tcp_session: a segment without acknowledgment does not prolong an established session") {
+  Gateway gateway;
+  Connection connection{gateway};
+  connection.handshake();
+  gateway.travel(1min);
+  for (const std::uint8_t flags : {std::uint8_t{0}, push, fin}) {
+    CHECK_EQ(connection.in(flags, 5001, 0), Reason::translated_inbound);
+    CHECK_EQ(connection.out(flags, 1001, 0), Reason::translated_outbound);
+  }
+  CHECK_EQ(connection.state(), "established");
+  CHECK_EQ(gateway.sessions()[0].idle, 1min);
+}
