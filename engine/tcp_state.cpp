@@ -252,10 +252,11 @@ TcpEffect take_answer_from_inside(TcpConnection connection, const TcpSegment& sy
   } else if (acknowledges_claim(connection, syn, TcpSender::internal) ||
              (has_claim && connection.state == SessionState::tcp_closing)) {
     await_proof(connection, syn, connection.claim.offer);
-  } else if (is_over(connection.state)) {
-    return TcpEffect::none;  // a copy that is late
   } else {
+    // After the end it may be a copy that is late.
+    if (connection.state == SessionState::tcp_closing) return TcpEffect::none;
     claim_syn(connection, syn, TcpSender::internal);
+    if (is_over(connection.state)) return TcpEffect::none;
   }
   return TcpEffect::refresh;
 }

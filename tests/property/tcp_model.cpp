@@ -201,10 +201,11 @@ TcpModel::Effect TcpModel::follow_answer_from_inside(const TcpSegment& answer) {
   } else if (acknowledges_claimed_syn(answer, Side::internal) ||
              (has_both_fins() && is_claimed_syn_of(Side::remote))) {
     await_proof(answer, claim_.scale);
-  } else if (is_over()) {
+  } else if (has_both_fins()) {
     return Effect::ignored;
   } else {
     claim_syn(answer, Side::internal);
+    if (reset_) return Effect::ignored;
   }
   return Effect::active;
 }
