@@ -53,8 +53,8 @@ struct Leg {
 
 // X(name, text). Without a connection, a session is asked until the end that did not begin it has
 // sent something; the first two are of all protocols but ICMP. TCP follows RFC 7857 section 2: a
-// session is established once both sides sent a SYN, and closing once both sent a FIN; one FIN
-// alone is a half-closed connection, which lives on.
+// session is established once the remote has acknowledged a SYN from inside, and closing once both
+// sent a FIN; one FIN alone is a half-closed connection, which lives on.
 #define SWNAT_SESSION_STATES(X)      \
   X(free, "free")                    \
   X(asked_by_remote, "active")       \
@@ -101,7 +101,7 @@ constexpr bool is_asked(SessionState state) {
 // Whose sessions a namespace gives up first when it is at its limit.
 enum class Rank : std::uint8_t {
   over,        // both ends closed it, or it was reset
-  unanswered,  // only one end ever sent anything
+  unanswered,  // only one end ever sent anything, or the remote never proved to be there
   active,
 };
 inline constexpr std::uint32_t rank_count = 3;
@@ -139,12 +139,13 @@ struct TcpReceiver {
   std::uint8_t scale = 0;    // of the window (RFC 7323), 0 to 14; 0 unless both ends offer one
   bool known : 1 = false;    // whether anything is known of what it expects
   bool window_is_scaled : 1 = false;
-  std::uint8_t : 2;
+  bool saw_fin : 1 = false;  // of the other end
+  std::uint8_t : 1;
   std::uint8_t offer : 4 = no_tcp_scale;  // the scale in its SYN
 };
 static_assert(sizeof(TcpReceiver) == 8);
 
-// What each end will expect after the other's FIN, once there was one; before, the numbers of the
+// What each end will expect after the other's FIN, if that was seen; before, the numbers of the
 // connection's claim. Few segments of a connection need them, so they lie apart from its record
 // (session_memory.h), and mean something only where its state or its claim says so.
 struct TcpAside {
@@ -188,8 +189,9 @@ struct alignas(64) Session {
 
   // The namespace that the remote endpoint is in, 0 for the outside.
   NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
-  // Whether strangers may come in because of it: not by a connection that one of them began, if
-  // nobody answered it or it is over, or ever new ones could keep the mapping (RFC 4787 REQ-6).
+  // Whether strangers may come in because of it: not by a connection that one of them began, until
+  // it has proved to be there, nor once that is over, or ever new ones could keep the mapping (RFC
+  // 4787 REQ-6).
   bool keeps_mapping() const {
     return !is_from_outside || is_forward ||
            (state != SessionState::tcp_syn_remote && !is_over(state));

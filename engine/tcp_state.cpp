@@ -5,13 +5,16 @@
 // RFC 5961 section 3.2 is stricter, and a reset that its receiver challenges is followed by
 // traffic, which reopens the session). So nobody who guesses endpoints alone can end a session.
 //
-//   opening --other side's SYN--> established --FIN--> half-closed --other FIN--> closing
-//   any of them --reset in window--> reset --any further segment--> established
-//   closing or reset --SYN from inside--> opening
-//   closing or reset --SYN with ACK from inside--> established
+//   opening --the remote acknowledges the SYN from inside--> established
+//   established --FIN--> half-closed --other FIN--> closing
+//   any but closing --reset in window--> reset
+//   reset --segment in both windows--> where the FINs that were seen leave it
+//   closing or reset --SYN from inside, or its answer to one from outside--> opening
 //
-// A SYN from outside alone reopens nothing, for anybody can send one in a remote's name: its
-// receiver's answer does (RFC 6191: an old connection may give way to a new one).
+// Anybody can send a SYN in a remote's name, and what it asks answers it: only who sees that answer
+// can acknowledge its number. So a remote has to do that, whichever end began, and until then its
+// segments keep no session: silent spoofed sources leave unanswered ones. A segment without
+// acknowledgment that is neither SYN nor reset is nobody's (RFC 9293 section 3.10.7.4).
 //
 // Claims
 //
@@ -21,8 +24,9 @@
 // session remembers it as a claim, one at a time, and the other end decides (RFC 9293 section
 // 3.10.7.4: a SYN within a connection is challenged by whoever still has it):
 //
-//   SYN --SYN that acknowledges exactly it--> established: the new connection
-//       --reset that acknowledges exactly it--> reset: there is none any more
+//   SYN from inside --segment that acknowledges exactly it--> established: the new connection
+//   SYN from outside --SYN from inside that acknowledges exactly it--> opening: as if it had begun
+//   either --reset that acknowledges exactly it--> reset: there is none any more
 //   data or FIN --the other end's segment has numbers that agree with both of its--> the windows
 //       are where both say; the FIN counts
 //
@@ -30,9 +34,13 @@
 // of a segment that it does not see, as for any reset. Whoever is challenged resets the old
 // connection with a number from its window, which then is over as usual.
 //
+// The inside is nobody's to forge, so what comes from outside replaces no claim of it. An answer
+// from inside to a SYN that is not remembered is a claim itself.
+//
 // The numbers of a claim lie where those of FINs will: what one sends is what the other would then
 // expect. The receiver of a FIN needs that place itself, but its number does not move any more; and
-// whenever the state changes there is no claim any more.
+// whenever the state changes there is no claim any more. After both FINs there is no place left: of
+// a SYN from outside it is then known only that there was one.
 #include "engine/tcp_state.h"
 
 #include <algorithm>
@@ -106,9 +114,17 @@ bool is_opening(SessionState state) {
   return state == SessionState::tcp_syn_internal || state == SessionState::tcp_syn_remote;
 }
 
-bool is_opened_by(SessionState state, TcpSender end) {
-  return state == (end == TcpSender::internal ? SessionState::tcp_syn_internal
-                                              : SessionState::tcp_syn_remote);
+bool are_known(TcpConnection connection) {
+  return connection.internal_receiver.known && connection.remote_receiver.known;
+}
+
+// What an open connection is by the FINs that were seen.
+SessionState open_state(TcpConnection connection) {
+  const bool from_inside = connection.remote_receiver.saw_fin;
+  const bool from_outside = connection.internal_receiver.saw_fin;
+  if (from_inside && from_outside) return SessionState::tcp_closing;
+  if (from_inside) return SessionState::tcp_fin_internal;
+  return from_outside ? SessionState::tcp_fin_remote : SessionState::tcp_established;
 }
 
 // RFC 7323 section 1.3: windows are scaled if both SYNs offer it.
@@ -126,65 +142,60 @@ bool is_claimed_by(TcpConnection connection, TcpSender end) {
   return connection.claim.is_made && connection.claim.is_internal == (end == TcpSender::internal);
 }
 
+bool may_claim(TcpConnection connection, TcpSender sender) {
+  return sender == TcpSender::internal || !is_claimed_by(connection, TcpSender::internal);
+}
+
 // Where the number of a claimed SYN lies: not in the place that a FIN needs.
 std::uint32_t& claimed_next(TcpConnection connection) {
-  return connection.state == SessionState::tcp_fin_remote ? connection.aside.remote
-                                                          : connection.aside.internal;
+  return connection.internal_receiver.saw_fin ? connection.aside.remote : connection.aside.internal;
 }
 
 void claim_syn(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
-  claimed_next(connection) = syn.sequence + 1;
+  if (!may_claim(connection, sender)) return;
+  if (connection.state != SessionState::tcp_closing) claimed_next(connection) = syn.sequence + 1;
   connection.claim = {
       .is_made = true, .is_internal = sender == TcpSender::internal, .is_syn = true};
   connection.claim.offer = syn.scale & 0xf;
 }
 
 bool acknowledges_claim(TcpConnection connection, const TcpSegment& answer, TcpSender sender) {
-  return !is_over(connection.state) && is_claimed_by(connection, other_than(sender)) &&
-         connection.claim.is_syn && has(answer, tcp_flag::ack) &&
-         answer.acknowledgment == claimed_next(connection);
+  return connection.state != SessionState::tcp_closing &&
+         is_claimed_by(connection, other_than(sender)) && connection.claim.is_syn &&
+         has(answer, tcp_flag::ack) && answer.acknowledgment == claimed_next(connection);
 }
 
 bool is_near_aside(const TcpReceiver& receiver, std::uint32_t aside, std::uint32_t number) {
   return is_near({.next = aside, .scale = receiver.scale, .known = true}, number);
 }
 
-// One that is half-closed or over has fewer numbers to claim: TcpAside has that of a FIN.
-bool has_fin(SessionState state, bool internal_receiver) {
-  return state == SessionState::tcp_closing ||
-         state ==
-             (internal_receiver ? SessionState::tcp_fin_remote : SessionState::tcp_fin_internal);
-}
-
+// After a FIN there are fewer numbers to claim: TcpAside has that of the FIN.
 void claim(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
-  if (!has(segment, tcp_flag::ack)) return;
+  if (!may_claim(connection, sender)) return;
   const bool is_fin = has(segment, tcp_flag::fin);
-  const bool internal = sender == TcpSender::internal;
   const Sides sides(connection, sender);
   const std::uint32_t end = segment.sequence + segment.payload_size + (is_fin ? 1 : 0);
-  const bool own_has_fin = has_fin(connection.state, internal);
-  const bool other_has_fin = has_fin(connection.state, !internal);
-  if (own_has_fin &&
-      (other_has_fin || !is_near_aside(sides.own, sides.own_aside, segment.acknowledgment))) {
+  if (sides.own.saw_fin &&
+      (sides.other.saw_fin || !is_near_aside(sides.own, sides.own_aside, segment.acknowledgment))) {
     return;
   }
-  if (other_has_fin && !is_near_aside(sides.other, sides.other_aside, end)) return;
-  if (!own_has_fin) sides.own_aside = segment.acknowledgment;
-  if (!other_has_fin) sides.other_aside = end;
-  connection.claim = {.is_made = true, .is_internal = internal, .is_fin = is_fin};
+  if (sides.other.saw_fin && !is_near_aside(sides.other, sides.other_aside, end)) return;
+  if (!sides.own.saw_fin) sides.own_aside = segment.acknowledgment;
+  if (!sides.other.saw_fin) sides.other_aside = end;
+  connection.claim = {
+      .is_made = true, .is_internal = sender == TcpSender::internal, .is_fin = is_fin};
 }
 
 bool agrees_with_claim(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
   const Sides sides(connection, sender);
   return is_claimed_by(connection, other_than(sender)) && !connection.claim.is_syn &&
-         has(segment, tcp_flag::ack) &&
          is_near_aside(sides.own, sides.own_aside, segment.acknowledgment) &&
          is_near_aside(sides.other, sides.other_aside, segment.sequence);
 }
 
 // --- resets
 
-// The number after a SYN is known, and how much data came with it.
+// The number after a SYN is known, and how much was sent behind it.
 bool acknowledges_syn(const TcpReceiver& receiver, const TcpSegment& answer) {
   return has(answer, tcp_flag::ack) && receiver.known &&
          answer.acknowledgment - receiver.next <= receiver.window;
@@ -195,138 +206,192 @@ bool acknowledges_syn(const TcpReceiver& receiver, const TcpSegment& answer) {
 bool reset_counts(TcpConnection connection, const TcpSegment& reset, TcpSender sender) {
   const Sides sides(connection, sender);
   if (acknowledges_claim(connection, reset, sender)) return true;
-  if (is_opened_by(connection.state, other_than(sender))) return acknowledges_syn(sides.own, reset);
+  if (is_opening(connection.state) && !sides.other.known) return acknowledges_syn(sides.own, reset);
   return in_window(sides.other, reset.sequence);
 }
 
 // --- SYNs
 
-// `sender`'s SYN answers the other end's, whose number and offer are known.
-void take_answer(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
-  const Sides sides(connection, sender);
-  sides.own.offer = syn.scale & 0xf;
-  sides.other.next = syn.sequence + 1;
-  sides.other.known = true;
-  settle_scales(connection);
-  learn(sides.own, syn);
-  sides.own.window_is_scaled = false;
+// How much of it lies behind the SYN.
+std::uint16_t data_of(const TcpSegment& syn) {
+  return static_cast<std::uint16_t>(std::min(syn.payload_size, 0xffffu));
 }
 
-// A SYN when the connection is over.
-TcpEffect reopen(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
-  const bool is_answer = has(syn, tcp_flag::ack);
-  if (sender == TcpSender::remote) {
-    // For the answer, which need not be compared with it: nobody outside can have made that.
-    if (is_answer) return TcpEffect::none;
-    connection.claim = {.is_made = true, .is_syn = true};
-    connection.claim.offer = syn.scale & 0xf;
-    return TcpEffect::none;
-  }
-  if (!is_answer) {
+TcpEffect take_syn(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
+  const TcpReceiver& receiver = Sides(connection, sender).other;
+  if (is_over(connection.state) && sender == TcpSender::internal) {
     open(connection, syn, sender);
     return TcpEffect::refresh;
   }
-  connection.remote_receiver = {.offer = connection.claim.offer};
-  connection.internal_receiver = {};
-  take_answer(connection, syn, sender);
-  change(connection, SessionState::tcp_established);
-  return TcpEffect::refresh;
-}
-
-TcpEffect take_first_syn(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
-  const Sides sides(connection, sender);
-  if (is_opened_by(connection.state, other_than(sender))) {  // both at once
-    sides.own.offer = syn.scale & 0xf;
-    settle_scales(connection);
-    change(connection, SessionState::tcp_established);
-    return TcpEffect::refresh;
-  }
-  const bool is_again = sides.other.known && syn.sequence + 1 == sides.other.next;
-  if (is_again) return TcpEffect::refresh;
-  claim_syn(connection, syn, sender);
-  // Nobody keeps a session with SYNs that are not answered.
+  const bool is_again = receiver.known && syn.sequence + 1 == receiver.next;
+  if (!is_again || is_over(connection.state)) claim_syn(connection, syn, sender);
+  // Nobody outside keeps a session with SYNs.
   return sender == TcpSender::internal ? TcpEffect::refresh : TcpEffect::none;
 }
 
-bool answers_this_connection(TcpConnection connection, const TcpSegment& answer, TcpSender sender) {
+// A SYN that both ends are known to have the connection of.
+bool is_repeated(TcpConnection connection, const TcpSegment& answer, TcpSender sender) {
   const Sides sides(connection, sender);
-  if (is_opening(connection.state)) {
-    return is_opened_by(connection.state, other_than(sender)) &&
-           acknowledges_syn(sides.own, answer);
-  }
-  const bool is_expected = !sides.own.known || answer.acknowledgment == sides.own.next;
-  return is_expected && is_near(sides.other, answer.sequence);
+  if (is_over(connection.state) || !are_known(connection)) return false;
+  if (answer.acknowledgment != sides.own.next) return false;
+  return is_opening(connection.state) ? answer.sequence + 1 == sides.other.next
+                                      : is_near(sides.other, answer.sequence);
 }
 
-TcpEffect take_answering_syn(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
-  const Sides sides(connection, sender);
-  if (answers_this_connection(connection, syn, sender)) {
-    const bool is_first = is_opening(connection.state);
-    if (is_first || !sides.own.known) take_answer(connection, syn, sender);
-    if (is_first) change(connection, SessionState::tcp_established);
-  } else if (acknowledges_claim(connection, syn, sender)) {
-    sides.own = {.next = syn.acknowledgment, .known = true};
-    sides.other = {.offer = connection.claim.offer};
-    take_answer(connection, syn, sender);
-    connection.claim = {};
-    change(connection, SessionState::tcp_established);
+// The inside answers a SYN of the remote's that had this offer; the remote has to acknowledge that.
+void await_proof(TcpConnection connection, const TcpSegment& syn, std::uint8_t offer) {
+  TcpReceiver& internal = connection.internal_receiver;
+  TcpReceiver& remote = connection.remote_receiver;
+  internal = {.next = syn.acknowledgment, .window = syn.window, .known = true};
+  internal.offer = syn.scale & 0xf;
+  remote = {.next = syn.sequence + 1, .window = data_of(syn), .known = true};
+  remote.offer = offer & 0xf;
+  settle_scales(connection);
+  connection.claim = {};
+  if (!is_opening(connection.state)) change(connection, SessionState::tcp_syn_remote);
+}
+
+TcpEffect take_answer_from_inside(TcpConnection connection, const TcpSegment& syn) {
+  if (is_repeated(connection, syn, TcpSender::internal)) return TcpEffect::refresh;
+  const bool has_claim = is_claimed_by(connection, TcpSender::remote) && connection.claim.is_syn;
+  if (connection.state == SessionState::tcp_syn_remote &&
+      acknowledges_syn(connection.internal_receiver, syn)) {
+    await_proof(connection, syn, connection.remote_receiver.offer);
+  } else if (acknowledges_claim(connection, syn, TcpSender::internal) ||
+             (has_claim && connection.state == SessionState::tcp_closing)) {
+    await_proof(connection, syn, connection.claim.offer);
+  } else {
+    // After the end it may be a copy that is late.
+    if (connection.state == SessionState::tcp_closing) return TcpEffect::none;
+    claim_syn(connection, syn, TcpSender::internal);
+    if (is_over(connection.state)) return TcpEffect::none;
+  }
+  return TcpEffect::refresh;
+}
+
+// The remote's SYN answers that from inside, whose number and offer are known.
+void establish(TcpConnection connection, const TcpSegment& syn) {
+  TcpReceiver& internal = connection.internal_receiver;
+  TcpReceiver& remote = connection.remote_receiver;
+  remote.offer = syn.scale & 0xf;
+  internal.next = syn.sequence + 1;
+  internal.known = true;
+  settle_scales(connection);
+  learn(remote, syn);
+  remote.window_is_scaled = false;
+  connection.claim = {};
+  change(connection, open_state(connection));
+}
+
+TcpEffect take_answer_from_outside(TcpConnection connection, const TcpSegment& syn) {
+  if (is_over(connection.state)) return TcpEffect::none;
+  TcpReceiver& internal = connection.internal_receiver;
+  TcpReceiver& remote = connection.remote_receiver;
+  // Who is asked answers with the SYN that it sent, if it sent one.
+  const bool is_expected = !internal.known || syn.sequence + 1 == internal.next;
+  if (is_opening(connection.state) && is_expected && acknowledges_syn(remote, syn)) {
+    establish(connection, syn);
+  } else if (acknowledges_claim(connection, syn, TcpSender::remote)) {
+    internal = {.offer = connection.claim.offer};
+    remote = {.next = syn.acknowledgment, .known = true};
+    establish(connection, syn);
+  } else if (is_opening(connection.state) || !is_repeated(connection, syn, TcpSender::remote)) {
+    return TcpEffect::none;
   }
   return TcpEffect::refresh;
 }
 
 // --- all others
 
-SessionState after_fin(SessionState state, TcpSender from) {
-  const bool internal = from == TcpSender::internal;
-  switch (state) {
-    case SessionState::tcp_established:
-      return internal ? SessionState::tcp_fin_internal : SessionState::tcp_fin_remote;
-    case SessionState::tcp_fin_internal:
-      return internal ? state : SessionState::tcp_closing;
-    case SessionState::tcp_fin_remote:
-      return internal ? SessionState::tcp_closing : state;
-    default:
-      return state;
-  }
+void see_fin(TcpConnection connection, TcpSender sender, std::uint32_t next) {
+  const Sides sides(connection, sender);
+  if (sides.other.saw_fin) return;
+  sides.other.saw_fin = true;
+  sides.other_aside = next;
+  connection.claim = {};
+}
+
+// The remote acknowledges a claimed SYN from inside, or answer to a SYN; its own SYN was not seen
+// or is not remembered, nor is its offer.
+void accept_syn(TcpConnection connection, const TcpSegment& segment) {
+  const std::uint32_t end = segment.sequence + segment.payload_size;
+  connection.internal_receiver = {.next = end, .known = true};
+  connection.remote_receiver = {.next = segment.acknowledgment, .known = true};
+  connection.claim = {};
+  change(connection, SessionState::tcp_established);
 }
 
 // The windows are where the other end claims and this one agrees.
 void accept_claim(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
   const Sides sides(connection, sender);
-  const bool was_fin = connection.claim.is_fin;
-  if (!has_fin(connection.state, sender != TcpSender::internal)) {
+  if (!sides.other.saw_fin) {
     sides.other.next = sides.other_aside;
     sides.other.known = true;
   }
   sides.own.next = segment.acknowledgment;
   sides.own.known = true;
+  if (connection.claim.is_fin) sides.own.saw_fin = true;
   connection.claim = {};
-  if (is_opening(connection.state)) change(connection, SessionState::tcp_established);
-  if (connection.state == SessionState::tcp_reset)
-    change(connection, SessionState::tcp_established);
-  if (was_fin) change(connection, after_fin(connection.state, other_than(sender)));
+  change(connection, open_state(connection));
+}
+
+// What the inside sends before the remote proved to be there: its proof may acknowledge that too.
+void send_early(TcpConnection connection, const TcpSegment& segment) {
+  if (!are_known(connection)) return;
+  TcpReceiver& remote = connection.remote_receiver;
+  const bool is_fin = has(segment, tcp_flag::fin);
+  const std::uint32_t next = segment.sequence + segment.payload_size + (is_fin ? 1 : 0);
+  if (next - remote.next > 0xffff) return;
+  remote.window = std::max(remote.window, static_cast<std::uint16_t>(next - remote.next));
+  if (is_fin) see_fin(connection, TcpSender::internal, next);
+}
+
+// RFC 6146 section 3.5.2.2: data and FINs do not open.
+TcpEffect take_while_opening(TcpConnection connection, const TcpSegment& segment,
+                             TcpSender sender) {
+  if (sender == TcpSender::internal) {
+    send_early(connection, segment);
+    return TcpEffect::refresh;
+  }
+  if (!acknowledges_syn(connection.remote_receiver, segment)) return TcpEffect::none;
+  if (are_known(connection)) change(connection, open_state(connection));
+  return TcpEffect::refresh;
 }
 
 TcpEffect take_data(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
   const Sides sides(connection, sender);
   const std::uint32_t end = segment.sequence + segment.payload_size;
   const bool is_fin = has(segment, tcp_flag::fin);
-  if (is_far(sides.own, sides.other, segment)) {
-    if (!agrees_with_claim(connection, segment, sender)) {
+  const bool was_refused = connection.state == SessionState::tcp_reset && !are_known(connection);
+  if (!has(segment, tcp_flag::ack) || was_refused) return TcpEffect::none;
+  const bool is_distant = is_far(sides.own, sides.other, segment);
+  if (is_distant) {
+    if (sender == TcpSender::remote && acknowledges_claim(connection, segment, sender)) {
+      accept_syn(connection, segment);
+    } else if (agrees_with_claim(connection, segment, sender)) {
+      accept_claim(connection, segment, sender);
+    } else {
       claim(connection, segment, sender);
-      return is_fin ? TcpEffect::none : TcpEffect::refresh;
+      return is_fin || sender == TcpSender::remote ? TcpEffect::none : TcpEffect::refresh;
     }
-    accept_claim(connection, segment, sender);
   }
-  if (is_fin && !in_window(sides.other, end)) return TcpEffect::none;
-  if (is_opening(connection.state)) return TcpEffect::refresh;
-  if (connection.state == SessionState::tcp_reset)
-    change(connection, SessionState::tcp_established);
+  if (is_opening(connection.state)) {
+    const TcpEffect effect = take_while_opening(connection, segment, sender);
+    if (is_opening(connection.state)) return effect;
+  }
+  if (is_fin && !in_window(sides.other, end)) {
+    return is_distant ? TcpEffect::refresh : TcpEffect::none;  // it decided a claim all the same
+  }
+  if (connection.state == SessionState::tcp_reset) {
+    const bool is_believed =
+        in_window(sides.other, segment.sequence) && in_window(sides.own, segment.acknowledgment);
+    if (!is_believed) return TcpEffect::none;
+    change(connection, open_state(connection));
+  }
   learn(sides.own, segment);
   if (is_fin) {
-    const SessionState after = after_fin(connection.state, sender);
-    if (after != connection.state) sides.other_aside = end + 1;
-    change(connection, after);
+    see_fin(connection, sender, end + 1);
+    change(connection, open_state(connection));
   }
   const bool is_acknowledged = connection.state == SessionState::tcp_closing &&
                                has_all(sides.own, sides.own_aside) &&
@@ -354,20 +419,20 @@ void open(TcpConnection connection, const TcpSegment& syn, TcpSender sender) {
   sides.own = {.window = syn.window};
   sides.own.offer = syn.scale & 0xf;
   // Whoever answers this SYN will expect what follows it, or its data.
-  const auto data = static_cast<std::uint16_t>(std::min(syn.payload_size, 0xffffu));
-  sides.other = {.next = syn.sequence + 1, .window = data, .known = true};
+  sides.other = {.next = syn.sequence + 1, .window = data_of(syn), .known = true};
 }
 
 TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender sender) {
   if (has(segment, tcp_flag::rst)) {
     if (!reset_counts(connection, segment, sender)) return TcpEffect::none;
-    change(connection, SessionState::tcp_reset);
+    // Both ends closed it: that stays so.
+    if (connection.state != SessionState::tcp_closing) change(connection, SessionState::tcp_reset);
     return TcpEffect::closed;
   }
   if (!has(segment, tcp_flag::syn)) return take_data(connection, segment, sender);
-  if (is_over(connection.state)) return reopen(connection, segment, sender);
-  return has(segment, tcp_flag::ack) ? take_answering_syn(connection, segment, sender)
-                                     : take_first_syn(connection, segment, sender);
+  if (!has(segment, tcp_flag::ack)) return take_syn(connection, segment, sender);
+  return sender == TcpSender::internal ? take_answer_from_inside(connection, segment)
+                                       : take_answer_from_outside(connection, segment);
 }
 
 }  // namespace swnat

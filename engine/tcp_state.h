@@ -28,7 +28,7 @@ enum class TcpSender : std::uint8_t { internal, remote };
 // What a segment means for its session, beside being translated.
 enum class TcpEffect : std::uint8_t {
   refresh,  // traffic of the connection: the session is active
-  none,     // a reset or FIN outside the window, or a stranger's SYN: it refreshes nothing
+  none,     // it may be a stranger's, or is no segment at all: it refreshes nothing
   closed,   // the connection is over: both FINs are acknowledged, or a reset was in window
 };
 
@@ -66,16 +66,15 @@ inline bool is_near(const TcpReceiver& receiver, std::uint32_t number) {
 }
 
 // Whether it would move the windows that the ends' own resets and FINs are measured by to where
-// nothing of the connection is known to be. `own` is its sender, `other` its receiver.
+// nothing of the connection is known to be. `own` is its sender, `other` its receiver; it has an
+// acknowledgment.
 inline bool is_far(const TcpReceiver& own, const TcpReceiver& other, const TcpSegment& segment) {
-  return !is_near(other, segment.sequence) ||
-         ((segment.flags & tcp_flag::ack) != 0 && !is_near(own, segment.acknowledgment));
+  return !is_near(other, segment.sequence) || !is_near(own, segment.acknowledgment);
 }
 
-// What the sender of a segment says that it expects; older segments that arrive late say nothing
-// new.
+// What the sender of a segment with an acknowledgment says that it expects; older segments that
+// arrive late say nothing new.
 inline void learn(TcpReceiver& receiver, const TcpSegment& segment) {
-  if ((segment.flags & tcp_flag::ack) == 0) return;
   const bool newer = static_cast<std::int32_t>(segment.acknowledgment - receiver.next) >= 0;
   if (receiver.known && !newer) return;
   receiver.next = segment.acknowledgment;
@@ -87,8 +86,9 @@ inline void learn(TcpReceiver& receiver, const TcpSegment& segment) {
 // Takes a segment that changes no state, of which `header` is the beginning. False, and nothing is
 // changed, if it may be another.
 inline bool follow(TcpConnection connection, const std::uint8_t* header, TcpSender sender) {
-  constexpr std::uint8_t changing = tcp_flag::syn | tcp_flag::fin | tcp_flag::rst;
-  if (connection.state != SessionState::tcp_established || (header[13] & changing) != 0) {
+  constexpr std::uint8_t deciding = tcp_flag::syn | tcp_flag::fin | tcp_flag::rst | tcp_flag::ack;
+  if (connection.state != SessionState::tcp_established ||
+      (header[13] & deciding) != tcp_flag::ack) {
     return false;
   }
   const bool internal = sender == TcpSender::internal;

@@ -59,10 +59,44 @@ TEST_CASE("rfc5382_req2_reopening") {
       CHECK_EQ(connection.in(syn, 70'000, 0), Reason::translated_inbound);
       CHECK_EQ(connection.state(), "closing");
       CHECK_EQ(connection.out(syn | ack, 90'000, 70'001), Reason::translated_outbound);
+      CHECK_EQ(connection.state(), "opening");
+      CHECK_EQ(connection.in(ack, 70'001, 90'001), Reason::translated_inbound);
     }
     CHECK_EQ(connection.state(), "established");
     CHECK_EQ(gateway.engine.session_count(), 1);
   }
+}
+
+TEST_CASE("rfc5382_req2_spoofed_syn") {
+  // One that meets a session which is opening: the answer of whom it is about decides.
+  for (const bool is_refused : {true, false}) {
+    Gateway gateway;
+    Connection connection{gateway};
+    CHECK_EQ(connection.out(syn, 1000, 0), Reason::translated_outbound);
+    CHECK_EQ(connection.in(syn, 900'000'000, 0), Reason::translated_inbound);
+    CHECK_EQ(connection.state(), "opening");
+    if (is_refused) {
+      CHECK_EQ(connection.in(rst | ack, 0, 1001), Reason::translated_inbound);
+      CHECK_EQ(connection.state(), "reset");
+    } else {
+      CHECK_EQ(connection.in(syn | ack, 5000, 1001), Reason::translated_inbound);
+      CHECK_EQ(connection.state(), "established");
+    }
+  }
+  // One that the inside answers, though nobody hears that.
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
+  Connection connection{gateway};
+  connection.handshake();
+  const auto out = [&](std::uint8_t flags, std::uint32_t sequence, std::uint32_t acknowledgment) {
+    return gateway.out(
+        blue, tcp(client, stranger,
+                  {.flags = flags, .sequence = sequence, .acknowledgment = acknowledgment}));
+  };
+  CHECK(gateway.in(tcp(stranger, connection.external, {.sequence = 7000})).accepted());
+  CHECK(out(syn | ack, 3000, 7001).accepted());
+  gateway.travel(4min);
+  gateway.expire_all();
+  CHECK_EQ(gateway.engine.session_count(), 1);
 }
 
 TEST_CASE("rfc5382_req2_second_connection") {

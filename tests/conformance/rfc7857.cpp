@@ -41,6 +41,27 @@ TEST_CASE("rfc7857_section2_reset") {
   CHECK_FALSE(verdict_of(connection.in(ack, 5001, 1001)) == Verdict::accept);
 }
 
+TEST_CASE("rfc7857_section2_closed_stays_closed") {
+  for (const bool is_refused : {true, false}) {
+    Gateway gateway;
+    Connection connection{gateway};
+    if (is_refused) {
+      CHECK_EQ(connection.out(syn, 1000, 0), Reason::translated_outbound);
+      CHECK_EQ(connection.in(rst | ack, 0, 1001), Reason::translated_inbound);
+    } else {
+      connection.handshake();
+      connection.out(fin | ack, 1001, 5001);
+      connection.in(fin | ack, 5001, 1002);
+      connection.in(rst, 5002, 0);
+    }
+    connection.in(0, 300'000'000, 0);
+    connection.in(ack, 5002, 1001);
+    connection.out(ack, 1002, 5002);
+    CHECK_EQ(connection.state(), is_refused ? "reset" : "closing");
+    CHECK_EQ(gateway.sessions().at(0).expires_in, 4min);
+  }
+}
+
 TEST_CASE("rfc7857_section7_inbound_does_not_refresh") {
   Gateway gateway(policy_with(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::udp, blue, client, server);

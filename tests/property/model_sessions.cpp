@@ -121,12 +121,12 @@ Sessions::iterator Model::establish_in(const Message& message) {
   const ModelSession* known = nullptr;
   if (rule == nullptr) {
     if (ages.empty()) throw Dropped{{"no_mapping"}};
-    // RFC 4787 REQ-6: connections that remotes began and nobody answered, or that are over, keep no
-    // mapping for further ones.
+    // RFC 4787 REQ-6: connections that remotes began and did not prove to be there for, or that are
+    // over, keep no mapping for further ones.
     const bool anybody = policy_.filtering == Filtering::endpoint_independent;
     const auto keeps = [&](const ModelSession& one) {
       return one.protocol == ip::tcp && one.external == message.ends.destination &&
-             (!one.from_outside || (!one.is_over() && one.tcp.was_opened_by(Side::internal)));
+             (!one.from_outside || (!one.is_over() && !one.tcp.is_asked_by_remote()));
     };
     if (anybody && message.protocol == ip::tcp && std::ranges::none_of(sessions_, keeps)) {
       throw Dropped{{"no_mapping"}};

@@ -22,8 +22,8 @@ bool is_before(std::uint32_t a, std::uint32_t b) {
 }  // namespace
 
 TcpModel::TcpModel(const TcpSegment& syn, Side from) {
+  begun_by_ = from;
   End& opener = end(from);
-  opener.sent_syn = true;
   opener.window = syn.fields.window;
   opener.scale = syn.fields.scale;
   // It may acknowledge the SYN with or without the data in it.
@@ -60,39 +60,44 @@ bool TcpModel::seems_near(Side receiver, std::uint32_t number) const {
   return !end(receiver).spoke || is_within_reach(receiver, number, end(receiver).expects);
 }
 
-// Whether only the other end has sent SYNs so far.
-bool TcpModel::awaits_answer(Side by) const {
-  return !reset_ && end(other(by)).sent_syn && !end(by).sent_syn;
-}
-
-bool TcpModel::acknowledges_syn(const TcpSegment& segment, Side from) const {
+// Of a SYN, and of what its sender is known to have sent behind it.
+bool TcpModel::acknowledges_sent(const TcpSegment& segment, Side from) const {
   return has(segment, flag::ack) && end(from).spoke &&
          segment.fields.acknowledgment - end(from).expects <= end(from).window;
 }
 
+bool TcpModel::is_claimed_syn_of(Side side) const {
+  return claim_.is_made && claim_.is_syn && claim_.from == side;
+}
+
 bool TcpModel::acknowledges_claimed_syn(const TcpSegment& segment, Side from) const {
-  return !is_over() && claim_.is_made && claim_.is_syn && claim_.from != from &&
-         has(segment, flag::ack) && segment.fields.acknowledgment == claim_.after;
+  return !has_both_fins() && is_claimed_syn_of(other(from)) && has(segment, flag::ack) &&
+         segment.fields.acknowledgment == claim_.after;
 }
 
 // A host that refuses a SYN answers with a reset that acknowledges it; otherwise a reset must lie
 // in the window of whom it is sent to.
 bool TcpModel::believes_reset(const TcpSegment& segment, Side from) const {
   if (acknowledges_claimed_syn(segment, from)) return true;
-  if (awaits_answer(from)) return acknowledges_syn(segment, from);
+  if (is_opening() && !end(other(from)).spoke) return acknowledges_sent(segment, from);
   return would_take(other(from), segment.fields.sequence);
 }
 
 bool TcpModel::are_fins_acknowledged() const {
-  return !reset_ && has_both_fins() && !is_before(ends_[0].expects, ends_[1].after_fin) &&
+  return has_both_fins() && !is_before(ends_[0].expects, ends_[1].after_fin) &&
          !is_before(ends_[1].expects, ends_[0].after_fin);
 }
 
 // --- claims
 
+// What comes from outside may be a stranger's: it displaces nothing that the tenant says.
+bool TcpModel::may_claim(Side from) const {
+  return from == Side::internal || !claim_.is_made || claim_.from == Side::remote;
+}
+
 // What an end expects, if the claim is right. After a FIN nothing more comes, so that is certain.
 std::uint32_t TcpModel::claimed(Side receiver) const {
-  if (has_fin(other(receiver))) return end(other(receiver)).after_fin;
+  if (end(other(receiver)).sent_fin) return end(other(receiver)).after_fin;
   return receiver == claim_.from ? claim_.expects : claim_.after;
 }
 
@@ -102,51 +107,46 @@ std::optional<TcpModel::Answer> TcpModel::answer_to_claim(Side by) const {
 }
 
 bool TcpModel::agrees_with_claim(const TcpSegment& segment, Side from) const {
-  return claim_.is_made && !claim_.is_syn && claim_.from != from && has(segment, flag::ack) &&
+  return claim_.is_made && !claim_.is_syn && claim_.from != from &&
          is_within_reach(from, segment.fields.acknowledgment, claimed(from)) &&
          is_within_reach(other(from), segment.fields.sequence, claimed(other(from)));
 }
 
 void TcpModel::claim(const TcpSegment& segment, Side from) {
   const bool is_fin = has(segment, flag::fin);
-  if (!has(segment, flag::ack) || (!reset_ && has_both_fins())) return;
+  if (!may_claim(from) || has_both_fins()) return;
   Claim made{.is_made = true, .from = from, .is_fin = is_fin};
   made.after = segment.fields.sequence + segment.payload + (is_fin ? 1 : 0);
   made.expects = segment.fields.acknowledgment;
   // What contradicts a FIN that was seen is nobody's claim.
-  if (has_fin(from) && !is_within_reach(other(from), made.after, end(from).after_fin)) return;
-  if (has_fin(other(from)) && !is_within_reach(from, made.expects, end(other(from)).after_fin)) {
-    return;
-  }
+  if (end(from).sent_fin && !is_within_reach(other(from), made.after, end(from).after_fin)) return;
+  const End& peer = end(other(from));
+  if (peer.sent_fin && !is_within_reach(from, made.expects, peer.after_fin)) return;
   claim_ = made;
+}
+
+void TcpModel::claim_syn(const TcpSegment& syn, Side from) {
+  if (!may_claim(from)) return;
+  claim_ = {.is_made = true, .from = from, .is_syn = true, .after = syn.fields.sequence + 1};
+  claim_.scale = syn.fields.scale;
 }
 
 void TcpModel::accept_claim(const TcpSegment& segment, Side from) {
   const Claim right = std::exchange(claim_, {});
   End& claimant = end(right.from);
-  if (!has_fin(from)) claimant.expects = right.expects;
+  if (!end(from).sent_fin) claimant.expects = right.expects;
   claimant.spoke = true;
   end(from).expects = segment.fields.acknowledgment;
   end(from).spoke = true;
-  if (reset_) revive();
-  for (End& one : ends_) one.sent_syn = true;
+  reset_ = false;
+  open_ = true;
   if (!right.is_fin || claimant.sent_fin) return;
   claimant.sent_fin = true;
   claimant.after_fin = right.after;
 }
 
-// Traffic that goes on: the reset was not believed.
-void TcpModel::revive() {
-  reset_ = false;
-  for (End& one : ends_) {
-    one.sent_syn = true;
-    one.sent_fin = false;
-  }
-}
-
 void TcpModel::listen_to(const TcpSegment& segment, Side from) {
   End& own = end(from);
-  if (!has(segment, flag::ack)) return;
   if (own.spoke && is_before(segment.fields.acknowledgment, own.expects)) return;
   own.spoke = true;
   own.expects = segment.fields.acknowledgment;
@@ -156,86 +156,144 @@ void TcpModel::listen_to(const TcpSegment& segment, Side from) {
 
 // --- SYNs
 
-// A SYN that answers the other end's.
-void TcpModel::establish(const TcpSegment& answer, Side from) {
-  End& own = end(from);
-  own.sent_syn = true;
-  own.scale = answer.fields.scale;
-  listen_to(answer, from);
-  end(other(from)).spoke = true;
-  end(other(from)).expects = answer.fields.sequence + 1;
+// The tenant answers a SYN of the remote's: whether that is more than a name in a packet shows when
+// it acknowledges the answer.
+void TcpModel::await_proof(const TcpSegment& answer, int remote_scale) {
+  const Side begun_by = is_opening() ? begun_by_ : Side::remote;
+  *this = TcpModel(answer, Side::internal);
+  begun_by_ = begun_by;
+  end(Side::remote).scale = remote_scale;
+  end(Side::internal).spoke = true;
+  end(Side::internal).expects = answer.fields.acknowledgment;
 }
 
-// Anybody can send a SYN in the remote's name; only the tenant's own, or its answer, opens anew.
-TcpModel::Effect TcpModel::reopen(const TcpSegment& syn, Side from) {
-  const bool is_answer = has(syn, flag::ack);
-  if (from == Side::remote) {
-    if (!is_answer) claim_ = {.is_made = true, .from = from, .is_syn = true};
-    if (!is_answer) claim_.scale = syn.fields.scale;
-    return Effect::ignored;
-  }
-  if (!is_answer) {
-    *this = TcpModel(syn, from);
-    return Effect::active;
-  }
-  const int remote_scale = claim_.is_syn ? claim_.scale : -1;
-  *this = {};
-  end(Side::remote).sent_syn = true;
-  end(Side::remote).scale = remote_scale;
-  establish(syn, from);
-  return Effect::active;
+void TcpModel::prove(const TcpSegment& answer) {
+  End& remote = end(Side::remote);
+  remote.scale = answer.fields.scale;
+  listen_to(answer, Side::remote);
+  end(Side::internal).spoke = true;
+  end(Side::internal).expects = answer.fields.sequence + 1;
+  open_ = true;
+  claim_ = {};
 }
 
 TcpModel::Effect TcpModel::follow_syn(const TcpSegment& syn, Side from) {
-  if (awaits_answer(from)) {  // both at once
-    end(from).sent_syn = true;
-    end(from).scale = syn.fields.scale;
+  if (is_over() && from == Side::internal) {
+    *this = TcpModel(syn, from);
     return Effect::active;
   }
   const End& receiver = end(other(from));
-  const std::uint32_t after = syn.fields.sequence + 1;
-  if (receiver.spoke && receiver.expects == after) return Effect::active;  // sent again
-  claim_ = {.is_made = true, .from = from, .is_syn = true, .after = after};
-  claim_.scale = syn.fields.scale;
+  const bool is_again = receiver.spoke && receiver.expects == syn.fields.sequence + 1;
+  if (is_over() || !is_again) claim_syn(syn, from);
   return from == Side::internal ? Effect::active : Effect::ignored;
 }
 
-TcpModel::Effect TcpModel::follow_answer(const TcpSegment& answer, Side from) {
-  const End& own = end(from);
-  const bool is_open = is_open_from_both();
-  const bool is_expected = is_open ? (!own.spoke || answer.fields.acknowledgment == own.expects) &&
-                                         seems_near(other(from), answer.fields.sequence)
-                                   : awaits_answer(from) && acknowledges_syn(answer, from);
-  if (is_expected) {
-    if (!is_open || !own.spoke) establish(answer, from);
-  } else if (acknowledges_claimed_syn(answer, from)) {
-    const Claim right = std::exchange(claim_, {});
+TcpModel::Effect TcpModel::follow_answer_from_inside(const TcpSegment& answer) {
+  const End& own = end(Side::internal);
+  const End& remote = end(Side::remote);
+  const std::uint32_t after = answer.fields.sequence + 1;
+  const bool is_copy =
+      !is_over() && both_spoke() && answer.fields.acknowledgment == own.expects &&
+      (open_ ? seems_near(Side::remote, answer.fields.sequence) : after == remote.expects);
+  if (is_copy) return Effect::active;
+  if (is_opening() && begun_by_ == Side::remote && acknowledges_sent(answer, Side::internal)) {
+    await_proof(answer, remote.scale);
+  } else if (acknowledges_claimed_syn(answer, Side::internal) ||
+             (has_both_fins() && is_claimed_syn_of(Side::remote))) {
+    await_proof(answer, claim_.scale);
+  } else if (has_both_fins()) {
+    return Effect::ignored;
+  } else {
+    claim_syn(answer, Side::internal);
+    if (reset_) return Effect::ignored;
+  }
+  return Effect::active;
+}
+
+TcpModel::Effect TcpModel::follow_answer_from_outside(const TcpSegment& answer) {
+  if (is_over()) return Effect::ignored;
+  const End& internal = end(Side::internal);
+  const bool is_expected = !internal.spoke || internal.expects == answer.fields.sequence + 1;
+  if (!open_ && is_expected && acknowledges_sent(answer, Side::remote)) {
+    prove(answer);
+  } else if (acknowledges_claimed_syn(answer, Side::remote)) {
+    const Claim right = claim_;
     *this = {};
-    end(right.from).sent_syn = true;
-    end(right.from).scale = right.scale;
-    establish(answer, from);
+    end(Side::internal).scale = right.scale;
+    prove(answer);
+  } else {
+    const bool is_copy = open_ && both_spoke() &&
+                         answer.fields.acknowledgment == end(Side::remote).expects &&
+                         seems_near(Side::internal, answer.fields.sequence);
+    if (!is_copy) return Effect::ignored;
   }
   return Effect::active;
 }
 
 // --- segments
 
+// RFC 6146 section 3.5.2.2: neither data nor a FIN opens; but whoever acknowledges what the tenant
+// sent, its SYN first of all, has seen it.
+TcpModel::Effect TcpModel::follow_early(const TcpSegment& segment, Side from) {
+  if (from == Side::remote) {
+    if (!acknowledges_sent(segment, from)) return Effect::ignored;
+    open_ = both_spoke();
+    return Effect::active;
+  }
+  if (!both_spoke()) return Effect::active;
+  End& remote = end(Side::remote);
+  const bool is_fin = has(segment, flag::fin);
+  const std::uint32_t after = segment.fields.sequence + segment.payload + (is_fin ? 1 : 0);
+  const std::uint32_t sent = after - remote.expects;
+  if (sent > 0xffff) return Effect::active;
+  remote.window = std::max(remote.window, static_cast<std::uint16_t>(sent));
+  End& internal = end(Side::internal);
+  if (is_fin && !internal.sent_fin) {
+    internal.sent_fin = true;
+    internal.after_fin = after;
+  }
+  return Effect::active;
+}
+
 TcpModel::Effect TcpModel::follow_data(const TcpSegment& segment, Side from) {
   const bool is_fin = has(segment, flag::fin);
-  const bool is_near =
-      seems_near(other(from), segment.fields.sequence) &&
-      (!has(segment, flag::ack) || seems_near(from, segment.fields.acknowledgment));
+  const std::uint32_t sequence = segment.fields.sequence;
+  const std::uint32_t acknowledgment = segment.fields.acknowledgment;
+  // RFC 9293 section 3.10.7.4: without an acknowledgment it is dropped.
+  if (!has(segment, flag::ack)) return Effect::ignored;
+  // What was refused never was a connection.
+  if (reset_ && !both_spoke()) return Effect::ignored;
+  const std::uint32_t last = sequence + segment.payload;
+  const bool is_near = seems_near(other(from), sequence) && seems_near(from, acknowledgment);
   if (!is_near) {
-    if (!agrees_with_claim(segment, from)) {
+    if (from == Side::remote && acknowledges_claimed_syn(segment, from)) {
+      *this = {};
+      open_ = true;
+      for (End& one : ends_) one.spoke = true;
+      end(Side::internal).expects = last;
+      end(Side::internal).window_is_of_syn = true;
+      end(Side::remote).expects = acknowledgment;
+    } else if (agrees_with_claim(segment, from)) {
+      accept_claim(segment, from);
+    } else {
       claim(segment, from);
-      return is_fin ? Effect::ignored : Effect::active;
+      return is_fin || from == Side::remote ? Effect::ignored : Effect::active;
     }
-    accept_claim(segment, from);
   }
-  const std::uint32_t last = segment.fields.sequence + segment.payload;
-  if (is_fin && !would_take(other(from), last)) return Effect::ignored;
-  if (!reset_ && !is_open_from_both()) return Effect::active;  // RFC 6146 section 3.5.2.2
-  if (reset_) revive();
+  if (is_opening()) {
+    const Effect effect = follow_early(segment, from);
+    if (is_opening()) return effect;
+  }
+  if (is_fin && !would_take(other(from), last)) {
+    return is_near ? Effect::ignored : Effect::active;  // it decided a claim all the same
+  }
+  if (reset_) {
+    if (!would_take(other(from), sequence) || !would_take(from, acknowledgment)) {
+      return Effect::ignored;
+    }
+    reset_ = false;  // traffic that goes on: the reset was not believed
+    open_ = true;
+  }
   listen_to(segment, from);
   End& own = end(from);
   if (is_fin && !own.sent_fin) {
@@ -248,12 +306,13 @@ TcpModel::Effect TcpModel::follow_data(const TcpSegment& segment, Side from) {
 TcpModel::Effect TcpModel::follow(const TcpSegment& segment, Side from) {
   if (has(segment, flag::rst)) {
     if (!believes_reset(segment, from)) return Effect::ignored;
-    reset_ = true;
+    reset_ = !has_both_fins();  // what both ends closed stays closed
     return Effect::ended;
   }
   if (!has(segment, flag::syn)) return follow_data(segment, from);
-  if (is_over()) return reopen(segment, from);
-  return has(segment, flag::ack) ? follow_answer(segment, from) : follow_syn(segment, from);
+  if (!has(segment, flag::ack)) return follow_syn(segment, from);
+  return from == Side::internal ? follow_answer_from_inside(segment)
+                                : follow_answer_from_outside(segment);
 }
 
 // A claim is about the connection as it was when it was made.
@@ -267,8 +326,8 @@ TcpModel::Effect TcpModel::take(const TcpSegment& segment, Side from) {
 std::string_view TcpModel::state() const {
   if (reset_) return "reset";
   if (has_both_fins()) return "closing";
-  if (ends_[0].sent_fin || ends_[1].sent_fin) return "half-closed";
-  return is_open_from_both() ? "established" : "opening";
+  if (!open_) return "opening";
+  return ends_[0].sent_fin || ends_[1].sent_fin ? "half-closed" : "established";
 }
 
 bool TcpModel::is_established() const {

@@ -25,7 +25,8 @@ class TcpModel {
   std::string_view state() const;
   bool is_established() const;  // or half-closed: the long timeout counts
   bool is_over() const { return reset_ || has_both_fins(); }
-  bool was_opened_by(Side side) const { return end(side).sent_syn; }
+  // Only the remote wants it, as far as was proved.
+  bool is_asked_by_remote() const { return !open_ && begun_by_ == Side::remote; }
 
   // What an end takes next, as far as it is known, and how much: for making up segments that are
   // just right, or just wrong.
@@ -41,7 +42,6 @@ class TcpModel {
 
  private:
   struct End {
-    bool sent_syn = false;
     bool sent_fin = false;
     std::uint32_t after_fin = 0;  // what the other end expects once it has the FIN
     bool spoke = false;           // whether `expects` is known
@@ -63,36 +63,41 @@ class TcpModel {
   End& end(Side side) { return ends_[static_cast<std::size_t>(side)]; }
   const End& end(Side side) const { return ends_[static_cast<std::size_t>(side)]; }
 
-  std::array<bool, 5> facts() const {
-    return {ends_[0].sent_syn, ends_[0].sent_fin, ends_[1].sent_syn, ends_[1].sent_fin, reset_};
+  std::array<bool, 4> facts() const {
+    return {open_, ends_[0].sent_fin, ends_[1].sent_fin, reset_};
   }
-  bool is_open_from_both() const { return ends_[0].sent_syn && ends_[1].sent_syn; }
   bool has_both_fins() const { return ends_[0].sent_fin && ends_[1].sent_fin; }
-  bool has_fin(Side from) const { return !reset_ && end(from).sent_fin; }
-  bool awaits_answer(Side by) const;
+  bool both_spoke() const { return ends_[0].spoke && ends_[1].spoke; }
+  bool is_opening() const { return !open_ && !reset_; }
   int scale(Side of) const;
   bool is_within_reach(Side receiver, std::uint32_t number, std::uint32_t of) const;
   bool would_take(Side receiver, std::uint32_t sequence) const;
   bool seems_near(Side receiver, std::uint32_t number) const;
-  bool acknowledges_syn(const TcpSegment& segment, Side from) const;
+  bool acknowledges_sent(const TcpSegment& segment, Side from) const;
+  bool is_claimed_syn_of(Side side) const;
   bool acknowledges_claimed_syn(const TcpSegment& segment, Side from) const;
   bool believes_reset(const TcpSegment& segment, Side from) const;
   bool are_fins_acknowledged() const;
+  bool may_claim(Side from) const;
   std::uint32_t claimed(Side receiver) const;
   bool agrees_with_claim(const TcpSegment& segment, Side from) const;
   void claim(const TcpSegment& segment, Side from);
+  void claim_syn(const TcpSegment& syn, Side from);
   void accept_claim(const TcpSegment& segment, Side from);
-  void revive();
   void listen_to(const TcpSegment& segment, Side from);
-  void establish(const TcpSegment& answer, Side from);
+  void await_proof(const TcpSegment& answer, int remote_scale);
+  void prove(const TcpSegment& answer);
 
   Effect follow(const TcpSegment& segment, Side from);
-  Effect reopen(const TcpSegment& syn, Side from);
   Effect follow_syn(const TcpSegment& syn, Side from);
-  Effect follow_answer(const TcpSegment& answer, Side from);
+  Effect follow_answer_from_inside(const TcpSegment& answer);
+  Effect follow_answer_from_outside(const TcpSegment& answer);
+  Effect follow_early(const TcpSegment& segment, Side from);
   Effect follow_data(const TcpSegment& segment, Side from);
 
   End ends_[2];
+  Side begun_by_ = Side::internal;
+  bool open_ = false;  // the remote acknowledged a SYN from inside, so it is there
   bool reset_ = false;
   Claim claim_;
 };

@@ -283,6 +283,8 @@ TEST_CASE("forward: rfc5382_req2 a remote that comes again from the same port") 
     CHECK_EQ(state(), over);
     CHECK_EQ(gateway.sessions().at(0).idle, 1min);
     REQUIRE(out(syn | ack, 700'000, 900'001).accepted());
+    CHECK_EQ(state(), "opening");
+    REQUIRE(in(ack, 900'001, 700'001).accepted());
     CHECK_EQ(state(), "established");
     CHECK_EQ(gateway.engine.session_count(), 1);
   }

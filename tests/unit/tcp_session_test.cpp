@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "tests/unit/connection.h"
 
 using namespace swnat;
@@ -55,8 +57,8 @@ TEST_CASE("tcp_session: rfc5382_req2 simultaneous open") {
   REQUIRE(verdict_of(connection.out(syn, 1000, 0)) == Verdict::accept);
   CHECK_EQ(connection.state(), "opening");
   REQUIRE(verdict_of(connection.in(syn, 5000, 0)) == Verdict::accept);
-  CHECK_EQ(connection.state(), "established");
   REQUIRE(verdict_of(connection.out(syn | ack, 1000, 5001)) == Verdict::accept);
+  CHECK_EQ(connection.state(), "opening");
   REQUIRE(verdict_of(connection.in(syn | ack, 5000, 1001)) == Verdict::accept);
   CHECK_EQ(connection.state(), "established");
 }
@@ -128,4 +130,54 @@ TEST_CASE("tcp_session: rfc5382_req10 a blind reset leaves the connection and it
   }
   CHECK_EQ(connection.state(), "established");
   CHECK_EQ(gateway.sessions()[0].expires_in, Timeouts{}.tcp_established);
+}
+
+TEST_CASE("tcp_session: a flood of SYNs to a forward, which is answered, goes first and soon") {
+  constexpr std::uint16_t flood = 200;
+  const Peer service{external_host, 443};
+  Policy policy = roomy_policy();
+  policy.namespaces = {{.first = blue, .last = blue, .session_limit = flood + 1}};
+  policy.forwards = {{.protocol = protocol::tcp,
+                      .external = IpEndpoint{service.address, service.port},
+                      .namespace_id = blue,
+                      .to = IpEndpoint{at(client, 443).address, 443}}};
+  Gateway gateway(policy);
+  Connection connection{gateway};
+  connection.handshake();
+  gateway.travel(1min);
+  for (std::uint16_t i = 0; i < flood; ++i) {
+    const Peer nobody{Host::of(192, 0, 2, 1), static_cast<std::uint16_t>(1000 + i)};
+    REQUIRE(gateway.in(tcp(nobody, service, {.sequence = 7000})).accepted());
+    REQUIRE(gateway
+                .out(blue, tcp(at(client, 443), nobody,
+                               {.flags = syn | ack, .sequence = 500, .acknowledgment = 7001}))
+                .accepted());
+  }
+  const auto count = [&](std::string_view state) {
+    return std::ranges::count(gateway.sessions(), state, &SessionView::state);
+  };
+  CHECK_EQ(count("opening"), flood);
+  for (const SessionView& view : gateway.sessions()) {
+    if (view.state == "opening") CHECK_EQ(view.expires_in, 4min);
+  }
+  // The tenant is at its limit: its next session takes the place of one of these.
+  REQUIRE(gateway.out(blue, tcp(at(client, 50'000), server)).accepted());
+  CHECK_EQ(count("established"), 1);
+  CHECK_EQ(gateway.session_count(blue), flood + 1);
+  gateway.travel(4min);
+  gateway.expire_all();
+  CHECK_EQ(gateway.session_count(blue), 1);
+}
+
+TEST_CASE("tcp_session: a segment without acknowledgment does not prolong an established session") {
+  Gateway gateway;
+  Connection connection{gateway};
+  connection.handshake();
+  gateway.travel(1min);
+  for (const std::uint8_t flags : {std::uint8_t{0}, push, fin}) {
+    CHECK_EQ(connection.in(flags, 5001, 0), Reason::translated_inbound);
+    CHECK_EQ(connection.out(flags, 1001, 0), Reason::translated_outbound);
+  }
+  CHECK_EQ(connection.state(), "established");
+  CHECK_EQ(gateway.sessions()[0].idle, 1min);
 }

@@ -7,111 +7,12 @@
 
 #include "engine/parse.h"
 #include "tests/unit/packets.h"
+#include "tests/unit/tcp_cases.h"
 #include "tests/unit/texts.h"
 
 using namespace swnat;
 using namespace swnat::test;
-
-namespace {
-
-using enum SessionState;
-constexpr TcpSender internal = TcpSender::internal;
-constexpr TcpSender remote = TcpSender::remote;
-constexpr TcpEffect refresh = TcpEffect::refresh;
-constexpr TcpEffect none = TcpEffect::none;
-constexpr TcpEffect closed = TcpEffect::closed;
-
-constexpr std::uint8_t syn = tcp_flag::syn;
-constexpr std::uint8_t ack = tcp_flag::ack;
-constexpr std::uint8_t fin = tcp_flag::fin;
-constexpr std::uint8_t rst = tcp_flag::rst;
-constexpr auto syn_ack = static_cast<std::uint8_t>(syn | ack);
-constexpr auto fin_ack = static_cast<std::uint8_t>(fin | ack);
-constexpr auto rst_ack = static_cast<std::uint8_t>(rst | ack);
-
-// Initial sequence numbers: the next ones are 1001 and 5001.
-constexpr std::uint32_t iss = 1000;
-constexpr std::uint32_t irs = 5000;
-constexpr std::uint16_t window = 10'000;
-
-struct Step {
-  TcpSender sender;
-  std::uint8_t flags;
-  std::uint32_t sequence;
-  std::uint32_t acknowledgment;
-  std::uint32_t payload_size;
-  TcpEffect effect;
-  SessionState after;
-};
-
-struct Case {
-  const char* name;
-  std::vector<Step> steps;  // the first one opens
-  std::uint16_t window_of_all = window;
-  std::uint8_t internal_scale = 0;
-  std::uint8_t remote_scale = 0;
-};
-
-struct Connection {
-  SessionState state = free;
-  TcpReceiver internal_receiver;
-  TcpReceiver remote_receiver;
-  TcpClaim claim;
-  TcpAside aside{};
-
-  TcpConnection view() { return {state, internal_receiver, remote_receiver, claim, aside}; }
-};
-
-TcpSegment segment_of(const Step& step, const Case& c, std::uint32_t base) {
-  const std::uint8_t scale = step.sender == internal ? c.internal_scale : c.remote_scale;
-  const bool is_syn = (step.flags & syn) != 0;
-  const bool is_ack = (step.flags & ack) != 0;
-  return {.sequence = step.sequence + base,
-          .acknowledgment = is_ack ? step.acknowledgment + base : 0,
-          .payload_size = step.payload_size,
-          .window = c.window_of_all,
-          .flags = step.flags,
-          .scale = is_syn ? scale : no_tcp_scale};
-}
-
-void run(const Case& c, std::uint32_t base) {
-  INFO(std::string(c.name));
-  CAPTURE(base);
-  Connection connection;
-  for (std::size_t i = 0; i < c.steps.size(); ++i) {
-    CAPTURE(i);
-    const Step& step = c.steps[i];
-    const TcpSegment segment = segment_of(step, c, base);
-    if (i == 0) {
-      open(connection.view(), segment, step.sender);
-    } else {
-      CHECK_EQ(advance(connection.view(), segment, step.sender), step.effect);
-    }
-    CHECK_EQ(connection.state, step.after);
-  }
-}
-
-// Also with sequence numbers that wrap between any two segments.
-void run_all(const std::vector<Case>& cases) {
-  for (const Case& c : cases) {
-    run(c, 0);
-    for (const std::uint32_t base : {0U - iss, 0U - iss - 1, 0U - irs - 1, 0U - irs - 100}) {
-      run(c, base);
-    }
-  }
-}
-
-std::vector<Step> opened(std::vector<Step> more) {
-  std::vector<Step> steps{
-      {internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
-      {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
-      {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
-  };
-  steps.insert(steps.end(), more.begin(), more.end());
-  return steps;
-}
-
-}  // namespace
+using namespace swnat::test::tcp_cases;
 
 TEST_CASE("tcp_state: rfc5382_req2 opening") {
   run_all({
@@ -122,12 +23,24 @@ TEST_CASE("tcp_state: rfc5382_req2 opening") {
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
       {"simultaneous open, from inside first",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
-        {remote, syn, irs, 0, 0, refresh, tcp_established},
-        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {remote, syn, irs, 0, 0, none, tcp_syn_internal},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_internal},
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
+      {"simultaneous open, from outside first",
+       {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
+        {internal, syn, iss, 0, 0, refresh, tcp_syn_remote},
+        {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}}},
+      {"simultaneous open, and the remote's answer is lost",
+       {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
+        {remote, syn, irs, 0, 0, none, tcp_syn_internal},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_internal},
+        {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established},
+        {remote, fin_ack, irs + 1, iss + 1, 0, refresh, tcp_fin_remote}}},
       {"opened from outside",
        {{remote, syn, irs, 0, 0, refresh, tcp_syn_remote},
-        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_established},
+        {internal, syn_ack, iss, irs + 1, 0, refresh, tcp_syn_remote},
         {remote, ack, irs + 1, iss + 1, 0, refresh, tcp_established}}},
       {"without a SYN from the other side it is not established",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
@@ -228,19 +141,19 @@ TEST_CASE("tcp_state: rfc5961 a blind segment does not move the windows") {
   constexpr std::uint32_t far = 0x4000'0000;
   run_all({
       {"then the end that it was sent to closes",
-       opened({{remote, ack, irs + far, iss + far, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + far, iss + far, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"only its sequence number is wrong",
-       opened({{remote, ack, irs + far, iss + 9000, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + far, iss + 9000, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"only its acknowledgment is wrong",
-       opened({{remote, ack, irs + 1, iss + far, 100, refresh, tcp_established},
+       opened({{remote, ack, irs + 1, iss + far, 100, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
-      {"a SYN", opened({{remote, syn_ack, irs + far, iss + far, 0, refresh, tcp_established},
+      {"a SYN", opened({{remote, syn_ack, irs + far, iss + far, 0, none, tcp_established},
                         {internal, rst, iss + 1, 0, 0, closed, tcp_reset}})},
       {"after a reset it resumes nothing",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
-               {remote, ack, irs + far, iss + far, 100, refresh, tcp_reset}})},
+               {remote, ack, irs + far, iss + far, 100, none, tcp_reset}})},
   });
 }
 
@@ -322,7 +235,7 @@ TEST_CASE("tcp_state: rfc9293 a second connection between the same endpoints is 
                       answer}))},
       {"from outside, which refreshes nothing before the answer",
        closes(opened({{remote, syn, new_irs, 0, 0, none, tcp_established},
-                      {internal, syn_ack, new_iss, new_irs + 1, 0, refresh, tcp_established},
+                      {internal, syn_ack, new_iss, new_irs + 1, 0, refresh, tcp_syn_remote},
                       {remote, ack, new_irs + 1, new_iss + 1, 0, refresh, tcp_established}}))},
       {"the other end still has the old one and says so",
        opened({again,
@@ -339,19 +252,19 @@ TEST_CASE("tcp_state: rfc5961 nobody but the other end decides about a SYN") {
       {"from outside, challenged",
        opened({{remote, syn, irs + far, 0, 0, none, tcp_established},
                {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
-               {remote, ack, irs + far + 1, iss + far, 100, refresh, tcp_established},
+               {remote, ack, irs + far + 1, iss + far, 100, none, tcp_established},
                {remote, fin_ack, irs + far + 1, iss + far, 0, none, tcp_established},
                {remote, rst, irs + far + 1, 0, 0, none, tcp_established},
                {remote, rst, irs + 1, 0, 0, closed, tcp_reset}})},
       {"from inside, answered by somebody who did not see it",
        opened({{internal, syn, iss + far, 0, 0, refresh, tcp_established},
-               {remote, syn_ack, irs + far, iss + far + 2, 0, refresh, tcp_established},
+               {remote, syn_ack, irs + far, iss + far + 2, 0, none, tcp_established},
                {remote, rst_ack, 0, iss + far + 2, 0, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"while opening, an answer to no SYN opens nothing",
        {{internal, syn, iss, 0, 0, refresh, tcp_syn_internal},
-        {remote, syn_ack, irs, iss + 2, 0, refresh, tcp_syn_internal},
-        {remote, syn_ack, irs, iss, 0, refresh, tcp_syn_internal},
+        {remote, syn_ack, irs, iss + 2, 0, none, tcp_syn_internal},
+        {remote, syn_ack, irs, iss, 0, none, tcp_syn_internal},
         {remote, syn_ack, irs, iss + 1, 0, refresh, tcp_established}}},
       {"a half-closed connection keeps its FIN when an old SYN is answered again",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
@@ -373,7 +286,7 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
   };
   run_all({
       {"data from outside that is acknowledged",
-       then_closes({{remote, ack, r - 1000, i, 1000, refresh, tcp_established},
+       then_closes({{remote, ack, r - 1000, i, 1000, none, tcp_established},
                     {internal, ack, i, r, 0, refresh, tcp_established}})},
       {"data from inside that is acknowledged",
        then_closes({{internal, ack, i - 100, r, 100, refresh, tcp_established},
@@ -389,7 +302,7 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
                {remote, ack, r + 1, i + 1, 0, closed, tcp_closing}})},
       {"half-closed: the end that is not goes on",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
-               {remote, ack, r - 1000, iss + 2, 1000, refresh, tcp_fin_internal},
+               {remote, ack, r - 1000, iss + 2, 1000, none, tcp_fin_internal},
                {internal, ack, iss + 2, r, 0, refresh, tcp_fin_internal},
                {remote, fin_ack, r, iss + 2, 0, refresh, tcp_closing},
                {internal, ack, iss + 2, r + 1, 0, closed, tcp_closing}})},
@@ -400,16 +313,16 @@ TEST_CASE("tcp_state: a session that missed packets catches up, and FINs count")
         {internal, fin_ack, i, r, 0, refresh, tcp_fin_internal}}},
       {"after a reset that was not believed",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
-               {remote, ack, r - 1000, i, 1000, refresh, tcp_reset},
+               {remote, ack, r - 1000, i, 1000, none, tcp_reset},
                {internal, ack, i, r, 0, refresh, tcp_established}})},
       {"not by what agrees with one number only",
-       opened({{remote, ack, r, i, 0, refresh, tcp_established},
+       opened({{remote, ack, r, i, 0, none, tcp_established},
                {internal, ack, i, irs + 1, 0, refresh, tcp_established},
                {internal, fin_ack, i, r, 0, none, tcp_established},
                {internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal}})},
       {"nor by one end alone, whatever it sends",
-       opened({{remote, ack, r, i, 0, refresh, tcp_established},
-               {remote, ack, r, i, 100, refresh, tcp_established},
+       opened({{remote, ack, r, i, 0, none, tcp_established},
+               {remote, ack, r, i, 100, none, tcp_established},
                {remote, fin_ack, r + 100, i, 0, none, tcp_established},
                {internal, ack, iss + 1, irs + 1, 0, refresh, tcp_established},
                {remote, rst, r + 100, 0, 0, none, tcp_established}})},
@@ -477,21 +390,23 @@ TEST_CASE("tcp_state: rfc7857_s2 after the end") {
                {internal, fin_ack, iss + 1, irs + 2, 0, refresh, tcp_closing},
                {remote, ack, irs + 2, iss + 2, 0, closed, tcp_closing},
                {remote, syn, 800'000, 0, 0, none, tcp_closing},
-               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_established},
-               {remote, rst, 800'001 + window + 1, 0, 0, none, tcp_established},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_remote},
+               {remote, rst, 800'001 + window + 1, 0, 0, none, tcp_syn_remote},
                {remote, ack, 800'001, 700'001, 0, refresh, tcp_established},
                {internal, fin_ack, 700'001, 800'001, 0, refresh, tcp_fin_internal},
                {remote, rst, 800'001, 0, 0, closed, tcp_reset}})},
       {"and after a reset",
        opened({{remote, rst, irs + 1, 0, 0, closed, tcp_reset},
                {remote, syn, 800'000, 0, 0, none, tcp_reset},
-               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_established},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_remote},
                {remote, ack, 800'001, 700'001, 0, refresh, tcp_established}})},
       {"both sides open anew at once",
        opened({{internal, rst, iss + 1, 0, 0, closed, tcp_reset},
                {remote, syn, 800'000, 0, 0, none, tcp_reset},
                {internal, syn, 700'000, 0, 0, refresh, tcp_syn_internal},
-               {remote, syn, 800'000, 0, 0, refresh, tcp_established}})},
+               {remote, syn, 800'000, 0, 0, none, tcp_syn_internal},
+               {internal, syn_ack, 700'000, 800'001, 0, refresh, tcp_syn_internal},
+               {remote, syn_ack, 800'000, 700'001, 0, refresh, tcp_established}})},
       {"a late FIN or acknowledgment leaves it closing",
        opened({{internal, fin_ack, iss + 1, irs + 1, 0, refresh, tcp_fin_internal},
                {remote, fin_ack, irs + 1, iss + 2, 0, refresh, tcp_closing},

@@ -220,8 +220,11 @@ TEST_CASE("timeouts: rfc7857_s7 nor do ever new remotes keep a mapping") {
   CHECK_EQ(gateway.in(udp(at(server, 2000), external)).reason, Reason::no_mapping);
 }
 
-TEST_CASE("timeouts: rfc4787_req6 nor do their SYNs, answered by resets or not at all") {
-  for (const bool is_refused : {false, true}) {
+TEST_CASE("timeouts: rfc4787_req6 nor do their SYNs, however they are answered") {
+  constexpr std::uint8_t nothing = 0;
+  constexpr std::uint8_t rst_ack = 0x14;
+  for (const std::uint8_t answer : {nothing, rst_ack, syn_ack}) {
+    CAPTURE(answer);
     Gateway gateway(odd_policy(Filtering::endpoint_independent));
     const Peer external = gateway.open(protocol::tcp, blue, client, server);
     const auto half = odd_timeouts.tcp_transitory / 2;
@@ -229,8 +232,8 @@ TEST_CASE("timeouts: rfc4787_req6 nor do their SYNs, answered by resets or not a
     for (std::uint16_t port = 1000; port < 1010; ++port) {
       const Peer remote = at(server, port);
       reason = gateway.in(tcp(remote, external)).reason;
-      if (is_refused && reason == Reason::translated_inbound) {
-        gateway.out(blue, tcp(client, remote, {.flags = 0x14, .acknowledgment = 1001}));
+      if (answer != nothing && reason == Reason::translated_inbound) {
+        gateway.out(blue, tcp(client, remote, {.flags = answer, .acknowledgment = 1001}));
       }
       gateway.travel(half);
       gateway.expire_all();
@@ -239,7 +242,7 @@ TEST_CASE("timeouts: rfc4787_req6 nor do their SYNs, answered by resets or not a
   }
 }
 
-TEST_CASE("timeouts: a connection from outside that is answered keeps the mapping for others") {
+TEST_CASE("timeouts: a connection from outside that is established keeps the mapping for others") {
   Gateway gateway(odd_policy(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::tcp, blue, client, server);
   for (std::uint16_t port = 1000; port < 1003; ++port) {  // stand before and behind it
@@ -248,6 +251,10 @@ TEST_CASE("timeouts: a connection from outside that is answered keeps the mappin
   CHECK(gateway
             .out(blue, tcp(client, at(server, 1001),
                            {.flags = 0x12, .sequence = 77, .acknowledgment = 1001}))
+            .accepted());
+  CHECK(gateway
+            .in(tcp(at(server, 1001), external,
+                    {.flags = 0x10, .sequence = 1001, .acknowledgment = 78}))
             .accepted());
   gateway.travel(odd_timeouts.tcp_transitory + 1ms);
   gateway.expire_all();
