@@ -24,7 +24,8 @@ class Trial {
       : input_(input),
         shares_mappings_(input.byte() % 2 == 0),
         records_(capacity),
-        table_(records_, used_, secret, shares_mappings_) {
+        asides_(capacity),
+        table_(records_, asides_, used_, secret, shares_mappings_) {
     StateTimeouts timeouts{};
     timeouts.fill(5000);
     table_.set_timeouts(timeouts);
@@ -148,6 +149,7 @@ class Trial {
   Input& input_;
   bool shares_mappings_;
   std::vector<Record> records_;
+  std::vector<TcpAside> asides_;
   std::uint32_t used_ = 0;
   Table table_;
   Tick now_ = 0xffff'f000;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <span>
 
+#include "engine/engine.h"
+
 namespace swnat::test {
 
 // With memory that an engine of kill_options() made, which is completed if a kill left it new.

@@ -269,7 +269,10 @@ bool Model::was_made(const ModelSession& session) const {
   return std::ranges::any_of(views, [&](const SessionView& view) {
     ModelSession like = session;
     like.external = view.external;
-    return name_of(view) == name_of(like);
+    // One that is redirected to the same remote looks alike, and was there before.
+    const bool was_there = std::ranges::any_of(
+        sessions_, [&](const ModelSession& one) { return name_of(one) == name_of(like); });
+    return name_of(view) == name_of(like) && !was_there;
   });
 }
 
