@@ -97,7 +97,8 @@ bool Stepper::has_changed() {
   bool changed = false;
   for (std::uint32_t shard = 0; shard < options.shards; ++shard) {
     const auto part = session_memory_part<Family>(
-        scene_.memory, options.shards, shard_capacity(options.max_sessions, options.shards), policy_, shard);
+        scene_.memory, options.shards, shard_capacity(options.max_sessions, options.shards),
+        policy_, shard);
     // And the next record, in case it is written before it counts as used.
     const auto used = part.records.first(std::min<std::size_t>(part.used + 1, part.records.size()));
     changed |= has_changed(std::as_bytes(used));
