@@ -31,6 +31,14 @@ void check(const EngineOptions& options) {
   }
 }
 
+// A shard needs a port of each parity in every block.
+void require_large_blocks(const Policy& policy, std::uint32_t shards) {
+  for (const NamespacePolicy& one : policy.namespaces) {
+    if (one.port_block == 0 || one.port_block >= 2 * shards) continue;
+    throw std::invalid_argument("a port block must have at least two ports for each shard");
+  }
+}
+
 // Of which all could be foreseen.
 void require_secret(const EngineOptions& options) {
   if (options.secret == decltype(options.secret){}) {
@@ -73,13 +81,14 @@ class Engine::State {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
+  std::vector<PortBlockView> port_blocks() const;
   std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Tick now) const;
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
   std::span<std::byte> memory_of(const EngineOptions& options);
   bool evict(RoomWanted wanted);
-  void enforce_limits();
+  void enforce_limits(std::optional<Tick> now);
   template <class Do>
   void for_each_shard(Do&& act) const;
 
@@ -109,6 +118,7 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
           [this](RoomWanted wanted) { evict(wanted); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
           [this](RoomWanted wanted) { evict(wanted); }) {
+  require_large_blocks(snapshot_->policy(), options.shards);
   if (options.populate) {
     populate(memory_);
     uses_.populate();
@@ -119,7 +129,7 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
   if (!has_sessions_) return;
   v4_.adopt();
   v6_.adopt();
-  enforce_limits();
+  enforce_limits({});
 }
 
 std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
@@ -170,7 +180,7 @@ bool Engine::State::evict(RoomWanted wanted) {
     if (!owner || (wanted.only_over && first.rank != Rank::over)) return false;
     const auto end_first = [&](auto* one) {
       const std::lock_guard lock(one->mutex);
-      return one->evict(wanted.slot, first);
+      return one->evict(wanted.slot, first, wanted.now);
     };
     if (std::visit(end_first, *owner)) return true;
   }
@@ -185,11 +195,15 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
     throw std::invalid_argument(
         "external addresses, ports and mapping are fixed for an engine's life");
   }
+  if (policy && policy->has_port_blocks() != before.has_port_blocks()) {
+    throw std::invalid_argument("whether there are port blocks is fixed for an engine's life");
+  }
+  if (policy) require_large_blocks(*policy, shard_count_);
   const auto next = std::make_shared<const Snapshot>(std::move(policy), slots_);
   v4_.set_snapshot(next, now);
   v6_.set_snapshot(next, now);
   snapshot_ = next;
-  enforce_limits();
+  enforce_limits(now);
 }
 
 void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
@@ -208,9 +222,9 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
   }
 }
 
-void Engine::State::enforce_limits() {
+void Engine::State::enforce_limits(std::optional<Tick> now) {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false})) {
+    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false, now})) {
     }
   }
 }
@@ -239,15 +253,26 @@ std::uint64_t Engine::State::session_count() const {
 
 std::vector<NamespaceUse> Engine::State::namespaces() const {
   const std::lock_guard lock(policy_mutex_);
+  std::unordered_map<NamespaceId, std::uint32_t> blocks;
+  for (const PortBlockView& one : port_blocks()) ++blocks[one.namespace_id];
   std::vector<NamespaceUse> uses;
   for (const Tenant& tenant : snapshot_->tenants()) {
     uses.push_back({.id = tenant.id,
                     .sessions = uses_.count(tenant.slot),
                     .session_limit = tenant.session_limit,
                     .ports = uses_.port_count(tenant.slot),
-                    .port_limit = tenant.policy->port_limit});
+                    .port_limit = tenant.policy->port_limit,
+                    .port_block = tenant.policy->port_block,
+                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0});
   }
   return uses;
+}
+
+std::vector<PortBlockView> Engine::State::port_blocks() const {
+  std::vector<PortBlockView> all;
+  v4_.append_port_blocks(all);
+  v6_.append_port_blocks(all);
+  return all;
 }
 
 std::size_t Engine::State::sessions(Cursor& cursor, std::span<SessionView> out, Tick now) const {
@@ -340,6 +365,10 @@ std::uint64_t Engine::session_count() const {
 
 std::vector<NamespaceUse> Engine::namespaces() const {
   return state_->namespaces();
+}
+
+std::vector<PortBlockView> Engine::port_blocks() const {
+  return state_->port_blocks();
 }
 
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {

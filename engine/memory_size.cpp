@@ -8,6 +8,7 @@
 #include "engine/index.h"
 #include "engine/links.h"
 #include "engine/namespaces.h"
+#include "engine/port_blocks.h"
 #include "engine/port_set.h"
 #include "engine/session_table.h"
 
@@ -39,11 +40,12 @@ std::size_t table_size(std::uint32_t capacity, std::size_t namespaces) {
 }
 
 // Of one external address, for TCP, UDP and ICMP.
-std::size_t ports_size(const PortRanges& ranges) {
+std::size_t ports_size(const Policy& policy) {
   constexpr std::size_t of_any_port = sizeof(std::uint8_t) * 65'536 + 2 * 65'536 / 8;
-  const PortRange envelope = ranges.envelope();
+  const PortRange envelope = policy.ports.envelope();
   const std::size_t count = envelope.last - envelope.first + 1u;
-  return 3 * (of_any_port + count * sizeof(RestingPort) + count / 8);
+  const std::size_t blocks = policy.has_port_blocks() ? PortBlocks::memory_size() : 0;
+  return 3 * (of_any_port + count * sizeof(RestingPort) + count / 8) + blocks;
 }
 
 template <class Family>
@@ -60,7 +62,7 @@ std::size_t family_size(const EngineOptions& options, std::uint32_t capacity,
   }
   const std::size_t shard =
       table_size<Family>(capacity, namespaces) + FragmentTable<Family>::memory_size(fragments);
-  return options.shards * shard + addresses * ports_size(policy.ports);
+  return options.shards * shard + addresses * ports_size(policy);
 }
 
 }  // namespace

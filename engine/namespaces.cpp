@@ -15,6 +15,11 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+bool is_block_size(std::uint32_t size) {
+  return size == 0 ||
+         (std::has_single_bit(size) && size >= port_block_min && size <= port_block_max);
+}
+
 template <class Address>
 bool is_subset(const std::vector<Address>& some, const std::vector<Address>& all) {
   return std::ranges::all_of(
@@ -44,6 +49,7 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
     require(one.first >= next_id && one.last >= one.first,
             "namespaces must be sorted by id, apart, and not 0");
     require(one.session_limit >= 1, "a session limit must be at least 1");
+    require(is_block_size(one.port_block), "a port block must be 0 or a power of two, 64 to 4096");
     require(is_subset(one.external.v4, policy.external.v4) &&
                 is_subset(one.external.v6, policy.external.v6),
             "a namespace's external addresses must be among the policy's");
@@ -66,14 +72,19 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
   positions_.resize(table_size);
   shift_ = 64 - static_cast<std::uint32_t>(std::countr_zero(table_size));
+  const auto largest =
+      std::ranges::max_element(policy_->namespaces, {}, &NamespacePolicy::port_block);
   for (const NamespacePolicy& one : policy_->namespaces) {
     for (std::uint64_t id = one.first; id <= one.last; ++id) {
       const auto next_slot = static_cast<std::uint32_t>(new_slots.size());
       const auto [entry, added] = new_slots.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < max_namespaces,
               "more than 65536 namespaces since the engine was made");
+      const BlockTaker blocks = one.port_block != 0
+                                    ? BlockTaker{static_cast<NamespaceId>(id), one.port_block}
+                                    : BlockTaker{0, largest->port_block};
       tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
-                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
+                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one, blocks});
       std::uint64_t at = id * spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
       positions_[at] = static_cast<std::uint32_t>(tenants_.size());

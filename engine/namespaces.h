@@ -19,12 +19,20 @@ namespace swnat {
 
 inline constexpr std::uint32_t max_namespaces = 65'536;
 
+// Who takes ports in blocks: a namespace, or 0 for all those that have no blocks of their own; and
+// of how many ports a new block is. 0 where there are no blocks at all.
+struct BlockTaker {
+  NamespaceId owner = 0;
+  std::uint32_t size = 0;
+};
+
 struct Tenant {
   NamespaceId id = 0;
   std::uint32_t slot = 0;
   std::uint32_t session_limit = 0;
   std::uint32_t port_limit = 0;  // the greatest number where there is none
   const NamespacePolicy* policy = nullptr;
+  BlockTaker blocks = {};
 };
 
 class Snapshot {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/port_sequence.h"
+
 namespace swnat {
 namespace {
 
@@ -18,47 +20,6 @@ bool is_from_host(const Parsed<Family>& parsed) {
 bool is_sound_receiver(const TcpReceiver& receiver) {
   return receiver.scale <= tcp_scale_max;
 }
-
-// With address-and-port-dependent mapping, ports of each parity that are tried for a session when
-// the one that its flow names is taken: spread over all, so that where a tenth of a remote's ports
-// are free one attempt in a thousand fails, and the next one tries others.
-constexpr std::uint32_t tried_per_parity = 32;
-
-// The ports `offset`, offset + step, … that lie in some ranges, by their place among these.
-class PortSequence {
- public:
-  PortSequence(const PortRanges& ranges, std::uint32_t offset, std::uint32_t step) : step_(step) {
-    for (const PortRange& range : ranges.ranges()) {
-      const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
-      if (base > range.last) continue;
-      const Run run{base, (range.last - base) / step + 1};
-      runs_[run_count_++] = run;
-      count_ += run.count;
-    }
-  }
-
-  std::uint32_t count() const { return count_; }
-  // A place, as evenly as `random` is.
-  std::uint32_t place_of(std::uint32_t random) const {
-    return static_cast<std::uint32_t>(std::uint64_t{random} * count_ >> 32);
-  }
-  std::uint16_t operator[](std::uint32_t place) const {
-    std::uint32_t run = 0;
-    while (place >= runs_[run].count) place -= runs_[run++].count;
-    return static_cast<std::uint16_t>(runs_[run].base + place * step_);
-  }
-
- private:
-  struct Run {
-    std::uint32_t base;
-    std::uint32_t count;
-  };
-
-  std::uint32_t step_;
-  std::array<Run, port_ranges_max> runs_;  // not initialized beyond what there is
-  std::uint32_t run_count_ = 0;
-  std::uint32_t count_ = 0;
-};
 
 template <class Family>
 constexpr SessionState first_state(std::uint8_t protocol, bool is_from_outside) {
@@ -244,7 +205,7 @@ template <class Family>
 SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
-    if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
+    if (ref == no_session || !may_have_unfit_ || may_stay(table_[ref])) return ref;
     release(ref, now);
   }
 }
@@ -266,7 +227,9 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
   // Whoever no longer counts the session does not count its port.
   if (is_last && has_port) uses_.give_back_port(slot);
   uses_.give_back(slot);
-  if (!is_last || !has_port || !shares_mapping) return;
+  if (!is_last || !has_port) return;
+  if (externals_.has_blocks()) return release_in_block(outside, protocol, now);
+  if (!shares_mapping) return;
   externals_.ports(outside.local, protocol).release(number_, outside.local_port, now, rest);
 }
 
@@ -314,7 +277,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   if (const auto reason = refuses(parsed)) return *reason;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
   std::optional<Reason> full = take_use(*tenant);
-  if (full == Reason::session_limit && evict_if_all_are_here(tenant->id)) {
+  if (full == Reason::session_limit && evict_if_all_are_here(tenant->id, now)) {
     full = take_use(*tenant);
   }
   if (full) return *full;
@@ -449,16 +412,23 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
   const Address& address = plan.external.address;
   const std::uint16_t like = plan.inside.local_port;
   PortSpace& ports = externals_.ports(address, protocol);
+  const bool has_blocks = externals_.has_blocks();
   for (int passed_over = 0; passed_over < passed_over_max; ++passed_over) {
-    auto port = ports.take(number_, like, random_.next(), now);
-    if (!port) port = ports.take_resting(number_, like, now);
+    auto port = has_blocks ? take_port_of_block(plan, protocol, now)
+                           : ports.take(number_, like, random_.next(), now);
+    if (!port && !has_blocks) port = ports.take_resting(number_, like, now);
     if (!port) return false;
     if (rules().forward(protocol, {address, *port}) == nullptr) {
       plan.external.port = plan.outside.local_port = *port;
       plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
       return true;
     }
-    ports.release(number_, *port, now, PortSpace::Rest::full);
+    if (has_blocks) {
+      externals_.blocks(address).pass_over(Externals<Family>::place_of(protocol), number_, *port,
+                                           now);
+    } else {
+      ports.release(number_, *port, now, PortSpace::Rest::full);
+    }
   }
   return false;
 }
@@ -470,6 +440,7 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
 // number of others is tried, of the same parity first. All are this shard's own.
 template <class Family>
 bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
+  if (externals_.has_blocks()) return find_port_in_blocks(plan, protocol, now);
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const auto serves = [&](std::uint16_t port) {
@@ -480,22 +451,17 @@ bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick
   for (const std::uint32_t parity : {like, like ^ 1u}) {
     const PortSequence ports(ranges, number_ << 1 | parity, 2 * shards_);
     if (ports.count() == 0) continue;
-    // Not of the bits that the index uses, which a tenant must not be able to read off its ports.
-    const std::uint64_t of_flow = fold_multiply(plan.flows.inside ^ secret_[2], secret_[3] | 1);
-    if (serves(ports[ports.place_of(static_cast<std::uint32_t>(of_flow))])) return true;
-    // One of each part of the ports, the parts from a random one on.
-    const std::uint32_t parts = std::min(ports.count(), tried_per_parity);
-    const std::uint64_t first = random_.next() % parts;
-    for (std::uint32_t i = 0; i < parts; ++i) {
-      const auto part = static_cast<std::uint32_t>((first + i) % parts);
-      const std::uint32_t begin = part * ports.count() / parts;
-      const std::uint32_t end = (part + 1) * ports.count() / parts;
-      if (serves(ports[begin + static_cast<std::uint32_t>(random_.next() % (end - begin))])) {
-        return true;
-      }
-    }
+    if (serves(ports[ports.place_of(place_of_flow(plan))])) return true;
+    if (ports.any_of_spread(tried_per_parity, random_, serves)) return true;
   }
   return false;
+}
+
+// Not of the bits that the index uses, which a tenant must not be able to read off its ports.
+template <class Family>
+std::uint32_t Shard<Family>::place_of_flow(const Plan& plan) const {
+  const std::uint64_t of_flow = fold_multiply(plan.flows.inside ^ secret_[2], secret_[3] | 1);
+  return static_cast<std::uint32_t>(of_flow);
 }
 
 template <class Family>
@@ -524,7 +490,9 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
     const bool is_counted = external.mapping == no_session && !external.is_forward &&
                             !protocol::is_portless(parsed.protocol);
     if (is_counted) uses_.give_back_port(plan.tenant.slot);
-    if (is_counted && snapshot_->policy().mapping == Mapping::endpoint_independent) {
+    if (is_counted && externals_.has_blocks()) {
+      release_in_block(plan.outside, parsed.protocol, now);
+    } else if (is_counted && snapshot_->policy().mapping == Mapping::endpoint_independent) {
       externals_.ports(external.address, parsed.protocol)
           .release(number_, external.port, now, PortSpace::Rest::none);
     }
@@ -590,12 +558,12 @@ std::uint32_t Shard<Family>::expire(Tick now, std::uint32_t budget) {
 
 // Where new sessions are refused, only one that is over makes room.
 template <class Family>
-std::optional<RoomWanted> Shard<Family>::room_wanted(NamespaceId id) const {
+std::optional<RoomWanted> Shard<Family>::room_wanted(NamespaceId id, Tick now) const {
   const Tenant* tenant = snapshot_->find(id);
   if (tenant == nullptr) return {};
   const bool only_over = snapshot_->policy().at_limit == AtLimit::refuse;
   if (only_over && !uses_.has_over(tenant->slot)) return {};
-  return RoomWanted{tenant->slot, only_over};
+  return RoomWanted{tenant->slot, only_over, now};
 }
 
 template <class Family>
@@ -606,28 +574,28 @@ std::optional<Standing> Shard<Family>::first_to_go(std::uint32_t slot) {
 }
 
 template <class Family>
-bool Shard<Family>::evict(std::uint32_t slot, const Standing& standing) {
+bool Shard<Family>::evict(std::uint32_t slot, const Standing& standing, std::optional<Tick> now) {
   const SessionRef ref = table_.first_to_go(slot);
   if (ref == no_session || standing_of(table_[ref]) != standing) return false;
-  evict(ref);
+  evict(ref, now);
   return true;
 }
 
 // Spares the other shards the question. None can have a session that is not counted yet.
 template <class Family>
-bool Shard<Family>::evict_if_all_are_here(NamespaceId id) {
-  const auto wanted = room_wanted(id);
+bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
+  const auto wanted = room_wanted(id, now);
   if (!wanted || table_.count(wanted->slot) != uses_.count(wanted->slot)) return false;
   const SessionRef ref = table_.first_to_go(wanted->slot);
   if (ref == no_session || (wanted->only_over && !is_over(table_[ref].state))) return false;
-  evict(ref);
+  evict(ref, now);
   return true;
 }
 
 template <class Family>
-void Shard<Family>::evict(SessionRef ref) {
+void Shard<Family>::evict(SessionRef ref, std::optional<Tick> now) {
   // A tenant at its limit would soon have let all ports rest, and left none to others.
-  release(ref, table_[ref].last_active, PortSpace::Rest::none);
+  release(ref, now.value_or(table_[ref].last_active), PortSpace::Rest::none);
 }
 
 template <class Family>
@@ -653,7 +621,7 @@ bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
   const std::uint32_t end = std::min(table_.used(), position + records_max);
   for (; position < end; ++position) {
     const Record& session = table_[position];
-    if (session.state != SessionState::free && !fits(session)) release(position, now);
+    if (session.state != SessionState::free && !may_stay(session)) release(position, now);
   }
   may_have_unfit_ = !is_end(position);
   return may_have_unfit_;
@@ -755,12 +723,13 @@ bool Shard<Family>::adopt(SessionRef ref) {
     if (!session.is_forward && mapping != table_.find(Key::of(session, KeyKind::internal))) {
       return false;
     }
-    if (mapping == no_session && !session.is_forward &&
+    if (mapping == no_session && !session.is_forward && !externals_.has_blocks() &&
         !externals_.ports(session.outside.local, session.protocol)
              .take_exactly(number_, session.outside.local_port)) {
       return false;
     }
   }
+  if (!may_adopt_in_block(session, mapping)) return false;
   set_deltas(session);
   const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
   uses_.add(slot);

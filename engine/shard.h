@@ -48,7 +48,8 @@ struct Lookup {
 // A session of the namespace that has this slot shall end, the one that has to go first.
 struct RoomWanted {
   std::uint32_t slot;
-  bool only_over;  // else none
+  bool only_over;           // else none
+  std::optional<Tick> now;  // nothing before the first packet
 };
 
 template <class Family>
@@ -120,11 +121,11 @@ class alignas(64) Shard {
 
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
   // is refused.
-  std::optional<RoomWanted> room_wanted(NamespaceId id) const;
+  std::optional<RoomWanted> room_wanted(NamespaceId id, Tick now) const;
   // How the namespace's session here that has to go first stands; nothing if it has none.
   std::optional<Standing> first_to_go(std::uint32_t slot);
   // Ends that session if it stands so. False if it does not, or there is none.
-  bool evict(std::uint32_t slot, const Standing& standing);
+  bool evict(std::uint32_t slot, const Standing& standing, std::optional<Tick> now);
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
@@ -187,8 +188,8 @@ class alignas(64) Shard {
   void release(SessionRef ref, const KeyHashes& hashes, Tick now, PortSpace::Rest rest);
 
   std::optional<Reason> take_use(const Tenant& tenant);
-  bool evict_if_all_are_here(NamespaceId id);
-  void evict(SessionRef ref);
+  bool evict_if_all_are_here(NamespaceId id, Tick now);
+  void evict(SessionRef ref, std::optional<Tick> now);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                             Tick now);
@@ -199,9 +200,18 @@ class alignas(64) Shard {
   std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Tick now);
   bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
+  std::uint32_t place_of_flow(const Plan& plan) const;
   bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
+  // Where ports come in blocks (shard_blocks.cpp).
+  std::optional<std::uint16_t> take_port_of_block(const Plan& plan, std::uint8_t protocol,
+                                                  Tick now);
+  bool find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick now);
+  bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Tick now);
+  void release_in_block(const Leg<Family>& outside, std::uint8_t protocol, Tick now);
+  bool may_adopt_in_block(const Record& session, SessionRef mapping);
+  bool may_stay(const Record& session);
   Reason establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet, Tick now);
 
   // Whether its mapping has a port that is its namespace's by choice, which port_limit counts.

@@ -93,6 +93,7 @@ ControlAnswer status(Daemon& daemon) {
                 {"namespaces", daemon.engine().namespaces().size()},
                 {"sessions", daemon.engine().session_count()},
                 {"max_sessions", config->max_sessions},
+                {"port_blocks", daemon.engine().port_blocks().size()},
                 {"rules", rules_json(daemon.rules())},
                 {"queues", queues_json(daemon)}})};
 }
@@ -130,7 +131,9 @@ ControlAnswer list_namespaces(Daemon& daemon) {
                     {"sessions", use.sessions},
                     {"session_limit", use.session_limit},
                     {"ports", use.ports},
-                    {"port_limit", use.port_limit}});
+                    {"port_limit", use.port_limit},
+                    {"port_block", use.port_block},
+                    {"port_blocks", use.port_blocks}});
     }
     all->next += piece.size();
     return all->next < all->uses.size();

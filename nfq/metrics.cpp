@@ -98,6 +98,8 @@ constexpr NamespaceGauge namespace_gauges[] = {
     {"swnat_ports", "external ports that the namespace's mappings have", &NamespaceUse::ports},
     {"swnat_port_limit", "external ports that the namespace may have, 0 for no limit",
      &NamespaceUse::port_limit},
+    {"swnat_port_blocks", "blocks of external ports that the namespace has",
+     &NamespaceUse::port_blocks},
 };
 
 }  // namespace

@@ -112,6 +112,11 @@ std::string rules_text(const Json& rules) {
   return text;
 }
 
+std::string blocks_text(const Json& document) {
+  const Json& blocks = document.at("port_blocks");
+  return blocks == 0 ? "" : fmt::format("port blocks: {}\n", number(blocks));
+}
+
 std::string queues_text(const Json& document) {
   std::string text;
   for (const Json& queue : document.at("queues")) text += queue_text(queue);
@@ -130,7 +135,7 @@ std::string status_text(const Json& document) {
              duration(document.at("uptime")), document.at("configuration").get<std::string>(),
              number(document.at("namespaces")), number(document.at("sessions")),
              number(document.at("max_sessions"))) +
-         rules_text(document.at("rules")) + queues_text(document);
+         blocks_text(document) + rules_text(document.at("rules")) + queues_text(document);
 }
 
 std::string namespaces_text(const Json& document) {
@@ -139,11 +144,13 @@ std::string namespaces_text(const Json& document) {
                {"SESSIONS", Align::right},
                {"LIMIT", Align::right},
                {"PORTS", Align::right},
-               {"PORT LIMIT", Align::right}});
+               {"PORT LIMIT", Align::right},
+               {"BLOCKS", Align::right}});
   for (const Json& one : document.at("namespaces")) {
     table.add({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
                number(one.at("session_limit")), number(one.at("ports")),
-               one.at("port_limit") == 0 ? "none" : number(one.at("port_limit"))});
+               one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
+               one.at("port_block") == 0 ? "none" : number(one.at("port_blocks"))});
   }
   return table.text();
 }

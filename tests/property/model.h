@@ -36,6 +36,7 @@ struct Seen {
   Bytes bytes;
   NamespaceId tenant;
   std::map<NamespaceId, std::uint32_t> counts_before;  // Witness::counts() before the packet
+  std::vector<PortBlockView> blocks_before = {};
 };
 
 struct ModelOptions {
@@ -147,6 +148,26 @@ class Model {
   std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
   std::vector<IpAddress> possible_addresses(const ModelSession& session) const;
 
+  // Blocks of ports (model_blocks.cpp).
+  bool has_blocks() const { return policy_.has_port_blocks(); }
+  bool is_own(const PortBlockView& block, const ModelSession& session,
+              const IpAddress& external) const;
+  bool may_be_gone(const PortBlockView& block) const;
+  std::optional<std::uint16_t> free_within(const PortRange& ports, const ModelSession& session,
+                                           const IpAddress& external, int better_than) const;
+  std::optional<PortRange> free_run(std::uint32_t size, const ModelSession& session,
+                                    const IpAddress& external) const;
+  void check_port_in_blocks(const ModelSession& session, const IpEndpoint& external) const;
+  void check_new_block(const PortBlockView& block, const ModelSession& session,
+                       const IpAddress& external) const;
+  bool has_room_in_blocks(const ModelSession& session, const IpAddress& external) const;
+  void check_blocks();
+  void check_block_shape(const std::vector<PortBlockView>& blocks) const;
+  void check_block_uses(const std::vector<PortBlockView>& blocks) const;
+  void check_rested_blocks() const;
+  void doubt_rests();
+  void follow_rests(const std::vector<PortBlockView>& blocks);
+
   // Rules and changes of them (model_policy.cpp).
   const NamespacePolicy* policy_of(NamespaceId tenant) const;
   bool is_dropped(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& remote) const;
@@ -157,7 +178,9 @@ class Model {
                                   const IpEndpoint& internal) const;
   void revive(const std::set<std::string>& shown, Time now);
   bool fits(const ModelSession& session) const;
-  void end_unfit(const std::set<std::string>& shown, Time now);
+  NamespaceId block_owner(NamespaceId tenant) const;
+  void end_unfit(const std::set<std::string>& shown,
+                 const std::map<NamespaceId, NamespaceId>& changed_owners, Time now);
   void enforce_limits(const std::set<std::string>& shown);
 
   // Time and counts (model_checks.cpp).
@@ -178,6 +201,8 @@ class Model {
   Sessions sessions_;
   std::list<ExpiredSession> expired_;
   PortLedger ledger_;
+  std::vector<PortBlockView> blocks_;  // as they were when they were last looked at
+  std::map<std::string, PortLedger::Began> resting_blocks_;  // since when those rest that do
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire

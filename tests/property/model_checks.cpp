@@ -93,6 +93,7 @@ void Model::end(Sessions::iterator session, Time now, Rest rest) {
   const ModelSession last = *session;
   sessions_.erase(session);
   if (is_mapped(last) || rest == Rest::none || last.is_over() || last.forwarded) return;
+  if (has_blocks()) return;  // blocks rest, and not their ports
   ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
 }
 
@@ -108,7 +109,7 @@ void Model::forget(std::list<ExpiredSession>::iterator expired, Time now) {
     one.may_rest = one.may_rest || gone.may_rest;
     one.surely_rests = one.surely_rests && gone.surely_rests;
   }
-  if (!is_last || is_mapped(last) || !gone.may_rest) return;
+  if (!is_last || is_mapped(last) || !gone.may_rest || has_blocks()) return;
   ledger_.freed(last.protocol, last.external, gone.since, now, gone.surely_rests);
 }
 
@@ -173,6 +174,7 @@ void Model::check_counts(Time now) {
     }
   }
   check_port_counts();
+  check_blocks();
 }
 
 void Model::check_port_counts() {
@@ -194,6 +196,7 @@ void Model::swept(Time now) {
     forget(one, now);
   }
   check_counts(now);
+  check_rested_blocks();
 }
 
 void Model::check_sessions(Time now) {

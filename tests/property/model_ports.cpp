@@ -99,7 +99,10 @@ std::vector<IpAddress> Model::possible_addresses(const ModelSession& session) co
 
 IpEndpoint Model::chosen_external(const ModelSession& session) {
   if (has_ports(session.protocol)) check_port_limit(session);
-  if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_shard() judges that
+  if (seen_->reason == "table_full" && !was_made(session)) {
+    doubt_rests();
+    return {};  // check_shard() judges that
+  }
   if (has_ports(session.protocol) && seen_->reason == "no_free_port") {
     check_exhausted(session);
     throw Dropped{{"no_free_port"}};
@@ -186,6 +189,7 @@ void Model::check_port(const ModelSession& session, const IpEndpoint& external) 
   }
   const PortState state = port_state(session, external);
   if (state == PortState::taken) throw Disagreement(text(external) + " is taken");
+  if (has_blocks()) return check_port_in_blocks(session, external);
   // One that rests is handed out only where none is free, and then the one that rested longest.
   const bool rests = state == PortState::resting || state == PortState::not_free;
   if (rank == 0 && !rests) return;
@@ -229,6 +233,7 @@ std::optional<std::uint16_t> Model::find_port(
 void Model::check_exhausted(const ModelSession& session) const {
   const auto sees_all = this->sees_all(session);
   const auto has_free = [&](const IpAddress& address) {
+    if (has_blocks()) return has_room_in_blocks(session, address);
     return find_port([&](std::uint16_t port) {
              return sees_all[port % 2] && rank_of(session, port) >= 0 &&
                     port_state(session, {address, port}) <= PortState::resting;

@@ -201,6 +201,7 @@ void Part::play_packet(const Step& step) {
   const Draft draft = draft_of(step, model_);
   Seen seen;
   seen.counts_before = stage_.counts();
+  seen.blocks_before = stage_.blocks();
   seen.bytes = draft.bytes;
   Packet packet{.bytes = seen.bytes,
                 .namespace_id = draft.tenant,

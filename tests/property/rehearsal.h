@@ -27,6 +27,7 @@ class Stage : public Witness {
   std::vector<SessionView> sessions() override;
   std::map<NamespaceId, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
+  std::vector<PortBlockView> blocks() override { return engine.port_blocks(); }
   void sweep();
   Counters counters() const { return engine.counters(); }
 

@@ -73,6 +73,7 @@ class Witness {
   virtual std::map<NamespaceId, std::uint32_t> counts() = 0;
   // The ports that its mappings have.
   virtual std::map<NamespaceId, std::uint32_t> ports() = 0;
+  virtual std::vector<PortBlockView> blocks() = 0;
 };
 
 }  // namespace swnat::property

@@ -164,6 +164,8 @@ class Shrinker {
     all_namespaces([](NamespacePolicy& own) { own.untranslated.clear(); });
     all_namespaces([](NamespacePolicy& own) { own.session_limit = 200; });
     all_namespaces([](NamespacePolicy& own) { own.port_limit = 0; });
+    all_namespaces([](NamespacePolicy& own) { own.port_block = 0; });
+    all_namespaces([](NamespacePolicy& own) { own.port_block = std::min(own.port_block, 64u); });
     all_policies([&](Policy& one) { one.namespaces = simple.namespaces; });
     all_policies([](Policy& one) {
       if (one.namespaces.size() > 1) one.namespaces.pop_back();
