@@ -42,6 +42,12 @@ class Activity {
     place(links, ref, last_active);
   }
 
+  void change_slot(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
+    remove(links, ref);
+    links[ref].namespace_slot = slot;
+    place(links, ref, last_active);
+  }
+
   void remove(LinkTable& links, SessionRef ref) {
     Queue& queue = queue_of(links[ref]);
     --queue.count;
@@ -78,7 +84,7 @@ class Activity {
 
   void populate() { queues_.populate(); }
 
-  static constexpr std::size_t bytes_per_namespace() { return sizeof(Queues); }
+  static constexpr std::size_t bytes_per_slot() { return sizeof(Queues); }
 
  private:
   // Twelve days. No session is idle for longer than max_timeout, and no place is older than that
@@ -157,7 +163,7 @@ class Activity {
     }
   }
 
-  ReservedArray<Queues> queues_{max_namespaces};
+  ReservedArray<Queues> queues_{max_slots};
 };
 
 }  // namespace swnat

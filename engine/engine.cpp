@@ -81,20 +81,23 @@ class Engine::State {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
+  std::vector<ForwardUse> forwards() const;
   std::vector<PortBlockView> port_blocks() const;
   std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Tick now) const;
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
+  std::vector<ForwardUse> forwards_of_policy() const;
   std::span<std::byte> memory_of(const EngineOptions& options);
   bool evict(RoomWanted wanted);
   void enforce_limits(std::optional<Tick> now);
+  void enforce_limit(std::uint32_t slot, std::uint32_t limit, std::optional<Tick> now);
   template <class Do>
   void for_each_shard(Do&& act) const;
 
   std::uint32_t shard_count_;
   mutable std::mutex policy_mutex_;  // guards the next three
-  std::unordered_map<NamespaceId, std::uint32_t> slots_;
+  Slots slots_;
   std::shared_ptr<const Snapshot> snapshot_;
   PortBits withheld_tcp_;
   PortBits withheld_udp_;
@@ -203,6 +206,7 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
   v4_.set_snapshot(next, now);
   v6_.set_snapshot(next, now);
   snapshot_ = next;
+  slots_.keep_only(next->policy());
   enforce_limits(now);
 }
 
@@ -224,8 +228,17 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
 
 void Engine::State::enforce_limits(std::optional<Tick> now) {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false, now})) {
-    }
+    enforce_limit(tenant.slot, tenant.session_limit, now);
+  }
+  for (const ForwardUse& one : forwards_of_policy()) {
+    const std::uint32_t slot = slots_.forwards.at(forward_key(one.protocol, one.external));
+    enforce_limit(slot, one.session_limit, now);
+  }
+}
+
+void Engine::State::enforce_limit(std::uint32_t slot, std::uint32_t limit,
+                                  std::optional<Tick> now) {
+  while (uses_.count(slot) > limit && evict({slot, false, now})) {
   }
 }
 
@@ -266,6 +279,26 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
                     .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0});
   }
   return uses;
+}
+
+// Of the policy that policy_mutex_ guards, or before anybody may change it.
+std::vector<ForwardUse> Engine::State::forwards_of_policy() const {
+  std::vector<ForwardUse> uses;
+  for (const ForwardRule& rule : snapshot_->policy().forwards) {
+    if (rule.session_limit == 0) continue;
+    const std::uint32_t slot = slots_.forwards.at(forward_key(rule.protocol, rule.external));
+    uses.push_back({.protocol = rule.protocol,
+                    .external = rule.external,
+                    .namespace_id = rule.namespace_id,
+                    .sessions = uses_.count(slot),
+                    .session_limit = rule.session_limit});
+  }
+  return uses;
+}
+
+std::vector<ForwardUse> Engine::State::forwards() const {
+  const std::lock_guard lock(policy_mutex_);
+  return forwards_of_policy();
 }
 
 std::vector<PortBlockView> Engine::State::port_blocks() const {
@@ -365,6 +398,10 @@ std::uint64_t Engine::session_count() const {
 
 std::vector<NamespaceUse> Engine::namespaces() const {
   return state_->namespaces();
+}
+
+std::vector<ForwardUse> Engine::forwards() const {
+  return state_->forwards();
 }
 
 std::vector<PortBlockView> Engine::port_blocks() const {

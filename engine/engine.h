@@ -75,6 +75,15 @@ struct NamespaceUse {
   std::uint32_t port_blocks = 0;  // blocks that it has, those that rest included
 };
 
+// A forward that has room of its own (ForwardRule::session_limit).
+struct ForwardUse {
+  std::uint8_t protocol = 0;
+  IpEndpoint external;
+  NamespaceId namespace_id = 0;
+  std::uint32_t sessions = 0;  // as in NamespaceUse
+  std::uint32_t session_limit = 0;
+};
+
 // A block of ports of one external address (NamespacePolicy::port_block).
 struct PortBlockView {
   NamespaceId namespace_id = 0;  // 0: of all those that have no blocks of their own
@@ -156,6 +165,7 @@ class Engine {
   Counters counters() const;
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
+  std::vector<ForwardUse> forwards() const;  // in the policy's order
   // By external address, in the policy's order, and there by port. Consistent within an address.
   std::vector<PortBlockView> port_blocks() const;
 

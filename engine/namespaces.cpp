@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <set>
 #include <stdexcept>
 
 namespace swnat {
@@ -30,6 +31,26 @@ const Policy& checked(const std::shared_ptr<const Policy>& policy) {
   require(policy != nullptr, "an engine needs a policy");
   check_rules(*policy);
   return *policy;
+}
+
+// The slots, and one for each of the policy's forwards that has room of its own.
+Slots with_forwards(const Policy& policy, const Slots& slots) {
+  const auto limited = std::ranges::count_if(
+      policy.forwards, [](const ForwardRule& one) { return one.session_limit != 0; });
+  require(limited <= max_limited_forwards, "at most 4096 forwards may have a session limit");
+  Slots next = slots;
+  std::vector<bool> is_used(max_forward_slots);
+  for (const auto& [key, slot] : next.forwards) is_used[slot - max_namespaces] = true;
+  for (const ForwardRule& rule : policy.forwards) {
+    if (rule.session_limit == 0) continue;
+    const auto [entry, added] =
+        next.forwards.try_emplace(forward_key(rule.protocol, rule.external));
+    if (!added) continue;
+    const auto spare = std::ranges::find(is_used, false);
+    *spare = true;
+    entry->second = max_namespaces + static_cast<std::uint32_t>(spare - is_used.begin());
+  }
+  return next;
 }
 
 std::uint64_t checked_namespace_count(const Policy& policy) {
@@ -62,11 +83,21 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
 
 }  // namespace
 
-Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
-                   std::unordered_map<NamespaceId, std::uint32_t>& slots)
-    : policy_(std::move(policy)), rules_(checked(policy_), *policy_) {
+void Slots::keep_only(const Policy& policy) {
+  std::set<ForwardKey> limited;
+  for (const ForwardRule& rule : policy.forwards) {
+    if (rule.session_limit != 0) limited.insert(forward_key(rule.protocol, rule.external));
+  }
+  std::erase_if(forwards, [&](const auto& one) { return !limited.contains(one.first); });
+}
+
+Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots)
+    : Snapshot(policy, slots, with_forwards(checked(policy), slots)) {}
+
+Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots next)
+    : policy_(std::move(policy)),
+      rules_(RuleBook<Ipv4>(*policy_, next.forwards), RuleBook<Ipv6>(*policy_, next.forwards)) {
   const std::uint64_t count = checked_namespace_count(*policy_);
-  auto new_slots = slots;
   tenants_.reserve(count);
   const auto table_size =
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
@@ -76,8 +107,9 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
       std::ranges::max_element(policy_->namespaces, {}, &NamespacePolicy::port_block);
   for (const NamespacePolicy& one : policy_->namespaces) {
     for (std::uint64_t id = one.first; id <= one.last; ++id) {
-      const auto next_slot = static_cast<std::uint32_t>(new_slots.size());
-      const auto [entry, added] = new_slots.try_emplace(static_cast<NamespaceId>(id), next_slot);
+      const auto next_slot = static_cast<std::uint32_t>(next.namespaces.size());
+      const auto [entry, added] =
+          next.namespaces.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < max_namespaces,
               "more than 65536 namespaces since the engine was made");
       const BlockTaker blocks = one.port_block != 0
@@ -90,7 +122,7 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
       positions_[at] = static_cast<std::uint32_t>(tenants_.size());
     }
   }
-  slots.swap(new_slots);
+  slots = std::move(next);
 }
 
 const Tenant* Snapshot::find(NamespaceId id) const {

@@ -179,6 +179,9 @@ struct ForwardRule {
   IpEndpoint external;        // an address of Policy::external and any port but 0
   NamespaceId namespace_id = 0;
   IpEndpoint to;  // of the same family
+  // Sessions that come in by it, which then do not count to the namespace's limit. At this limit
+  // one that is over ends for a new one, and else nothing does. 0: they count to the namespace's.
+  std::uint32_t session_limit = 0;
 };
 
 inline constexpr std::size_t external_addresses_max = 64;  // of a family

@@ -106,6 +106,11 @@ class SessionTable {
   // mapping.
   void state_changed(SessionRef ref, SessionState before, Tick now);
 
+  // It counts elsewhere from now on.
+  void change_slot(SessionRef ref, std::uint32_t slot) {
+    activity_.change_slot(links_, ref, slot, slab_[ref].last_active);
+  }
+
   // Asks for the memory that the removal of sessions with these will look at.
   void prefetch_removal(std::span<const KeyHashes> hashes) const;
   // Returns whether it was the last of its mapping, or had one of its own.

@@ -235,8 +235,8 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, Tick now,
 
 // Counts a session that is about to be made; returns why it may not be.
 template <class Family>
-std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
-  switch (uses_.take(tenant.slot, tenant.session_limit)) {
+std::optional<Reason> Shard<Family>::take_use(const Room& room) {
+  switch (uses_.take(room.slot, room.limit)) {
     case NamespaceUses::Taken::yes:
       return {};
     case NamespaceUses::Taken::namespace_is_full:
@@ -245,6 +245,26 @@ std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
       return Reason::table_full;
   }
   return {};
+}
+
+// `forward`: by which the session comes in, nullptr for none.
+template <class Family>
+typename Shard<Family>::Room Shard<Family>::room_of(
+    const Tenant& tenant, const typename RuleBook<Family>::Forward* forward) {
+  if (forward == nullptr || forward->session_limit == 0) {
+    return {tenant.slot, tenant.session_limit};
+  }
+  return {forward->slot, forward->session_limit};
+}
+
+// Where the policy, which has its namespace, lets it count.
+template <class Family>
+std::uint32_t Shard<Family>::slot_for(const Record& session) const {
+  const bool comes_in = session.is_forward && session.is_from_outside;
+  const End external{session.outside.local, session.outside.local_port};
+  return room_of(*snapshot_->find(session.namespace_id),
+                 comes_in ? rules().forward(session.protocol, external) : nullptr)
+      .slot;
 }
 
 // What no session can be made of, whatever the policy says.
@@ -276,13 +296,14 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   }
   if (const auto reason = refuses(parsed)) return *reason;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
-  std::optional<Reason> full = take_use(*tenant);
+  const Room room = room_of(*tenant, nullptr);
+  std::optional<Reason> full = take_use(room);
   if (full == Reason::session_limit && evict_if_all_are_here(tenant->id, now)) {
-    full = take_use(*tenant);
+    full = take_use(room);
   }
   if (full) return *full;
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
-  Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
+  Plan plan{*tenant, room.slot, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   plan.flows.inside = flow;
   if (const auto fault = choose_external(plan, parsed.protocol, now)) {
@@ -332,9 +353,16 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Key answer = Key::inside_flow(id, parsed.protocol, inside);
   const std::uint64_t answer_hash = answer.hash(secret_);
   if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
-  // The outside must not be able to end a tenant's sessions: it never evicts.
-  if (const auto full = take_use(*tenant)) return *full;
-  const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};
+  // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over
+  // where only such count that came in as this one does.
+  const Room room = room_of(*tenant, forward);
+  std::optional<Reason> full = take_use(room);
+  if (full == Reason::session_limit && room.slot != tenant->slot && evict_over(room.slot, now)) {
+    external.mapping = find_mapping(Key::external(parsed.protocol, outside), now);
+    full = take_use(room);
+  }
+  if (full) return *full;
+  const Plan plan{*tenant, room.slot, external, inside, outside, false, {answer_hash, flow}};
   return establish(plan, parsed, packet, now);
 }
 
@@ -485,7 +513,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
                                 Tick now) {
   const SessionRef ref = table_.allocate();
   if (ref == no_session) {
-    uses_.give_back(plan.tenant.slot);
+    uses_.give_back(plan.slot);
     const External& external = plan.external;
     const bool is_counted = external.mapping == no_session && !external.is_forward &&
                             !protocol::is_portless(parsed.protocol);
@@ -519,7 +547,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
     open({state, session.internal_receiver, session.remote_receiver, session.claim}, syn,
          is_outbound ? TcpSender::internal : TcpSender::remote);
   }
-  table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
+  table_.add(ref, state, plan.external.mapping, plan.slot, plan.flows);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
   if (!is_outbound) {
     packet.namespace_id = plan.tenant.id;
@@ -592,6 +620,15 @@ bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
   return true;
 }
 
+// All that a forward with room of its own counts are in the shard of its internal endpoint.
+template <class Family>
+bool Shard<Family>::evict_over(std::uint32_t slot, Tick now) {
+  const SessionRef ref = table_.first_to_go(slot);
+  if (ref == no_session || !is_over(table_[ref].state)) return false;
+  evict(ref, now);
+  return true;
+}
+
 template <class Family>
 void Shard<Family>::evict(SessionRef ref, std::optional<Tick> now) {
   // A tenant at its limit would soon have let all ports rest, and left none to others.
@@ -616,12 +653,29 @@ void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
 }
 
 template <class Family>
+void Shard<Family>::count_in(SessionRef ref, std::uint32_t slot) {
+  const std::uint32_t before = table_.namespace_slot(ref);
+  uses_.move(before, slot);
+  if (is_over(table_[ref].state)) {
+    uses_.add_over(slot);
+    uses_.remove_over(before);
+  }
+  table_.change_slot(ref, slot);
+}
+
+template <class Family>
 bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
   constexpr std::uint32_t records_max = 4096;
   const std::uint32_t end = std::min(table_.used(), position + records_max);
   for (; position < end; ++position) {
     const Record& session = table_[position];
-    if (session.state != SessionState::free && !may_stay(session)) release(position, now);
+    if (session.state == SessionState::free) continue;
+    if (!may_stay(session)) {
+      release(position, now);
+    } else if (const std::uint32_t slot = slot_for(session);
+               slot != table_.namespace_slot(position)) {
+      count_in(position, slot);
+    }
   }
   may_have_unfit_ = !is_end(position);
   return may_have_unfit_;
@@ -731,7 +785,7 @@ bool Shard<Family>::adopt(SessionRef ref) {
   }
   if (!may_adopt_in_block(session, mapping)) return false;
   set_deltas(session);
-  const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
+  const std::uint32_t slot = slot_for(session);
   uses_.add(slot);
   if (mapping == no_session && counts_as_port(session)) uses_.add_port(slot);
   if (is_over(session.state)) uses_.add_over(slot);

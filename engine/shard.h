@@ -129,8 +129,8 @@ class alignas(64) Shard {
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
-  // Ends the sessions that the policy does not allow, of those at `position` and some after it,
-  // which moves on. False at the end.
+  // Ends the sessions that the policy does not allow, and counts the others where they are to, of
+  // those at `position` and some after it, which moves on. False at the end.
   bool end_unfit(std::uint32_t& position, Tick now);
 
   void count(Reason reason) { ++counters_[static_cast<std::size_t>(reason)]; }
@@ -153,9 +153,15 @@ class alignas(64) Shard {
     SessionRef mapping = no_session;  // a session of the same mapping, if there is one
     bool is_forward = false;          // a rule's, not from the free ports
   };
+  // Where a session counts, and up to how many may.
+  struct Room {
+    std::uint32_t slot;
+    std::uint32_t limit;
+  };
   // What a new session is made of, beside what the packet says.
   struct Plan {
     const Tenant& tenant;
+    std::uint32_t slot;  // of the room that was taken for it
     External external;
     Leg<Family> inside;
     Leg<Family> outside;
@@ -187,7 +193,11 @@ class alignas(64) Shard {
   }
   void release(SessionRef ref, const KeyHashes& hashes, Tick now, PortSpace::Rest rest);
 
-  std::optional<Reason> take_use(const Tenant& tenant);
+  std::optional<Reason> take_use(const Room& room);
+  static Room room_of(const Tenant& tenant, const typename RuleBook<Family>::Forward* forward);
+  std::uint32_t slot_for(const Record& session) const;
+  bool evict_over(std::uint32_t slot, Tick now);
+  void count_in(SessionRef ref, std::uint32_t slot);
   bool evict_if_all_are_here(NamespaceId id, Tick now);
   void evict(SessionRef ref, std::optional<Tick> now);
   void state_changed(SessionRef ref, SessionState before, Tick now);

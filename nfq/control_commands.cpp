@@ -115,13 +115,27 @@ ControlAnswer stats(Daemon& daemon) {
                 {"queues", queues_json(daemon)}})};
 }
 
+// Forwards that have room of their own, by namespace.
+std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
+  std::unordered_map<NamespaceId, Json> forwards;
+  for (const ForwardUse& use : daemon.engine().forwards()) {
+    forwards[use.namespace_id].push_back({{"protocol", protocol_name(use.protocol)},
+                                          {"external", to_text(use.external)},
+                                          {"sessions", use.sessions},
+                                          {"session_limit", use.session_limit}});
+  }
+  return forwards;
+}
+
 ControlAnswer list_namespaces(Daemon& daemon) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     std::vector<NamespaceUse> uses;
+    std::unordered_map<NamespaceId, Json> forwards;
     std::size_t next = 0;
   };
-  auto all = std::make_shared<List>(List{daemon.config(), daemon.engine().namespaces()});
+  auto all = std::make_shared<List>(
+      List{daemon.config(), daemon.engine().namespaces(), limited_forwards(daemon)});
   return list([all](std::string& text) {
     const auto rest = std::span(all->uses).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
@@ -133,7 +147,9 @@ ControlAnswer list_namespaces(Daemon& daemon) {
                     {"ports", use.ports},
                     {"port_limit", use.port_limit},
                     {"port_block", use.port_block},
-                    {"port_blocks", use.port_blocks}});
+                    {"port_blocks", use.port_blocks},
+                    {"forwards",
+                     all->forwards.contains(use.id) ? all->forwards.at(use.id) : Json::array()}});
     }
     all->next += piece.size();
     return all->next < all->uses.size();

@@ -80,7 +80,8 @@ Config to_config(Draft draft) {
   }
   for (const ForwardDraft& each : draft.forwards) {
     config.forwards.push_back({*each.protocol, each.external->value,
-                               names.ranges(each.namespace_name).front().first, each.to->value});
+                               names.ranges(each.namespace_name).front().first, each.to->value,
+                               each.session_limit ? each.session_limit->value : 0});
   }
   return config;
 }

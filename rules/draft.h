@@ -57,6 +57,7 @@ struct ForwardDraft {
   std::optional<Located<IpEndpoint>> external;
   std::optional<Located<IpEndpoint>> to;
   NamespaceChoice namespace_name;  // checked to be there and no range's
+  std::optional<Located<std::uint32_t>> session_limit;
 };
 
 struct Draft {

@@ -218,7 +218,9 @@ void read_rules(const toml::table& file, Draft& draft, Faults& faults) {
   };
   read_all("drop", draft.drops, read_drop);
   read_all("redirect", draft.redirects, read_redirect);
-  read_all("forward", draft.forwards, read_forward);
+  read_all("forward", draft.forwards, [&](const TableReader& table) {
+    return read_forward(table, draft.config.max_sessions);
+  });
 }
 
 }  // namespace

@@ -117,6 +117,24 @@ std::string blocks_text(const Json& document) {
   return blocks == 0 ? "" : fmt::format("port blocks: {}\n", number(blocks));
 }
 
+// Forwards that have room of their own; nothing if there is none.
+std::string forwards_text(const Json& document) {
+  Table table({{"NAMESPACE"},
+               {"PROTOCOL"},
+               {"FORWARD"},
+               {"SESSIONS", Align::right},
+               {"LIMIT", Align::right}});
+  bool is_empty = true;
+  for (const Json& one : document.at("namespaces")) {
+    for (const Json& forward : one.at("forwards")) {
+      is_empty = false;
+      table.add({one.at("name"), forward.at("protocol"), forward.at("external"),
+                 number(forward.at("sessions")), number(forward.at("session_limit"))});
+    }
+  }
+  return is_empty ? "" : '\n' + table.text();
+}
+
 std::string queues_text(const Json& document) {
   std::string text;
   for (const Json& queue : document.at("queues")) text += queue_text(queue);
@@ -152,7 +170,7 @@ std::string namespaces_text(const Json& document) {
                one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
                one.at("port_block") == 0 ? "none" : number(one.at("port_blocks"))});
   }
-  return table.text();
+  return table.text() + forwards_text(document);
 }
 
 std::string sessions_text(const Json& document) {

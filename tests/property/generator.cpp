@@ -71,7 +71,8 @@ Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
     one.mapping = Mapping::endpoint_independent;
     std::erase_if(one.redirects,
                   [](const RedirectRule& rule) { return rule.to.port == forwarded; });
-    const NamespacePolicy like = one.namespaces.front();
+    NamespacePolicy like = one.namespaces.front();
+    like.port_block = setup.policies.front().has_port_blocks() ? one_of({64u, 128u}) : 0;
     one.namespaces.clear();
     for (NamespaceId id = 1; id <= tenants; ++id) {
       one.namespaces.push_back(like);
@@ -200,8 +201,11 @@ void Generator::choose_rules(Policy& policy) {
   if (dice_.one_in(3)) {
     const std::uint8_t protocol = one_of<std::uint8_t>({ip::tcp, ip::udp});
     const std::uint16_t port = one_of<std::uint16_t>({forwarded, 40002, 80});
-    policy.forwards.push_back(
-        {protocol, {external_host(v6, 0), port}, tenant, {internal_host(v6, 1), 1000}});
+    policy.forwards.push_back({protocol,
+                               {external_host(v6, 0), port},
+                               tenant,
+                               {internal_host(v6, 1), 1000},
+                               one_of({0u, 0u, 1u, 2u, 5u})});
   }
 }
 

@@ -35,7 +35,7 @@ struct Seen {
   std::string_view reason;
   Bytes bytes;
   NamespaceId tenant;
-  std::map<NamespaceId, std::uint32_t> counts_before;  // Witness::counts() before the packet
+  std::map<Room, std::uint32_t> counts_before;  // Witness::counts() before the packet
   std::vector<PortBlockView> blocks_before = {};
 };
 
@@ -116,13 +116,13 @@ class Model {
   Sessions::iterator add(ModelSession session, const Message& message, Side from);
   void refuse(const Message& message) const;
   void refuse_addresses(const Message& message) const;
-  void make_room(const ModelSession& session);
+  void make_room(const ModelSession& session, bool only_over);
   void check_inbound_room(const ModelSession& session) const;
   void check_table(const ModelSession& session) const;
   void check_shard(const ModelSession& session) const;
   void check_age(ModelSession& session, std::vector<Time> allowed);
   bool was_made(const ModelSession& session) const;
-  std::int64_t counted(NamespaceId tenant) const;
+  std::int64_t counted(const Room& room) const;
   const ModelSession* permitting(const Message& message) const;
 
   // Ports (model_ports.cpp).
@@ -188,8 +188,10 @@ class Model {
   void end(Sessions::iterator session, Time now, Rest rest);
   void forget(std::list<ExpiredSession>::iterator expired, Time now);
   void doubt_ports(NamespaceId tenant);
-  std::uint32_t live(NamespaceId tenant) const;
-  std::uint32_t perhaps(NamespaceId tenant) const;
+  Room room_of(const ModelSession& session) const;
+  std::uint32_t limit_of(const Room& room) const;
+  std::uint32_t live(const Room& room) const;
+  std::uint32_t perhaps(const Room& room) const;
   void check_port_counts();
   bool is_mapped(const ModelSession& like) const;
   bool all_rest(const ModelSession& like) const;
@@ -207,7 +209,7 @@ class Model {
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire
   const Seen* seen_ = nullptr;
-  std::map<NamespaceId, std::int64_t> made_;  // sessions, by this packet, less those evicted
+  std::map<Room, std::int64_t> made_;  // sessions, by this packet, less those evicted
 };
 
 }  // namespace swnat::property

@@ -118,7 +118,10 @@ void Model::configure(Policy policy, Time now) {
     ledger_.freed(rule.protocol, rule.external, now, now, false);
   }
   std::map<NamespaceId, NamespaceId> owners;
-  for (const auto& [tenant, count] : witness_.counts()) owners[tenant] = block_owner(tenant);
+  for (const ModelSession& one : sessions_) owners[one.tenant] = block_owner(one.tenant);
+  for (const ExpiredSession& one : expired_) {
+    owners[one.session.tenant] = block_owner(one.session.tenant);
+  }
   policy_ = std::move(policy);
   const std::set<std::string> there = shown();
   revive(there, now);
@@ -172,18 +175,19 @@ void Model::end_unfit(const std::set<std::string>& shown,
 void Model::enforce_limits(const std::set<std::string>& shown) {
   // Expired ones may be among those that end.
   for (ExpiredSession& one : expired_) one.surely_rests = false;
-  std::map<NamespaceId, std::vector<Sessions::iterator>> of;
-  for (auto one = sessions_.begin(); one != sessions_.end(); ++one) of[one->tenant].push_back(one);
-  for (auto& [tenant, all] : of) {
+  std::map<Room, std::vector<Sessions::iterator>> of;
+  for (auto one = sessions_.begin(); one != sessions_.end(); ++one)
+    of[room_of(*one)].push_back(one);
+  for (auto& [room, all] : of) {
     const auto first_gone = std::partition(
         all.begin(), all.end(),
         [&](const Sessions::iterator& one) { return shown.contains(name_of(*one)); });
     const std::span gone(first_gone, all.end());
-    const std::size_t limit = policy_of(tenant)->session_limit;
+    const std::size_t limit = limit_of(room);
     const auto beyond = [&](std::size_t count) { return count > limit ? count - limit : 0; };
-    if (gone.size() < beyond(all.size()) || gone.size() > beyond(all.size() + perhaps(tenant))) {
-      throw Disagreement(std::to_string(gone.size()) + " sessions of namespace " +
-                         std::to_string(tenant) + " ended by a policy of " + std::to_string(limit));
+    if (gone.size() < beyond(all.size()) || gone.size() > beyond(all.size() + perhaps(room))) {
+      throw Disagreement(std::to_string(gone.size()) + " sessions of " + text(room) +
+                         " ended by a policy of " + std::to_string(limit));
     }
     for (const auto& victim : gone) {
       for (auto one = all.begin(); one != first_gone; ++one) {

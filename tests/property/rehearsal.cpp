@@ -149,9 +149,12 @@ std::vector<SessionView> Stage::sessions() {
   return all;
 }
 
-std::map<NamespaceId, std::uint32_t> Stage::counts() {
-  std::map<NamespaceId, std::uint32_t> counts;
-  for (const NamespaceUse& use : engine.namespaces()) counts[use.id] = use.sessions;
+std::map<Room, std::uint32_t> Stage::counts() {
+  std::map<Room, std::uint32_t> counts;
+  for (const NamespaceUse& use : engine.namespaces()) counts[{use.id, ""}] = use.sessions;
+  for (const ForwardUse& use : engine.forwards()) {
+    counts[room_of(use.namespace_id, use.protocol, use.external)] = use.sessions;
+  }
   return counts;
 }
 

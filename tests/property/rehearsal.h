@@ -25,7 +25,7 @@ class Stage : public Witness {
   explicit Stage(const Setup& setup);
 
   std::vector<SessionView> sessions() override;
-  std::map<NamespaceId, std::uint32_t> counts() override;
+  std::map<Room, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
   std::vector<PortBlockView> blocks() override { return engine.port_blocks(); }
   void sweep();

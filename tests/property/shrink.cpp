@@ -153,6 +153,9 @@ class Shrinker {
       if (!one.redirects.empty()) one.redirects.pop_back();
     });
     each_policy([](Policy& one) { one.forwards.clear(); });
+    each_policy([](Policy& one) {
+      for (ForwardRule& rule : one.forwards) rule.session_limit = 0;
+    });
     all_policies([&](Policy& one) { one.mapping = simple.mapping; });
     all_policies([&](Policy& one) { one.ports = simple.ports; });
     all_policies([&](Policy& one) {

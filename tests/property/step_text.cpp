@@ -216,8 +216,10 @@ std::string code(const RedirectRule& rule) {
          ", " + code(rule.namespaces) + "}";
 }
 std::string code(const ForwardRule& rule) {
+  const std::string limit =
+      rule.session_limit == 0 ? "" : ", " + std::to_string(rule.session_limit);
   return "{" + std::to_string(rule.protocol) + ", " + code(rule.external) + ", " +
-         std::to_string(rule.namespace_id) + ", " + code(rule.to) + "}";
+         std::to_string(rule.namespace_id) + ", " + code(rule.to) + limit + "}";
 }
 
 // Statements that make a policy of the plain one.

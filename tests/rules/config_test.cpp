@@ -253,6 +253,7 @@ protocol  = "udp"
 external  = "[2001:db8:1::1]:1"
 namespace = "vpn-1000"
 to        = "[fd42::2]:65535"
+session_limit = 7
 )";
 
 std::vector<std::string> texts(const std::vector<IpNetwork>& networks) {
@@ -319,10 +320,12 @@ TEST_CASE("rules reach the engine with their namespaces, in the file's order") {
   CHECK(to_text(policy.forwards[0].external) == "203.0.113.1:40080");
   CHECK(policy.forwards[0].namespace_id == 7);
   CHECK(to_text(policy.forwards[0].to) == "10.9.0.2:80");
+  CHECK(policy.forwards[0].session_limit == 0);
   CHECK(policy.forwards[1].protocol == 17);
   CHECK(to_text(policy.forwards[1].external) == "[2001:db8:1::1]:1");
   CHECK(policy.forwards[1].namespace_id == 1000);
   CHECK(to_text(policy.forwards[1].to) == "[fd42::2]:65535");
+  CHECK(policy.forwards[1].session_limit == 7);
 }
 
 TEST_CASE("namespaces have names") {

@@ -259,6 +259,10 @@ TEST_CASE("limits, times, queues and paths") {
        base("port_block = 64\n[nat]\nport_block = 64\n[queue]\nworkers = 64"),
        {"7: [[namespace]] port_block: with 64 workers it must be at least 128, not 64",
         "9: [nat] port_block: with 64 workers it must be at least 128, not 64"}},
+      {"a forward's limit",
+       base("[[forward]]\nprotocol = \"tcp\"\nexternal = \"203.0.113.1:80\"\nnamespace = "
+            "\"blue\"\nto = \"10.0.0.2:80\"\nsession_limit = 0"),
+       {"12: [[forward]] session_limit: must be from 1 to 262144, not 0"}},
       {"a namespace's port limit",
        base("port_limit = \"many\""),
        {"7: [[namespace]] port_limit: must be a whole number from 0 to 262144, not text"}},
