@@ -452,8 +452,7 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
       return true;
     }
     if (has_blocks) {
-      externals_.blocks(address).pass_over(Externals<Family>::place_of(protocol), number_, *port,
-                                           now);
+      pass_over_in_block(plan, protocol, *port, now);
     } else {
       ports.release(number_, *port, now, PortSpace::Rest::full);
     }

@@ -217,6 +217,7 @@ class alignas(64) Shard {
   // Where ports come in blocks (shard_blocks.cpp).
   std::optional<std::uint16_t> take_port_of_block(const Plan& plan, std::uint8_t protocol,
                                                   Tick now);
+  void pass_over_in_block(const Plan& plan, std::uint8_t protocol, std::uint16_t port, Tick now);
   bool find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick now);
   bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Tick now);
   void release_in_block(const Leg<Family>& outside, std::uint8_t protocol, Tick now);

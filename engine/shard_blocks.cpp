@@ -12,6 +12,13 @@ std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan& plan,
             plan.inside.local_port, random_.next(), now);
 }
 
+template <class Family>
+void Shard<Family>::pass_over_in_block(const Plan& plan, std::uint8_t protocol, std::uint16_t port,
+                                       Tick now) {
+  externals_.blocks(plan.external.address)
+      .pass_over(Externals<Family>::place_of(protocol), number_, port, now);
+}
+
 // As find_port_for_remote(), among the ports of the owner's blocks: in the oldest lies the port
 // that the flow names, the newest is the one that is being filled, and others may have room again.
 // Where a bounded number of ports are all taken for the remote, a new block is.
@@ -108,13 +115,14 @@ bool Shard<Family>::may_adopt_in_block(const Record& session, SessionRef mapping
              session.outside.local_port);
 }
 
-#define SWNAT_SHARD_BLOCKS(Family)                                                             \
-  template std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan&,         \
-                                                                          std::uint8_t, Tick); \
-  template bool Shard<Family>::find_port_in_blocks(Plan&, std::uint8_t, Tick);                 \
-  template bool Shard<Family>::find_port_in_new_block(Plan&, std::uint8_t, Tick);              \
-  template void Shard<Family>::release_in_block(const Leg<Family>&, std::uint8_t, Tick);       \
-  template bool Shard<Family>::may_stay(const Record&);                                        \
+#define SWNAT_SHARD_BLOCKS(Family)                                                                 \
+  template std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan&,             \
+                                                                          std::uint8_t, Tick);     \
+  template void Shard<Family>::pass_over_in_block(const Plan&, std::uint8_t, std::uint16_t, Tick); \
+  template bool Shard<Family>::find_port_in_blocks(Plan&, std::uint8_t, Tick);                     \
+  template bool Shard<Family>::find_port_in_new_block(Plan&, std::uint8_t, Tick);                  \
+  template void Shard<Family>::release_in_block(const Leg<Family>&, std::uint8_t, Tick);           \
+  template bool Shard<Family>::may_stay(const Record&);                                            \
   template bool Shard<Family>::may_adopt_in_block(const Record&, SessionRef);
 SWNAT_SHARD_BLOCKS(Ipv4)
 SWNAT_SHARD_BLOCKS(Ipv6)

@@ -270,6 +270,27 @@ TEST_CASE(
   CHECK_EQ(try_open(gateway, blue, 1000), Reason::no_free_port);
 }
 
+TEST_CASE("port_blocks: of low and high ones that rest the one that rested longest goes") {
+  for (const bool low_rests_first : {true, false}) {
+    Gateway gateway(in_blocks(64, PortRanges({{640, 703}, {40000, 40063}})));
+    const auto open = [&](bool low) {
+      const Peer internal = at(client, low ? 80 : 8080);
+      return gateway.open(protocol::udp, blue, internal, server).port;
+    };
+    const std::uint16_t first = open(low_rests_first);
+    gateway.travel(10s);
+    open(!low_rests_first);
+    for (const Time step : {Time(290'000), Time(1000), Time(9000), Time(1000)}) {
+      gateway.travel(step);
+      gateway.expire_all();
+    }
+    REQUIRE_EQ(gateway.engine.session_count(), 0);
+    // An identifier may be any.
+    const std::uint16_t got = gateway.open(protocol::icmp, green, at(client, 5000), server).port;
+    CHECK_EQ(got < 1024, first < 1024);
+  }
+}
+
 TEST_CASE("port_blocks: while others are free nobody has one that rests, but its owner") {
   for (const Mapping mapping : mappings) {
     for (int run = 0; run < 20; ++run) {
@@ -288,6 +309,20 @@ TEST_CASE("port_blocks: while others are free nobody has one that rests, but its
       CHECK_EQ(blocks_of(gateway, blue).size(), 1);
       CHECK_FALSE(blocks_of(gateway, blue).front().rests);
     }
+  }
+}
+
+TEST_CASE("port_blocks: while a block is in use none that rests is taken up") {
+  for (const std::size_t which : {0U, 1U}) {
+    Gateway gateway(in_blocks(64));
+    open_some(gateway, blue, 1024, 65);
+    const auto two = blocks_of(gateway, blue);
+    REQUIRE_EQ(two.size(), 2);
+    end_all(gateway);
+    const PortRange used = two[which].ports;
+    CHECK_EQ(gateway.open(protocol::udp, blue, at(client, used.first), server).port, used.first);
+    for (const std::uint16_t port : open_some(gateway, blue, 1024, 63)) CHECK(is_in(used, port));
+    CHECK(blocks_of(gateway, blue)[1 - which].rests);
   }
 }
 
