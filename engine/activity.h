@@ -30,13 +30,14 @@
 namespace swnat {
 
 class Activity {
-  static_assert(max_namespaces - 1 <= UINT16_MAX);  // SessionLinks::namespace_slot
+  static constexpr std::uint32_t slot_mask = (1u << 17) - 1;  // SessionLinks::slot
+  static_assert(max_slots - 1 <= slot_mask);
 
  public:
   static constexpr std::uint32_t asked_max = 1024;
 
   void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
-    links[ref].namespace_slot = static_cast<std::uint16_t>(slot);
+    links[ref].slot = slot & slot_mask;
     links[ref].rank = rank;
     place(links, ref, last_active);
   }
@@ -44,6 +45,12 @@ class Activity {
   void change_rank(LinkTable& links, SessionRef ref, Rank rank, Tick last_active) {
     remove(links, ref);
     links[ref].rank = rank;
+    place(links, ref, last_active);
+  }
+
+  void change_slot(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
+    remove(links, ref);
+    links[ref].slot = slot & slot_mask;
     place(links, ref, last_active);
   }
 
@@ -83,7 +90,7 @@ class Activity {
 
   void populate() { queues_.populate(); }
 
-  static constexpr std::size_t bytes_per_namespace() { return sizeof(Queues); }
+  static constexpr std::size_t bytes_per_slot() { return sizeof(Queues); }
 
  private:
   // Twelve days. No session is idle for longer than max_timeout, and no place is older than that
@@ -118,7 +125,7 @@ class Activity {
   };
 
   Queue& queue_of(const SessionLinks& links) {
-    return queues_[links.namespace_slot].of_rank[static_cast<std::size_t>(links.rank)];
+    return queues_[links.slot].of_rank[static_cast<std::size_t>(links.rank)];
   }
 
   // Changes the queue, if those asked belong elsewhere in it.
@@ -165,7 +172,7 @@ class Activity {
     }
   }
 
-  ReservedArray<Queues> queues_{max_namespaces, Pages::small};
+  ReservedArray<Queues> queues_{max_slots, Pages::small};
 };
 
 }  // namespace swnat

@@ -34,6 +34,14 @@ void check(const EngineOptions& options) {
   }
 }
 
+// A shard needs a port of each parity in every block.
+void require_large_blocks(const Policy& policy, std::uint32_t shards) {
+  for (const NamespacePolicy& one : policy.namespaces) {
+    if (one.port_block == 0 || one.port_block >= 2 * shards) continue;
+    throw std::invalid_argument("a port block must have at least two ports for each shard");
+  }
+}
+
 // Of which all could be foreseen.
 void require_secret(const EngineOptions& options) {
   if (options.secret == decltype(options.secret){}) {
@@ -90,6 +98,8 @@ class Engine::State {
   std::uint64_t session_count() const;
   std::vector<NamespaceUse> namespaces() const;
   std::vector<NamespaceTraffic> namespace_traffic() const;
+  std::vector<ForwardUse> forwards() const;
+  std::vector<PortBlockView> port_blocks() const;
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Tick now) const;
   std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);
@@ -98,9 +108,11 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
+  std::vector<ForwardUse> forwards_of_policy() const;
   std::span<std::byte> memory_of(const EngineOptions& options);
   bool evict(RoomWanted wanted, Tick now);
   void enforce_limits(Tick now);
+  void enforce_limit(std::uint32_t slot, std::uint32_t limit, Tick now);
   template <class Do>
   void for_each_shard(Do&& act) const;
   // Counted through both families; by this number with_shard() finds one, and locks it.
@@ -110,7 +122,7 @@ class Engine::State {
 
   std::uint32_t shard_count_;
   mutable std::mutex policy_mutex_;  // guards the next five
-  std::unordered_map<NamespaceId, std::uint32_t> slots_;
+  Slots slots_;
   std::shared_ptr<const Snapshot> snapshot_;
   PortBits withheld_tcp_;
   PortBits withheld_udp_;
@@ -142,6 +154,7 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
           [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
       populates_(options.populate) {
+  require_large_blocks(snapshot_->policy(), options.shards);
   if (options.populate) {
     populate(memory_);
     uses_.populate();
@@ -228,10 +241,15 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
     throw std::invalid_argument(
         "external addresses, ports and mapping are fixed for an engine's life");
   }
+  if (policy && policy->has_port_blocks() != before.has_port_blocks()) {
+    throw std::invalid_argument("whether there are port blocks is fixed for an engine's life");
+  }
+  if (policy) require_large_blocks(*policy, shard_count_);
   const auto next = std::make_shared<const Snapshot>(std::move(policy), slots_);
   v4_.set_snapshot(next, now);
   v6_.set_snapshot(next, now);
   snapshot_ = next;
+  slots_.keep_only(next->policy());
   enforce_limits(now);
 }
 
@@ -253,8 +271,17 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
 
 void Engine::State::enforce_limits(Tick now) {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    while (uses_.count(tenant.slot) > tenant.session_limit && evict({tenant.slot, false}, now)) {
-    }
+    enforce_limit(tenant.slot, tenant.session_limit, now);
+  }
+  for (const ForwardUse& one : forwards_of_policy()) {
+    const std::uint32_t slot =
+        slots_.forwards.at({one.namespace_id, forward_key(one.protocol, one.external)});
+    enforce_limit(slot, one.session_limit, now);
+  }
+}
+
+void Engine::State::enforce_limit(std::uint32_t slot, std::uint32_t limit, Tick now) {
+  while (uses_.count(slot) > limit && evict({slot, false}, now)) {
   }
 }
 
@@ -284,20 +311,51 @@ std::uint64_t Engine::State::session_count() const {
 
 std::vector<NamespaceUse> Engine::State::namespaces() const {
   const std::lock_guard lock(policy_mutex_);
+  std::unordered_map<NamespaceId, std::uint32_t> blocks;
+  for (const PortBlockView& one : port_blocks()) ++blocks[one.namespace_id];
   std::vector<NamespaceUse> uses;
   for (const Tenant& tenant : snapshot_->tenants()) {
     uses.push_back({.id = tenant.id,
                     .sessions = uses_.count(tenant.slot),
                     .session_limit = tenant.session_limit,
                     .ports = uses_.port_count(tenant.slot),
-                    .port_limit = tenant.policy->port_limit});
+                    .port_limit = tenant.policy->port_limit,
+                    .port_block = tenant.policy->port_block,
+                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0});
   }
   return uses;
 }
 
+// Of the policy that policy_mutex_ guards, or before anybody may change it.
+std::vector<ForwardUse> Engine::State::forwards_of_policy() const {
+  std::vector<ForwardUse> uses;
+  for (const ForwardRule& rule : snapshot_->policy().forwards) {
+    if (rule.session_limit == 0) continue;
+    const std::uint32_t slot = slots_.forwards.at(room_of(rule));
+    uses.push_back({.protocol = rule.protocol,
+                    .external = rule.external,
+                    .namespace_id = rule.namespace_id,
+                    .sessions = uses_.count(slot),
+                    .session_limit = rule.session_limit});
+  }
+  return uses;
+}
+
+std::vector<ForwardUse> Engine::State::forwards() const {
+  const std::lock_guard lock(policy_mutex_);
+  return forwards_of_policy();
+}
+
+std::vector<PortBlockView> Engine::State::port_blocks() const {
+  std::vector<PortBlockView> all;
+  v4_.append_port_blocks(all);
+  v6_.append_port_blocks(all);
+  return all;
+}
+
 std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
   const std::lock_guard policy_lock(policy_mutex_);
-  std::vector<TwoWayTraffic> by_slot(slots_.size());
+  std::vector<TwoWayTraffic> by_slot(slots_.namespaces.size());
   for_each_shard([&](auto& one) {
     std::uint64_t position = 0;
     bool goes_on = true;
@@ -466,6 +524,14 @@ std::vector<NamespaceUse> Engine::namespaces() const {
 
 std::vector<NamespaceTraffic> Engine::namespace_traffic() const {
   return state_->namespace_traffic();
+}
+
+std::vector<ForwardUse> Engine::forwards() const {
+  return state_->forwards();
+}
+
+std::vector<PortBlockView> Engine::port_blocks() const {
+  return state_->port_blocks();
 }
 
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {

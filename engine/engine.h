@@ -76,8 +76,27 @@ struct NamespaceUse {
   // timeouts.
   std::uint32_t sessions;
   std::uint32_t session_limit;
-  std::uint32_t ports = 0;       // that mappings have, as NamespacePolicy::port_limit counts them
-  std::uint32_t port_limit = 0;  // as in the policy
+  std::uint32_t ports = 0;        // that mappings have, as NamespacePolicy::port_limit counts them
+  std::uint32_t port_limit = 0;   // as in the policy
+  std::uint32_t port_block = 0;   // as in the policy
+  std::uint32_t port_blocks = 0;  // blocks that it has, those that rest included
+};
+
+// A forward that has room of its own (ForwardRule::session_limit).
+struct ForwardUse {
+  std::uint8_t protocol = 0;
+  IpEndpoint external;
+  NamespaceId namespace_id = 0;
+  std::uint32_t sessions = 0;  // as in NamespaceUse
+  std::uint32_t session_limit = 0;
+};
+
+// A block of ports of one external address (NamespacePolicy::port_block).
+struct PortBlockView {
+  NamespaceId namespace_id = 0;  // 0: of all those that have no blocks of their own
+  IpAddress external;
+  PortRange ports;
+  bool rests = false;  // nobody has a port in it; soon others may have it
 };
 
 struct NamespaceTraffic {
@@ -140,9 +159,12 @@ class Engine {
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
 
   // Replaces the policy. Sessions live on, except those of namespaces that are gone or now over
-  // their limit, and those that its rules would not have let come about as they are. Throws
-  // std::invalid_argument if external addresses, ports or mapping differ, the policy is not valid,
-  // or a namespace is new beyond the number that fits, and then changes nothing.
+  // their limit, and those that its rules would not have let come about as they are. Port blocks
+  // keep their size; the sessions of a namespace that had no blocks of its own and is to have some,
+  // or the other way round, end. Throws std::invalid_argument if external addresses, ports or
+  // mapping differ, if there were port blocks and are to be none, or the other way round, if the
+  // policy is not valid, or a namespace is new beyond the number that fits, and then changes
+  // nothing.
   void set_policy(std::shared_ptr<const Policy> policy, Time now);
 
   // From now on no session gets one of these external ports that has none yet: somebody else uses
@@ -162,6 +184,9 @@ class Engine {
   // of each session that went on or ended meanwhile. Reads all session records, some thousand under
   // a shard's lock at a time.
   std::vector<NamespaceTraffic> namespace_traffic() const;
+  std::vector<ForwardUse> forwards() const;  // in the policy's order
+  // By external address, in the policy's order, and there by port. Consistent within an address.
+  std::vector<PortBlockView> port_blocks() const;
 
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.

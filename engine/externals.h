@@ -13,6 +13,7 @@
 #include "engine/hash.h"
 #include "engine/pairing.h"
 #include "engine/policy.h"
+#include "engine/port_blocks.h"
 #include "engine/port_space.h"
 
 namespace swnat {
@@ -34,6 +35,11 @@ class Externals {
       for (const bool has_classes : {true, true, false}) {  // TCP, UDP, ICMP
         spaces_.emplace_back(policy.ports, shards, has_classes, &displaced_);
       }
+      if (!policy.has_port_blocks()) continue;
+      const std::size_t first = spaces_.size() - 3;
+      blocks_.emplace_back(
+          policy, shards,
+          PortBlocks::Spaces{&spaces_[first], &spaces_[first + 1], &spaces_[first + 2]});
     }
   }
 
@@ -49,15 +55,32 @@ class Externals {
   // TCP's or UDP's, of all addresses.
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
     for (const Address& address : addresses_) ports(address, protocol).withhold(port, is_withheld);
+    if (is_withheld) return;
+    for (PortBlocks& blocks : blocks_) blocks.port_returned(place_of(protocol), port);
   }
 
   void populate() {
     for (PortSpace& space : spaces_) space.populate();
+    for (PortBlocks& blocks : blocks_) blocks.populate();
+  }
+
+  // Gives up the blocks that have rested, of a shard's part of the addresses.
+  void expire_blocks(std::uint32_t shard, Tick now) {
+    for (std::size_t i = shard; i < blocks_.size(); i += shards_) blocks_[i].expire(now);
   }
 
   // The address must be one of these, and the protocol one that has ports or identifiers.
   PortSpace& ports(const Address& address, std::uint8_t protocol) {
     return spaces_[number_of(address) * 3 + place_of(protocol)];
+  }
+
+  // Whether ports are handed out in blocks; then those of an address.
+  bool has_blocks() const { return !blocks_.empty(); }
+  PortBlocks& blocks(const Address& address) { return blocks_[number_of(address)]; }
+  const std::deque<PortBlocks>& blocks() const { return blocks_; }  // as addresses() are
+  // In PortBlocks::Spaces.
+  static std::size_t place_of(std::uint8_t protocol) {
+    return protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;
   }
 
   // The shard that has the sessions of an external endpoint, whatever the address. Mostly the port
@@ -93,16 +116,13 @@ class Externals {
     return numbers_[slot];
   }
 
-  static std::size_t place_of(std::uint8_t protocol) {
-    return protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;
-  }
-
   std::vector<Address> addresses_;
   Pairing<Family> pairing_;
   std::array<std::uint8_t, slots> numbers_;  // places in `addresses_`, by hash
   std::uint32_t shards_;
   std::atomic<std::uint32_t> displaced_{0};  // ports that are not with the shard of their bits
   std::deque<PortSpace> spaces_;             // for each address: TCP, UDP, ICMP
+  std::deque<PortBlocks> blocks_;            // for each address, or none
 };
 
 }  // namespace swnat

@@ -25,10 +25,10 @@ struct alignas(64) SessionLinks {
   Link activity;
   SessionRef first_child;
   Tick queued = 0;  // the last_active that this place stands for, never later than the session's
-  std::uint16_t namespace_slot = 0;
-  std::uint8_t timer_slot = 0;
+  std::uint32_t slot : 17 = 0;  // where it counts (namespaces.h)
+  std::uint32_t timer_slot : 7 = 0;
   bool is_in_heap : 1 = false;
-  Rank rank : 7 = Rank::active;  // among the namespace's sessions
+  Rank rank : 2 = Rank::active;  // among those that count there
   OverflowedTraffic overflowed;
 };
 static_assert(sizeof(SessionLinks) == 64);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <set>
 #include <stdexcept>
 
 namespace swnat {
@@ -15,6 +16,11 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+bool is_block_size(std::uint32_t size) {
+  return size == 0 ||
+         (std::has_single_bit(size) && size >= port_block_min && size <= port_block_max);
+}
+
 template <class Address>
 bool is_subset(const std::vector<Address>& some, const std::vector<Address>& all) {
   return std::ranges::all_of(
@@ -25,6 +31,25 @@ const Policy& checked(const std::shared_ptr<const Policy>& policy) {
   require(policy != nullptr, "an engine needs a policy");
   check_rules(*policy);
   return *policy;
+}
+
+// The slots, and one for each of the policy's forwards that has room of its own.
+Slots with_forwards(const Policy& policy, const Slots& slots) {
+  const auto limited = std::ranges::count_if(
+      policy.forwards, [](const ForwardRule& one) { return one.session_limit != 0; });
+  require(limited <= max_limited_forwards, "at most 4096 forwards may have a session limit");
+  Slots next = slots;
+  std::vector<bool> is_used(max_forward_slots);
+  for (const auto& [key, slot] : next.forwards) is_used[slot - max_namespaces] = true;
+  for (const ForwardRule& rule : policy.forwards) {
+    if (rule.session_limit == 0) continue;
+    const auto [entry, added] = next.forwards.try_emplace(room_of(rule));
+    if (!added) continue;
+    const auto spare = std::ranges::find(is_used, false);
+    *spare = true;
+    entry->second = max_namespaces + static_cast<std::uint32_t>(spare - is_used.begin());
+  }
+  return next;
 }
 
 std::uint64_t checked_namespace_count(const Policy& policy) {
@@ -44,6 +69,7 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
     require(one.first >= next_id && one.last >= one.first,
             "namespaces must be sorted by id, apart, and not 0");
     require(one.session_limit >= 1, "a session limit must be at least 1");
+    require(is_block_size(one.port_block), "a port block must be 0 or a power of two, 64 to 4096");
     require(is_subset(one.external.v4, policy.external.v4) &&
                 is_subset(one.external.v6, policy.external.v6),
             "a namespace's external addresses must be among the policy's");
@@ -56,30 +82,51 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
 
 }  // namespace
 
-Snapshot::Snapshot(std::shared_ptr<const Policy> policy,
-                   std::unordered_map<NamespaceId, std::uint32_t>& slots)
-    : policy_(std::move(policy)), rules_(checked(policy_), *policy_) {
+void Slots::keep_only(const Policy& policy) {
+  std::set<ForwardRoom> limited;
+  for (const ForwardRule& rule : policy.forwards) {
+    if (rule.session_limit != 0) limited.insert(room_of(rule));
+  }
+  std::erase_if(forwards, [&](const auto& one) { return !limited.contains(one.first); });
+}
+
+Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots)
+    : Snapshot(policy, slots, with_forwards(checked(policy), slots)) {}
+
+Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots next)
+    : policy_(std::move(policy)),
+      rules_(RuleBook<Ipv4>(*policy_, next.forwards), RuleBook<Ipv6>(*policy_, next.forwards)) {
   const std::uint64_t count = checked_namespace_count(*policy_);
-  auto new_slots = slots;
   tenants_.reserve(count);
   const auto table_size =
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
   positions_.resize(table_size);
   shift_ = 64 - static_cast<std::uint32_t>(std::countr_zero(table_size));
+  const auto largest =
+      std::ranges::max_element(policy_->namespaces, {}, &NamespacePolicy::port_block);
   for (const NamespacePolicy& one : policy_->namespaces) {
     for (std::uint64_t id = one.first; id <= one.last; ++id) {
-      const auto next_slot = static_cast<std::uint32_t>(new_slots.size());
-      const auto [entry, added] = new_slots.try_emplace(static_cast<NamespaceId>(id), next_slot);
+      const auto next_slot = static_cast<std::uint32_t>(next.namespaces.size());
+      const auto [entry, added] =
+          next.namespaces.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < max_namespaces,
               "more than 65536 namespaces since the engine was made");
+      const BlockTaker blocks = one.port_block != 0
+                                    ? BlockTaker{static_cast<NamespaceId>(id), one.port_block}
+                                    : BlockTaker{0, largest->port_block};
       tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
-                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
+                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one, blocks});
       std::uint64_t at = id * spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
       positions_[at] = static_cast<std::uint32_t>(tenants_.size());
     }
   }
-  slots.swap(new_slots);
+  for (const ForwardRule& rule : policy_->forwards) {
+    if (rule.session_limit == 0) continue;
+    next.forward_namespaces->bind(next.forwards.at(room_of(rule)), find(rule.namespace_id)->slot);
+  }
+  forward_namespaces_ = next.forward_namespaces;
+  slots = std::move(next);
 }
 
 const Tenant* Snapshot::find(NamespaceId id) const {

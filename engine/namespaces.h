@@ -1,9 +1,11 @@
 // The namespaces of a policy, found by id, and what each of them uses.
 //
-// A namespace keeps its slot for as long as the engine lives, over changes of policy, so that lists
+// Sessions count in slots: a namespace has one, and so has a forward with room of its own. A
+// namespace keeps its slot for as long as the engine lives, over changes of policy, so that lists
 // and counts are arrays. A Snapshot is immutable: a shard changes to a new one under its own lock.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -18,6 +20,43 @@
 namespace swnat {
 
 inline constexpr std::uint32_t max_namespaces = 65'536;
+inline constexpr std::uint32_t max_limited_forwards = 4096;
+// Behind those of namespaces. While one policy follows another both have theirs.
+inline constexpr std::uint32_t max_forward_slots = 2 * max_limited_forwards;
+inline constexpr std::uint32_t max_slots = max_namespaces + max_forward_slots;
+
+// Whose the sessions are that count in a slot. That of a forward stays one namespace's for as long
+// as any count there. Thread-safe.
+class ForwardNamespaces {
+ public:
+  std::uint32_t namespace_slot_of(std::uint32_t slot) const {
+    return slot < max_namespaces ? slot
+                                 : slots_[slot - max_namespaces].load(std::memory_order_relaxed);
+  }
+  void bind(std::uint32_t forward_slot, std::uint32_t namespace_slot) {
+    slots_[forward_slot - max_namespaces].store(namespace_slot, std::memory_order_relaxed);
+  }
+
+ private:
+  std::array<std::atomic<std::uint32_t>, max_forward_slots> slots_{};
+};
+
+struct Slots {
+  std::unordered_map<NamespaceId, std::uint32_t> namespaces;
+  ForwardSlots forwards;
+  std::shared_ptr<ForwardNamespaces> forward_namespaces = std::make_shared<ForwardNamespaces>();
+
+  // Gives those of forwards that have no room of their own any more, and no sessions that count
+  // there, to others.
+  void keep_only(const Policy& policy);
+};
+
+// Who takes ports in blocks: a namespace, or 0 for all those that have no blocks of their own; and
+// of how many ports a new block is. 0 where there are no blocks at all.
+struct BlockTaker {
+  NamespaceId owner = 0;
+  std::uint32_t size = 0;
+};
 
 struct Tenant {
   NamespaceId id = 0;
@@ -25,14 +64,15 @@ struct Tenant {
   std::uint32_t session_limit = 0;
   std::uint32_t port_limit = 0;  // the greatest number where there is none
   const NamespacePolicy* policy = nullptr;
+  BlockTaker blocks = {};
 };
 
 class Snapshot {
  public:
-  // Gives a slot to each namespace that has none yet. Throws std::invalid_argument, changing
-  // nothing, for a policy out of its documented ranges or when there are no more slots.
-  Snapshot(std::shared_ptr<const Policy> policy,
-           std::unordered_map<NamespaceId, std::uint32_t>& slots);
+  // Gives a slot to each namespace and forward that needs one and has none yet. Throws
+  // std::invalid_argument, changing nothing, for a policy out of its documented ranges or when
+  // there are no more slots.
+  Snapshot(std::shared_ptr<const Policy> policy, Slots& slots);
 
   const Policy& policy() const { return *policy_; }
   template <class Family>
@@ -41,16 +81,23 @@ class Snapshot {
   }
   const Tenant* find(NamespaceId id) const;
   const std::vector<Tenant>& tenants() const { return tenants_; }
+  const std::shared_ptr<const ForwardNamespaces>& forward_namespaces() const {
+    return forward_namespaces_;
+  }
 
  private:
+  Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots next);
+
   std::shared_ptr<const Policy> policy_;
   std::tuple<RuleBook<Ipv4>, RuleBook<Ipv6>> rules_;
+  std::shared_ptr<const ForwardNamespaces> forward_namespaces_;
   std::vector<Tenant> tenants_;           // sorted by id
   std::vector<std::uint32_t> positions_;  // open addressing over id: place in tenants_ plus 1, or 0
   std::uint32_t shift_ = 0;
 };
 
-// Sessions and external ports of each namespace, and sessions of all, over all shards and families.
+// Sessions of each slot, external ports of each namespace, and sessions of all, over all shards and
+// families.
 // The count is taken before a session is made, or a port taken, so that shards that race cannot
 // exceed a limit together.
 class NamespaceUses {
@@ -76,6 +123,11 @@ class NamespaceUses {
   void give_back(std::uint32_t slot) {
     std::atomic_ref(uses_[slot].sessions).fetch_sub(1, std::memory_order_relaxed);
     total_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  // A session counts there from now on, be it beyond the limit.
+  void move(std::uint32_t from, std::uint32_t to) {
+    std::atomic_ref(uses_[to].sessions).fetch_add(1, std::memory_order_relaxed);
+    std::atomic_ref(uses_[from].sessions).fetch_sub(1, std::memory_order_relaxed);
   }
   std::uint32_t count(std::uint32_t slot) {
     return std::atomic_ref(uses_[slot].sessions).load(std::memory_order_relaxed);
@@ -107,7 +159,7 @@ class NamespaceUses {
     return std::atomic_ref(uses_[slot].over).load(std::memory_order_relaxed) != 0;
   }
 
-  static constexpr std::size_t bytes_per_namespace() { return sizeof(Use); }
+  static constexpr std::size_t bytes_per_slot() { return sizeof(Use); }
 
  private:
   struct Use {
@@ -128,7 +180,7 @@ class NamespaceUses {
 
   std::uint32_t max_sessions_;
   std::atomic<std::uint32_t> total_{0};
-  ReservedArray<Use> uses_{max_namespaces};
+  ReservedArray<Use> uses_{max_slots};
 };
 
 }  // namespace swnat

@@ -129,6 +129,9 @@ struct NamespaceRange {
   friend bool operator==(const NamespaceRange&, const NamespaceRange&) = default;
 };
 
+inline constexpr std::uint32_t port_block_min = 64;
+inline constexpr std::uint32_t port_block_max = 4096;
+
 // All namespaces whose id lies in [first, last]; each is a tenant of its own with a limit of its
 // own.
 struct NamespacePolicy {
@@ -139,6 +142,13 @@ struct NamespacePolicy {
   // (RFC 6888 REQ-4), but those of forwards; with address-and-port-dependent mapping each session
   // has one. 0: as many as there are. At this limit nothing is evicted (REQ-11).
   std::uint32_t port_limit = 0;
+  // Its ports come in blocks of so many (RFC 7422, RFC 6888 REQ-14): 0 for none, or a power of two
+  // from port_block_min to port_block_max, and no less than twice the engine's shards. A block is
+  // an aligned run of the ports of one external address, for TCP, UDP and ICMP identifiers
+  // together, and one namespace's alone until it has rested; it may lie partly outside
+  // Policy::ports. The namespaces that have none, where others have some, share blocks of the
+  // largest size.
+  std::uint32_t port_block = 0;
   // A subset of Policy::external. Empty in a family: all of that family.
   AddressLists external = {};
   // What is within the namespace: a redirect to there stays inside. Elsewhere is outside.
@@ -169,13 +179,17 @@ struct ForwardRule {
   IpEndpoint external;        // an address of Policy::external and any port but 0
   NamespaceId namespace_id = 0;
   IpEndpoint to;  // of the same family
+  // Sessions that come in by it, which then do not count to the namespace's limit. At this limit
+  // one that is over ends for a new one, and else nothing does. 0: they count to the namespace's.
+  std::uint32_t session_limit = 0;
 };
 
 inline constexpr std::size_t external_addresses_max = 64;  // of a family
 
 struct Policy {
   // At least one address; at most external_addresses_max of a family. This and the next two are
-  // fixed for an engine's life. Packets of a family without one are dropped.
+  // fixed for an engine's life, and so is has_port_blocks(). Packets of a family without one are
+  // dropped.
   AddressLists external;
   PortRanges ports;  // what may be handed out
   Mapping mapping = Mapping::endpoint_independent;
@@ -187,6 +201,12 @@ struct Policy {
   std::vector<DropRule> drops;
   std::vector<RedirectRule> redirects;  // the first that fits counts
   std::vector<ForwardRule> forwards;    // not two of the same protocol and external endpoint
+
+  // Whether ports are handed out in blocks.
+  bool has_port_blocks() const {
+    return std::ranges::any_of(namespaces,
+                               [](const NamespacePolicy& one) { return one.port_block != 0; });
+  }
 };
 
 }  // namespace swnat

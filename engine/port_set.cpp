@@ -28,13 +28,6 @@ std::optional<std::uint32_t> first_set(std::span<const std::uint64_t> words, std
   return word * word_bits + static_cast<std::uint32_t>(std::countr_zero(bits));
 }
 
-// One thread's clock may be a little behind another's, by far less than a port rests; beyond that,
-// the time is too long for elapsed().
-bool has_rested(Tick since, Tick now) {
-  const std::int32_t rested = elapsed(since, now);
-  return rested >= port_rest || rested < -port_rest;
-}
-
 }  // namespace
 
 std::uint32_t PortSet::words_for(std::uint32_t size) {
@@ -56,6 +49,19 @@ std::optional<std::uint32_t> PortSet::take(std::uint32_t start, Tick now) {
     place = next_free(start);
     clear_free(*place);
   }
+  publish();
+  return place;
+}
+
+std::optional<std::uint32_t> PortSet::take_between(std::uint32_t begin, std::uint32_t end,
+                                                   std::uint32_t start, Tick now) {
+  assert(begin <= start && start < end && end <= resting_.size());
+  free_rested(now);
+  const std::span<const std::uint64_t> words = words_.first(words_of_bits(end));
+  std::optional<std::uint32_t> place = first_set(words, start);
+  if (!place || *place >= end) place = first_set(words, begin);
+  if (place && *place >= end) place.reset();
+  if (place) clear_free(*place);
   publish();
   return place;
 }

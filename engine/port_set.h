@@ -27,6 +27,13 @@ namespace swnat {
 // How long, in milliseconds, a port rests.
 inline constexpr std::int32_t port_rest = 120'000;
 
+// One thread's clock may be a little behind another's, by far less than a port rests; beyond that,
+// the time is too long for elapsed().
+constexpr bool has_rested(Tick since, Tick now) {
+  const std::int32_t rested = elapsed(since, now);
+  return rested >= port_rest || rested < -port_rest;
+}
+
 // What a set knows of a port while it rests. Links are kept one higher, so that zeroed memory is a
 // port that does not rest.
 struct RestingPort {
@@ -46,6 +53,11 @@ class PortSet {
   // The next free one at or after `start`, which is a place of the set, or else the first. Nothing
   // when none is left.
   std::optional<std::uint32_t> take(std::uint32_t start, Tick now);
+
+  // The next free one at or after `start`, or else the first, of those from `begin` up to, but not
+  // including, `end`. `start` is one of them.
+  std::optional<std::uint32_t> take_between(std::uint32_t begin, std::uint32_t end,
+                                            std::uint32_t start, Tick now);
 
   // The one that has rested longest, due or not. Nothing when none rests.
   std::optional<std::uint32_t> take_resting();

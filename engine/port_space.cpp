@@ -167,16 +167,38 @@ void PortSpace::set_owner(std::uint16_t port, std::uint32_t shard) {
 std::optional<std::uint16_t> PortSpace::take(std::uint32_t shard, std::uint16_t like,
                                              std::uint64_t random, Tick now) {
   if (in_range(like) && take_like(shard, like, now)) return like;
-  Choice choice{class_for(like), like & 1u, static_cast<std::uint32_t>(random >> 32), now};
+  const Choice choice{class_for(like), like & 1u, static_cast<std::uint32_t>(random >> 32), now};
+  return take_near(shard, random, choice, [&](std::uint32_t lender, const Choice& one) {
+    return take_from(lender, shard, one);
+  });
+}
+
+std::optional<std::uint16_t> PortSpace::take_within(const PortRange& block, std::uint32_t shard,
+                                                    std::uint16_t like, std::uint64_t random,
+                                                    Tick now) {
+  const Choice choice{class_for(like), like & 1u, static_cast<std::uint32_t>(random >> 32), now};
+  const Class& own = classes_[choice.number];
+  const std::uint32_t begin = std::max(position_of(block.first), own.first);
+  const std::uint32_t end = std::min(position_of(block.last) + 1, own.first + own.size);
+  if (begin >= end) return {};
+  return take_near(shard, random, choice, [&](std::uint32_t lender, const Choice& one) {
+    return take_from(lender, shard, one, begin - own.first, end - own.first);
+  });
+}
+
+// The shard's own ports before those of others, and of each the parity that is wanted first.
+template <class TakeFrom>
+inline std::optional<std::uint16_t> PortSpace::take_near(std::uint32_t shard, std::uint64_t random,
+                                                         Choice choice, TakeFrom take_from) const {
   for (int parities = 0; parities < 2; ++parities, choice.parity ^= 1) {
-    if (const auto port = take_from(shard, shard, choice)) return port;
+    if (const auto port = take_from(shard, choice)) return port;
   }
   const std::uint32_t others = shards_ - 1;
   const auto start = static_cast<std::uint32_t>((random & 0xffff'ffff) * others >> 32);
   for (int parities = 0; parities < 2; ++parities, choice.parity ^= 1) {
     for (std::uint32_t i = 0; i < others; ++i) {
       const std::uint32_t lender = (shard + 1 + (start + i) % others) % shards_;
-      if (const auto port = take_from(lender, shard, choice)) return port;
+      if (const auto port = take_from(lender, choice)) return port;
     }
   }
   return {};
@@ -197,6 +219,22 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   if (!set.may_serve(choice.now)) return {};
   const std::lock_guard lock(part.mutex);
   const auto place = set.take(start_of(choice.number, choice.random), choice.now);
+  if (!place) return {};
+  const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
+  set_owner(port, shard);
+  return port;
+}
+
+std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uint32_t shard,
+                                                  const Choice& choice, std::uint32_t begin,
+                                                  std::uint32_t end) {
+  Part& part = *parts_[lender];
+  PortSet& set = part.sets[choice.number][choice.parity];
+  if (!set.may_serve(choice.now)) return {};
+  const auto start =
+      begin + static_cast<std::uint32_t>(std::uint64_t{choice.random} * (end - begin) >> 32);
+  const std::lock_guard lock(part.mutex);
+  const auto place = set.take_between(begin, end, start, choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
   set_owner(port, shard);

@@ -71,6 +71,16 @@ class PortSpace {
   std::optional<std::uint16_t> take(std::uint32_t shard, std::uint16_t like, std::uint64_t random,
                                     Tick now);
 
+  // As `take`, but of the ports of one block, which is as many as a power of two, 2 * shards at
+  // least, and begins at a multiple of that; and not `like` itself first.
+  std::optional<std::uint16_t> take_within(const PortRange& block, std::uint32_t shard,
+                                           std::uint16_t like, std::uint64_t random, Tick now);
+
+  // `like` itself for `shard`, if it is free. False if not.
+  bool take_itself(std::uint32_t shard, std::uint16_t like, Tick now) {
+    return in_range(like) && take_like(shard, like, now);
+  }
+
   // When `take` finds nothing: the port of the class that has rested longest, whosever it was, for
   // no port that only rests may keep anybody out. Looks at each shard's earliest, no more.
   std::optional<std::uint16_t> take_resting(std::uint32_t shard, std::uint16_t like, Tick now);
@@ -88,6 +98,13 @@ class PortSpace {
   // Whether the port is not to be handed out from now on, or may be again.
   void withhold(std::uint16_t port, bool is_withheld);
   bool is_withheld(std::uint16_t port) const { return test(withheld_, port); }
+
+  // The class, 0 or 1, that a port is of, and that of the ports that `like` gets one of.
+  std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
+  std::uint32_t class_for(std::uint16_t like) const {
+    const std::uint32_t own = class_of(like);
+    return classes_[own].size == 0 ? own ^ 1 : own;
+  }
 
   // Of the ports that may be handed out, resting ones not counted. One that has rested is counted
   // only after its shard looked for a port.
@@ -118,11 +135,6 @@ class PortSpace {
   }
   static void set(Bits& bits, std::uint16_t port, bool value);
 
-  // The class of ports that `like` gets one of.
-  std::uint32_t class_for(std::uint16_t like) const {
-    const std::uint32_t own = class_of(like);
-    return classes_[own].size == 0 ? own ^ 1 : own;
-  }
   std::uint16_t port_at(std::uint32_t number, std::uint32_t place, std::uint32_t shard,
                         std::uint32_t parity) const {
     return static_cast<std::uint16_t>((classes_[number].first + place) << position_shift_ |
@@ -140,7 +152,6 @@ class PortSpace {
     return envelope_.contains(port) && (!has_gaps_ || ranges_.contains(port));
   }
   std::uint32_t home_of(std::uint16_t port) const { return shard_of_port(port, shards_); }
-  std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
   std::uint32_t position_of(std::uint16_t port) const {
     return std::uint32_t{port} >> position_shift_;
   }
@@ -160,8 +171,15 @@ class PortSpace {
   };
 
   bool take_like(std::uint32_t shard, std::uint16_t like, Tick now);
+  template <class TakeFrom>
+  std::optional<std::uint16_t> take_near(std::uint32_t shard, std::uint64_t random, Choice choice,
+                                         TakeFrom take_from) const;
   std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
                                          const Choice& choice);
+  // Of those at places from `begin` up to, but not including, `end`.
+  std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
+                                         const Choice& choice, std::uint32_t begin,
+                                         std::uint32_t end);
   void set_owner(std::uint16_t port, std::uint32_t shard);
   void begin_displacement();
   void end_displacement();

@@ -44,18 +44,21 @@ void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
-// Something to sort endpoints by.
-auto key_of(std::uint8_t protocol, const IpEndpoint& end) {
+}  // namespace
+
+ForwardKey forward_key(std::uint8_t protocol, const IpEndpoint& external) {
   std::array<std::uint64_t, 2> wire{};
-  if (const auto* v4 = std::get_if<Ipv4Address>(&end.address)) {
+  if (const auto* v4 = std::get_if<Ipv4Address>(&external.address)) {
     wire[0] = v4->wire;
   } else {
-    wire = std::get<Ipv6Address>(end.address).wire;
+    wire = std::get<Ipv6Address>(external.address).wire;
   }
-  return std::tuple(protocol, end.address.index(), wire, end.port);
+  return {protocol, external.address.index(), wire, external.port};
 }
 
-}  // namespace
+ForwardRoom room_of(const ForwardRule& rule) {
+  return {rule.namespace_id, forward_key(rule.protocol, rule.external)};
+}
 
 void check_rules(const Policy& policy) {
   for (const NamespacePolicy& one : policy.namespaces) {
@@ -74,14 +77,14 @@ void check_rules(const Policy& policy) {
     require(rule.from.port != 0 && rule.to.port != 0, "a redirect's ports must not be 0");
     require(same_family(rule.from, rule.to), "a redirect's ends must be of one family");
   }
-  std::set<decltype(key_of(0, {}))> seen;
+  std::set<ForwardKey> seen;
   for (const ForwardRule& rule : policy.forwards) {
     require(has_ports(rule.protocol), "a forward is for TCP or UDP");
     require(rule.external.port != 0 && rule.to.port != 0, "a forward's ports must not be 0");
     require(same_family(rule.external, rule.to), "a forward's ends must be of one family");
     require(is_external(policy, rule.external.address), "a forward needs an external address");
     require(has_namespace(policy, rule.namespace_id), "a forward's namespace must be there");
-    require(seen.insert(key_of(rule.protocol, rule.external)).second,
+    require(seen.insert(forward_key(rule.protocol, rule.external)).second,
             "two forwards of the same external endpoint");
   }
 }
@@ -96,7 +99,8 @@ std::size_t RuleBook<Family>::Hash::operator()(const Place& place) const {
 }
 
 template <class Family>
-RuleBook<Family>::RuleBook(const Policy& policy) : drop_rules_(policy.drops) {
+RuleBook<Family>::RuleBook(const Policy& policy, const ForwardSlots& slots)
+    : drop_rules_(policy.drops) {
   for (const DropRule& rule : policy.drops) {
     if (!has_ports(rule.protocol)) continue;
     for (std::uint32_t port = rule.ports.first; port <= rule.ports.last; ++port) {
@@ -114,7 +118,9 @@ RuleBook<Family>::RuleBook(const Policy& policy) : drop_rules_(policy.drops) {
     if (!std::holds_alternative<Address>(rule.external.address)) continue;
     const End external = end_of(rule.external);
     const End to = end_of(rule.to);
-    forwards_.try_emplace({rule.protocol, 0, external}, Forward{rule.namespace_id, to});
+    const std::uint32_t slot = rule.session_limit == 0 ? 0 : slots.at(room_of(rule));
+    forwards_.try_emplace({rule.protocol, 0, external},
+                          Forward{rule.namespace_id, to, rule.session_limit, slot});
     forwarded_.try_emplace({rule.protocol, rule.namespace_id, to}, external);
   }
 }

@@ -2,9 +2,12 @@
 // for each session when the policy changes.
 #pragma once
 
+#include <array>
 #include <bitset>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -23,6 +26,16 @@ bool any_contains(const std::vector<IpNetwork>& networks, const Address& address
   return false;
 }
 
+// A forward by what it is known by over changes of policy: its protocol and external endpoint.
+using ForwardKey =
+    std::tuple<std::uint8_t, std::size_t, std::array<std::uint64_t, 2>, std::uint16_t>;
+ForwardKey forward_key(std::uint8_t protocol, const IpEndpoint& external);
+// The room that a forward has of its own is its namespace's.
+using ForwardRoom = std::pair<NamespaceId, ForwardKey>;
+ForwardRoom room_of(const ForwardRule& rule);
+// Where the sessions in it are counted.
+using ForwardSlots = std::map<ForwardRoom, std::uint32_t>;
+
 // Immutable. `policy` must outlive it and be a valid one (check_rules).
 template <class Family>
 class RuleBook {
@@ -30,7 +43,7 @@ class RuleBook {
   using Address = typename Family::Address;
   using End = Endpoint<Address>;
 
-  explicit RuleBook(const Policy& policy);
+  RuleBook(const Policy& policy, const ForwardSlots& slots);
 
   bool drops(NamespaceId id, std::uint8_t protocol, std::uint16_t remote_port) const;
 
@@ -40,6 +53,8 @@ class RuleBook {
   struct Forward {
     NamespaceId namespace_id;
     End to;
+    std::uint32_t session_limit;  // 0: none of its own
+    std::uint32_t slot;           // where there is one
   };
   const Forward* forward(std::uint8_t protocol, const End& external) const;
   // The external endpoint that an internal one has by a rule; by the first if there are several.

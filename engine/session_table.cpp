@@ -8,9 +8,11 @@ namespace swnat {
 
 template <class Family>
 SessionTable<Family>::SessionTable(std::span<Record> records, std::span<TcpAside> asides,
-                                   std::uint32_t& used, const Secret& secret, bool shares_mappings)
+                                   std::uint32_t& used, const Secret& secret, bool shares_mappings,
+                                   std::shared_ptr<const ForwardNamespaces> forward_namespaces)
     : secret_(secret),
       shares_mappings_(shares_mappings),
+      forward_namespaces_(std::move(forward_namespaces)),
       slab_(records, used),
       asides_(asides),
       links_(records.size()),

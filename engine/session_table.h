@@ -45,7 +45,8 @@ class SessionTable {
   // Of each record its part of `asides`. `used` is where the memory remembers how many records were
   // ever used.
   SessionTable(std::span<Record> records, std::span<TcpAside> asides, std::uint32_t& used,
-               const Secret& secret, bool shares_mappings);
+               const Secret& secret, bool shares_mappings,
+               std::shared_ptr<const ForwardNamespaces> forward_namespaces);
 
   Record& operator[](SessionRef ref) { return slab_[ref]; }
   const Record& operator[](SessionRef ref) const { return slab_[ref]; }
@@ -54,7 +55,11 @@ class SessionTable {
   std::uint32_t used() const { return slab_.used(); }
   // Sessions of one namespace.
   std::uint32_t count(std::uint32_t slot) const { return activity_.count(slot); }
-  std::uint32_t namespace_slot(SessionRef ref) const { return links_[ref].namespace_slot; }
+  // Where the session counts, and where its namespace does.
+  std::uint32_t slot(SessionRef ref) const { return links_[ref].slot; }
+  std::uint32_t namespace_slot(SessionRef ref) const {
+    return forward_namespaces_->namespace_slot_of(slot(ref));
+  }
 
   void set_timeouts(const StateTimeouts& timeouts) { timeouts_ = timeouts; }
   std::int32_t timeout(const Record& session) const {
@@ -72,8 +77,8 @@ class SessionTable {
     activity_.populate();
     settled_.populate();
   }
-  static constexpr std::size_t bytes_per_namespace() {
-    return Activity::bytes_per_namespace() + sizeof(TwoWayTraffic);
+  static constexpr std::size_t bytes_per_slot() {
+    return Activity::bytes_per_slot() + sizeof(TwoWayTraffic);
   }
 
   // Whether it is a mapping's, together with others, rather than one of its own.
@@ -119,6 +124,11 @@ class SessionTable {
   // Its state has changed, and with it the time to look at it, its rank, and what it does for its
   // mapping.
   void state_changed(SessionRef ref, SessionState before, Tick now);
+
+  // It counts elsewhere from now on.
+  void change_slot(SessionRef ref, std::uint32_t slot) {
+    activity_.change_slot(links_, ref, slot, slab_[ref].last_active);
+  }
 
   // Asks for the memory that the removal of sessions with these will look at.
   void prefetch_removal(std::span<const KeyHashes> hashes) const;
@@ -188,6 +198,7 @@ class SessionTable {
 
   Secret secret_;
   bool shares_mappings_;
+  std::shared_ptr<const ForwardNamespaces> forward_namespaces_;
   StateTimeouts timeouts_{};
   Slab<Family> slab_;
   std::span<TcpAside> asides_;

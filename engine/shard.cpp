@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/port_sequence.h"
+
 namespace swnat {
 namespace {
 
@@ -18,47 +20,6 @@ bool is_from_host(const Parsed<Family>& parsed) {
 bool is_sound_receiver(const TcpReceiver& receiver) {
   return receiver.scale <= tcp_scale_max;
 }
-
-// With address-and-port-dependent mapping, ports of each parity that are tried for a session when
-// the one that its flow names is taken: spread over all, so that where a tenth of a remote's ports
-// are free one attempt in a thousand fails, and the next one tries others.
-constexpr std::uint32_t tried_per_parity = 32;
-
-// The ports `offset`, offset + step, … that lie in some ranges, by their place among these.
-class PortSequence {
- public:
-  PortSequence(const PortRanges& ranges, std::uint32_t offset, std::uint32_t step) : step_(step) {
-    for (const PortRange& range : ranges.ranges()) {
-      const std::uint32_t base = range.first + ((offset - range.first) & (step - 1));
-      if (base > range.last) continue;
-      const Run run{base, (range.last - base) / step + 1};
-      runs_[run_count_++] = run;
-      count_ += run.count;
-    }
-  }
-
-  std::uint32_t count() const { return count_; }
-  // A place, as evenly as `random` is.
-  std::uint32_t place_of(std::uint32_t random) const {
-    return static_cast<std::uint32_t>(std::uint64_t{random} * count_ >> 32);
-  }
-  std::uint16_t operator[](std::uint32_t place) const {
-    std::uint32_t run = 0;
-    while (place >= runs_[run].count) place -= runs_[run++].count;
-    return static_cast<std::uint16_t>(runs_[run].base + place * step_);
-  }
-
- private:
-  struct Run {
-    std::uint32_t base;
-    std::uint32_t count;
-  };
-
-  std::uint32_t step_;
-  std::array<Run, port_ranges_max> runs_;  // not initialized beyond what there is
-  std::uint32_t run_count_ = 0;
-  std::uint32_t count_ = 0;
-};
 
 template <class Family>
 constexpr SessionState first_state(std::uint8_t protocol, bool is_from_outside) {
@@ -78,7 +39,8 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
       externals_(externals),
       uses_(uses),
       table_(options.memory.records, options.memory.asides, options.memory.used, options.secret,
-             snapshot_->policy().mapping == Mapping::endpoint_independent),
+             snapshot_->policy().mapping == Mapping::endpoint_independent,
+             snapshot_->forward_namespaces()),
       random_(Secret{options.secret[1] + options.number, options.secret[2], options.secret[3],
                      options.secret[0] ^ Family::version}) {
   read_policy();
@@ -244,7 +206,7 @@ template <class Family>
 SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
-    if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
+    if (ref == no_session || !may_have_unfit_ || may_stay(table_[ref])) return ref;
     release(ref, EndCause::policy, now);
   }
 }
@@ -255,7 +217,7 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause ca
   if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), cause, now);
   const bool has_port = counts_as_port(session);
   const bool shares_mapping = table_.shares_mapping(session);
-  const std::uint32_t slot = table_.namespace_slot(ref);
+  const std::uint32_t slot = table_.slot(ref);
   const Leg<Family> outside = session.outside;
   const std::uint8_t protocol = session.protocol;
   const bool was_over = is_over(session.state);
@@ -264,7 +226,9 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause ca
   // Whoever no longer counts the session does not count its port.
   if (is_last && has_port) uses_.give_back_port(slot);
   uses_.give_back(slot);
-  if (!is_last || !has_port || !shares_mapping) return;
+  if (!is_last || !has_port) return;
+  if (externals_.has_blocks()) return release_in_block(outside, protocol, now);
+  if (!shares_mapping) return;
   // RFC 6888 REQ-8: the remote may go on sending for a while, unless both ends are done. But a
   // tenant at its limit would soon have let all ports rest, and left none to others.
   const bool rests = !was_over && cause != EndCause::evicted;
@@ -283,8 +247,8 @@ typename EventLog<Family>::Part Shard<Family>::part_of(SessionRef ref) const {
 
 // Counts a session that is about to be made; returns why it may not be.
 template <class Family>
-std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
-  switch (uses_.take(tenant.slot, tenant.session_limit)) {
+std::optional<Reason> Shard<Family>::take_use(const Room& room) {
+  switch (uses_.take(room.slot, room.limit)) {
     case NamespaceUses::Taken::yes:
       return {};
     case NamespaceUses::Taken::namespace_is_full:
@@ -293,6 +257,26 @@ std::optional<Reason> Shard<Family>::take_use(const Tenant& tenant) {
       return Reason::table_full;
   }
   return {};
+}
+
+// `forward`: by which the session comes in, nullptr for none.
+template <class Family>
+typename Shard<Family>::Room Shard<Family>::room_of(
+    const Tenant& tenant, const typename RuleBook<Family>::Forward* forward) {
+  if (forward == nullptr || forward->session_limit == 0) {
+    return {tenant.slot, tenant.session_limit};
+  }
+  return {forward->slot, forward->session_limit};
+}
+
+// Where the policy, which has its namespace, lets it count.
+template <class Family>
+std::uint32_t Shard<Family>::slot_for(const Record& session) const {
+  const bool comes_in = session.is_forward && session.is_from_outside;
+  const End external{session.outside.local, session.outside.local_port};
+  return room_of(*snapshot_->find(session.namespace_id),
+                 comes_in ? rules().forward(session.protocol, external) : nullptr)
+      .slot;
 }
 
 // What no session can be made of, whatever the policy says.
@@ -324,18 +308,19 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   }
   if (const auto reason = refuses(parsed)) return *reason;
   if (table_.may_be_due(now)) expire(now, expire_per_establishment);
+  const Room room = room_of(*tenant, nullptr);
   const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
-  Plan plan{*tenant, {}, inside, {{}, remote.address, 0, remote.port}};
+  Plan plan{*tenant, room.slot, {}, inside, {{}, remote.address, 0, remote.port}};
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   plan.flows.inside = flow;
-  std::optional<Reason> full = take_use(*tenant);
+  std::optional<Reason> full = take_use(room);
   if (full == Reason::session_limit && room_wanted(tenant->id)) {
     // Nothing ends for a packet that there is no external endpoint for.
     Plan trial = plan;
     if (const auto fault = choose_external(trial, parsed.protocol, Choice::possible, now)) {
       return *fault;
     }
-    if (evict_if_all_are_here(tenant->id, now)) full = take_use(*tenant);
+    if (evict_if_all_are_here(tenant->id, now)) full = take_use(room);
   }
   if (full) return *full;
   if (const auto fault = choose_external(plan, parsed.protocol, Choice::taken, now)) {
@@ -385,15 +370,22 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Key answer = Key::inside_flow(id, parsed.protocol, inside);
   const std::uint64_t answer_hash = answer.hash(secret_);
   if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
-  // The outside must not be able to end a tenant's sessions: it never evicts.
+  // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over
+  // where only such count that came in as this one does.
   const auto refuse = [&](Reason reason) {
     if (events_.is_heard(EventKind::refused)) {
       events_.refused(reason, id, parsed.protocol, inside, end, now);
     }
     return reason;
   };
-  if (const auto full = take_use(*tenant)) return refuse(*full);
-  const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};
+  const Room room = room_of(*tenant, forward);
+  std::optional<Reason> full = take_use(room);
+  if (full == Reason::session_limit && room.slot != tenant->slot && evict_over(room.slot, now)) {
+    external.mapping = find_mapping(Key::external(parsed.protocol, outside), now);
+    full = take_use(room);
+  }
+  if (full) return refuse(*full);
+  const Plan plan{*tenant, room.slot, external, inside, outside, false, {answer_hash, flow}};
   const Reason reason = establish(plan, parsed, packet, now);
   return reason == Reason::table_full ? refuse(reason) : reason;
 }
@@ -461,6 +453,7 @@ void Shard<Family>::give_back(const Plan& plan, std::uint8_t protocol, Tick now)
     return;
   }
   uses_.give_back_port(plan.tenant.slot);
+  if (externals_.has_blocks()) return release_in_block(plan.outside, protocol, now);
   if (snapshot_->policy().mapping != Mapping::endpoint_independent) return;
   externals_.ports(external.address, protocol)
       .release(number_, external.port, now, PortSpace::Rest::none);
@@ -480,8 +473,10 @@ std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protoc
     // Where every session has a port of its own, whichever ends gives one back.
     const bool is_given_one = count == limit && count >= uses_.count(slot);
     if (count >= limit && !is_given_one) return Reason::port_limit;
+    // A port of a block is found only by taking it.
     const bool is_there =
-        serves_once
+        externals_.has_blocks() ? true
+        : serves_once
             ? externals_.ports(plan.external.address, protocol).has_any(plan.inside.local_port, now)
             : find_port_for_remote(plan, protocol, now);
     return is_there ? std::optional<Reason>{} : Reason::no_free_port;
@@ -501,16 +496,22 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
   const Address& address = plan.external.address;
   const std::uint16_t like = plan.inside.local_port;
   PortSpace& ports = externals_.ports(address, protocol);
+  const bool has_blocks = externals_.has_blocks();
   for (int passed_over = 0; passed_over < passed_over_max; ++passed_over) {
-    auto port = ports.take(number_, like, random_.next(), now);
-    if (!port) port = ports.take_resting(number_, like, now);
+    auto port = has_blocks ? take_port_of_block(plan, protocol, now)
+                           : ports.take(number_, like, random_.next(), now);
+    if (!port && !has_blocks) port = ports.take_resting(number_, like, now);
     if (!port) return false;
     if (rules().forward(protocol, {address, *port}) == nullptr) {
       plan.external.port = plan.outside.local_port = *port;
       plan.flows.outside = outside_flow(plan, protocol).hash(secret_);
       return true;
     }
-    ports.release(number_, *port, now, PortSpace::Rest::full);
+    if (has_blocks) {
+      pass_over_in_block(plan, protocol, *port, now);
+    } else {
+      ports.release(number_, *port, now, PortSpace::Rest::full);
+    }
   }
   return false;
 }
@@ -522,6 +523,7 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
 // number of others is tried, of the same parity first. All are this shard's own.
 template <class Family>
 bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
+  if (externals_.has_blocks()) return find_port_in_blocks(plan, protocol, now);
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const auto serves = [&](std::uint16_t port) {
@@ -532,22 +534,17 @@ bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick
   for (const std::uint32_t parity : {like, like ^ 1u}) {
     const PortSequence ports(ranges, number_ << 1 | parity, 2 * shards_);
     if (ports.count() == 0) continue;
-    // Not of the bits that the index uses, which a tenant must not be able to read off its ports.
-    const std::uint64_t of_flow = fold_multiply(plan.flows.inside ^ secret_[2], secret_[3] | 1);
-    if (serves(ports[ports.place_of(static_cast<std::uint32_t>(of_flow))])) return true;
-    // One of each part of the ports, the parts from a random one on.
-    const std::uint32_t parts = std::min(ports.count(), tried_per_parity);
-    const std::uint64_t first = random_.next() % parts;
-    for (std::uint32_t i = 0; i < parts; ++i) {
-      const auto part = static_cast<std::uint32_t>((first + i) % parts);
-      const std::uint32_t begin = part * ports.count() / parts;
-      const std::uint32_t end = (part + 1) * ports.count() / parts;
-      if (serves(ports[begin + static_cast<std::uint32_t>(random_.next() % (end - begin))])) {
-        return true;
-      }
-    }
+    if (serves(ports[ports.place_of(place_of_flow(plan))])) return true;
+    if (ports.any_of_spread(tried_per_parity, random_, serves)) return true;
   }
   return false;
+}
+
+// Not of the bits that the index uses, which a tenant must not be able to read off its ports.
+template <class Family>
+std::uint32_t Shard<Family>::place_of_flow(const Plan& plan) const {
+  const std::uint64_t of_flow = fold_multiply(plan.flows.inside ^ secret_[2], secret_[3] | 1);
+  return static_cast<std::uint32_t>(of_flow);
 }
 
 template <class Family>
@@ -571,7 +568,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
                                 Tick now) {
   const SessionRef ref = table_.allocate();
   if (ref == no_session) {
-    uses_.give_back(plan.tenant.slot);
+    uses_.give_back(plan.slot);
     give_back(plan, parsed.protocol, now);
     return Reason::table_full;
   }
@@ -597,7 +594,7 @@ Reason Shard<Family>::establish(const Plan& plan, const Parsed<Family>& parsed, 
           table_.aside(ref)},
          syn, is_outbound ? TcpSender::internal : TcpSender::remote);
   }
-  table_.add(ref, state, plan.external.mapping, plan.tenant.slot, plan.flows);
+  table_.add(ref, state, plan.external.mapping, plan.slot, plan.flows);
   table_.count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
   if (events_.is_heard()) events_.made(session, part_of(ref), now);
   apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
@@ -656,7 +653,7 @@ std::optional<Candidate> Shard<Family>::first_to_go(std::uint32_t slot) {
 template <class Family>
 bool Shard<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tick now) {
   const Record& session = table_[candidate.ref];
-  if (session.state == SessionState::free || table_.namespace_slot(candidate.ref) != slot ||
+  if (session.state == SessionState::free || table_.slot(candidate.ref) != slot ||
       standing_of(session) != candidate.standing) {
     return false;
   }
@@ -671,6 +668,15 @@ bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
   if (!wanted || table_.count(wanted->slot) != uses_.count(wanted->slot)) return false;
   const SessionRef ref = table_.first_to_go(wanted->slot);
   if (ref == no_session || (wanted->only_over && !is_over(table_[ref].state))) return false;
+  release(ref, EndCause::evicted, now);
+  return true;
+}
+
+// All that a forward with room of its own counts are in the shard of its internal endpoint.
+template <class Family>
+bool Shard<Family>::evict_over(std::uint32_t slot, Tick now) {
+  const SessionRef ref = table_.first_to_go(slot);
+  if (ref == no_session || !is_over(table_[ref].state)) return false;
   release(ref, EndCause::evicted, now);
   return true;
 }
@@ -693,7 +699,7 @@ template <class Family>
 void Shard<Family>::state_changed(SessionRef ref, SessionState before, Tick now) {
   const bool is_over_now = is_over(table_[ref].state);
   if (is_over_now != is_over(before)) {
-    const std::uint32_t slot = table_.namespace_slot(ref);
+    const std::uint32_t slot = table_.slot(ref);
     is_over_now ? uses_.add_over(slot) : uses_.remove_over(slot);
   }
   table_.state_changed(ref, before, now);
@@ -707,13 +713,27 @@ void Shard<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot) {
 }
 
 template <class Family>
+void Shard<Family>::count_in(SessionRef ref, std::uint32_t slot) {
+  const std::uint32_t before = table_.slot(ref);
+  uses_.move(before, slot);
+  if (is_over(table_[ref].state)) {
+    uses_.add_over(slot);
+    uses_.remove_over(before);
+  }
+  table_.change_slot(ref, slot);
+}
+
+template <class Family>
 bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
   constexpr std::uint32_t records_max = 4096;
   const std::uint32_t end = std::min(table_.used(), position + records_max);
   for (; position < end; ++position) {
     const Record& session = table_[position];
-    if (session.state != SessionState::free && !fits(session)) {
+    if (session.state == SessionState::free) continue;
+    if (!may_stay(session)) {
       release(position, EndCause::policy, now);
+    } else if (const std::uint32_t slot = slot_for(session); slot != table_.slot(position)) {
+      count_in(position, slot);
     }
   }
   may_have_unfit_ = !is_end(position);
@@ -816,14 +836,15 @@ bool Shard<Family>::adopt(SessionRef ref) {
     if (!session.is_forward && mapping != table_.find(Key::of(session, KeyKind::internal))) {
       return false;
     }
-    if (mapping == no_session && !session.is_forward &&
+    if (mapping == no_session && !session.is_forward && !externals_.has_blocks() &&
         !externals_.ports(session.outside.local, session.protocol)
              .take_exactly(number_, session.outside.local_port)) {
       return false;
     }
   }
+  if (!may_adopt_in_block(session, mapping)) return false;
   set_deltas(session);
-  const std::uint32_t slot = snapshot_->find(session.namespace_id)->slot;
+  const std::uint32_t slot = slot_for(session);
   uses_.add(slot);
   if (mapping == no_session && counts_as_port(session)) uses_.add_port(slot);
   if (is_over(session.state)) uses_.add_over(slot);

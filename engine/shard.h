@@ -130,8 +130,8 @@ class alignas(64) Shard {
 
   // Follows a new policy from now on.
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
-  // Ends the sessions that the policy does not allow, of those at `position` and some after it,
-  // which moves on. False at the end.
+  // Ends the sessions that the policy does not allow, and counts the others where they are to, of
+  // those at `position` and some after it, which moves on. False at the end.
   bool end_unfit(std::uint32_t& position, Tick now);
 
   void count(Reason reason) { ++counters_[static_cast<std::size_t>(reason)]; }
@@ -171,9 +171,15 @@ class alignas(64) Shard {
     SessionRef mapping = no_session;  // a session of the same mapping, if there is one
     bool is_forward = false;          // a rule's, not from the free ports
   };
+  // Where a session counts, and up to how many may.
+  struct Room {
+    std::uint32_t slot;
+    std::uint32_t limit;
+  };
   // What a new session is made of, beside what the packet says.
   struct Plan {
     const Tenant& tenant;
+    std::uint32_t slot;  // of the room that was taken for it
     External external;
     Leg<Family> inside;
     Leg<Family> outside;
@@ -207,7 +213,11 @@ class alignas(64) Shard {
   void release(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
   typename EventLog<Family>::Part part_of(SessionRef ref) const;
 
-  std::optional<Reason> take_use(const Tenant& tenant);
+  std::optional<Reason> take_use(const Room& room);
+  static Room room_of(const Tenant& tenant, const typename RuleBook<Family>::Forward* forward);
+  std::uint32_t slot_for(const Record& session) const;
+  bool evict_over(std::uint32_t slot, Tick now);
+  void count_in(SessionRef ref, std::uint32_t slot);
   bool evict_if_all_are_here(NamespaceId id, Tick now);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
@@ -222,9 +232,19 @@ class alignas(64) Shard {
   void give_back(const Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
+  std::uint32_t place_of_flow(const Plan& plan) const;
   bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
+  // Where ports come in blocks (shard_blocks.cpp).
+  std::optional<std::uint16_t> take_port_of_block(const Plan& plan, std::uint8_t protocol,
+                                                  Tick now);
+  void pass_over_in_block(const Plan& plan, std::uint8_t protocol, std::uint16_t port, Tick now);
+  bool find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick now);
+  bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Tick now);
+  void release_in_block(const Leg<Family>& outside, std::uint8_t protocol, Tick now);
+  bool may_adopt_in_block(const Record& session, SessionRef mapping);
+  bool may_stay(const Record& session);
   Reason establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet, Tick now);
 
   // Whether its mapping has a port that is its namespace's by choice, which port_limit counts.

@@ -20,7 +20,7 @@ class TimerWheel {
  public:
   static constexpr std::uint32_t slot_shift = 9;  // 512 ms
   static constexpr std::uint32_t slots = 128;
-  static_assert(slots - 1 <= UINT8_MAX);  // SessionLinks::timer_slot
+  static_assert(slots - 1 <= 0x7f);  // SessionLinks::timer_slot
 
   // Looks at the session when `deadline` is over or one turn has passed, whichever is first.
   void add(LinkTable& links, SessionRef ref, Tick deadline, Tick now) {
@@ -31,7 +31,7 @@ class TimerWheel {
         ahead > slot_number_mask / 2 ? 1 : std::clamp(ahead, 1u, slots - 1);
     const std::uint32_t slot = (position_ + distance) % slots;
     List<&SessionLinks::timer>::append(links, waiting_[slot], ref);
-    links[ref].timer_slot = static_cast<std::uint8_t>(slot);
+    links[ref].timer_slot = slot & 0x7f;
   }
 
   void remove(LinkTable& links, SessionRef ref) {

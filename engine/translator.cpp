@@ -630,26 +630,29 @@ void Translator<Family>::end_unfit(Tick now) {
 // meet there. By now no session has a port that the new rules do not allow it.
 template <class Family>
 void Translator<Family>::change_forwards(const Policy& before, const Policy& after, Tick now) {
-  using Port = std::tuple<PortSpace*, std::uint32_t, std::uint16_t>;
+  using Port = std::tuple<PortSpace*, PortBlocks*, std::uint32_t, std::uint16_t>;
   const auto ports_of = [&](const Policy& policy) {
     std::set<Port> ports;
     for (const ForwardRule& rule : policy.forwards) {
       const auto* address = std::get_if<typename Family::Address>(&rule.external.address);
       if (address == nullptr) continue;
       ports.emplace(&externals_.ports(*address, rule.protocol),
+                    externals_.has_blocks() ? &externals_.blocks(*address) : nullptr,
                     shard_of_port(rule.to.port, shard_count()), rule.external.port);
     }
     return ports;
   };
   const std::set<Port> old_ports = ports_of(before);
   const std::set<Port> new_ports = ports_of(after);
-  for (const auto& [space, shard, port] : old_ports) {
-    if (!new_ports.contains({space, shard, port})) {
-      space->release(shard, port, now, PortSpace::Rest::full);
-    }
+  for (const Port& one : old_ports) {
+    if (new_ports.contains(one)) continue;
+    const auto& [space, blocks, shard, port] = one;
+    space->release(shard, port, now, PortSpace::Rest::full);
+    if (blocks != nullptr) blocks->port_rests(port, now);
   }
-  for (const auto& [space, shard, port] : new_ports) {
-    if (old_ports.contains({space, shard, port})) continue;
+  for (const Port& one : new_ports) {
+    if (old_ports.contains(one)) continue;
+    const auto& [space, blocks, shard, port] = one;
     // A shard may have just taken it; it gives it back when it sees the rule.
     while (!space->take_exactly(shard, port)) std::this_thread::yield();
   }
@@ -663,8 +666,18 @@ std::uint32_t Translator<Family>::expire(std::uint32_t number, Tick now, std::ui
     const std::lock_guard lock(fragments.mutex);
     fragments.table.expire(now, budget);
   }
+  externals_.expire_blocks(number, now);
   const std::lock_guard lock(shard(number).mutex);
   return shard(number).expire(now, budget);
+}
+
+template <class Family>
+void Translator<Family>::append_port_blocks(std::vector<PortBlockView>& all) const {
+  for (std::size_t i = 0; i < externals_.blocks().size(); ++i) {
+    externals_.blocks()[i].for_each([&](NamespaceId owner, const PortRange& ports, bool rests) {
+      all.push_back({owner, externals_.addresses()[i], ports, rests});
+    });
+  }
 }
 
 template <class Family>

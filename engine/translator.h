@@ -52,6 +52,9 @@ class Translator {
     externals_.withhold(protocol, port, is_withheld);
   }
 
+  // Of all external addresses, appended in their order.
+  void append_port_blocks(std::vector<PortBlockView>& all) const;
+
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
 
   std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);

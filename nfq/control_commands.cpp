@@ -102,6 +102,7 @@ ControlAnswer status(Daemon& daemon, const Json&) {
                 {"namespaces", daemon.engine().namespaces().size()},
                 {"sessions", daemon.engine().session_count()},
                 {"max_sessions", config->max_sessions},
+                {"port_blocks", daemon.engine().port_blocks().size()},
                 {"rules", rules_json(daemon.rules())},
                 {"queues", queues_json(daemon)}})};
 }
@@ -123,25 +124,43 @@ ControlAnswer stats(Daemon& daemon, const Json&) {
                 {"queues", queues_json(daemon)}})};
 }
 
+// Forwards that have room of their own, by namespace.
+std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
+  std::unordered_map<NamespaceId, Json> forwards;
+  for (const ForwardUse& use : daemon.engine().forwards()) {
+    forwards[use.namespace_id].push_back({{"protocol", protocol_name(use.protocol)},
+                                          {"external", to_text(use.external)},
+                                          {"sessions", use.sessions},
+                                          {"session_limit", use.session_limit}});
+  }
+  return forwards;
+}
+
 ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     std::vector<NamespaceReport> reports;
+    std::unordered_map<NamespaceId, Json> forwards;
     std::size_t next = 0;
   };
-  auto all = std::make_shared<List>(List{daemon.config(), namespace_reports(daemon.engine())});
+  auto all = std::make_shared<List>(
+      List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
   return list([all](std::string& text) {
     const auto rest = std::span(all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
     for (const auto& [use, traffic] : piece) {
-      text += line({{"name", rules::namespace_name(*all->config, use.id)},
-                    {"fwmark", use.id},
-                    {"sessions", use.sessions},
-                    {"session_limit", use.session_limit},
-                    {"ports", use.ports},
-                    {"port_limit", use.port_limit},
-                    {"outbound", traffic_json(traffic.outbound)},
-                    {"inbound", traffic_json(traffic.inbound)}});
+      text += line(
+          {{"name", rules::namespace_name(*all->config, use.id)},
+           {"fwmark", use.id},
+           {"sessions", use.sessions},
+           {"session_limit", use.session_limit},
+           {"ports", use.ports},
+           {"port_limit", use.port_limit},
+           {"port_block", use.port_block},
+           {"port_blocks", use.port_blocks},
+           {"forwards", all->forwards.contains(use.id) ? all->forwards.at(use.id) : Json::array()},
+           {"outbound", traffic_json(traffic.outbound)},
+           {"inbound", traffic_json(traffic.inbound)}});
     }
     all->next += piece.size();
     return all->next < all->reports.size();

@@ -8,6 +8,7 @@
 
 #include "nfq/counters.h"
 #include "nfq/daemon.h"
+#include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
 
 namespace swnat::nfq {
@@ -118,6 +119,8 @@ constexpr NamespaceMetric namespace_metrics[] = {
      append_traffic<&Traffic::packets>},
     {"swnat_namespace_bytes_total", "counter", "bytes of these packets, IP headers included",
      append_traffic<&Traffic::bytes>},
+    {"swnat_port_blocks", "gauge", "blocks of external ports that the namespace has",
+     append_use<&NamespaceUse::port_blocks>},
 };
 
 }  // namespace
@@ -145,8 +148,32 @@ void Metrics::append_totals(std::string& text) const {
     append(text, "swnat_packets_total{{reason=\"{}\",verdict=\"{}\"}} {}\n", reasons[i].name,
            name_of(reasons[i].verdict), counters[i]);
   }
+  append_forwards(text);
   append_rules(text, daemon_.rules());
   append_queues(text, daemon_.queues());
+}
+
+void Metrics::append_forwards(std::string& text) const {
+  struct Gauge {
+    std::string_view name;
+    std::string_view help;
+    std::uint32_t ForwardUse::*value;
+  };
+  constexpr Gauge gauges[] = {
+      {"swnat_forward_sessions", "sessions that came in by a forward with a limit of its own",
+       &ForwardUse::sessions},
+      {"swnat_forward_session_limit", "sessions that may come in by the forward",
+       &ForwardUse::session_limit},
+  };
+  const std::vector<ForwardUse> forwards = daemon_.engine().forwards();
+  for (const Gauge& gauge : gauges) {
+    head(text, gauge.name, "gauge", gauge.help);
+    for (const ForwardUse& use : forwards) {
+      append(text, "{}{{namespace=\"{}\",protocol=\"{}\",external=\"{}\"}} {}\n", gauge.name,
+             label(rules::namespace_name(*config_, use.namespace_id)), protocol_name(use.protocol),
+             to_text(use.external), use.*gauge.value);
+    }
+  }
 }
 
 bool Metrics::append_namespaces(std::string& text) {

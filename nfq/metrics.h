@@ -24,6 +24,7 @@ class Metrics {
 
  private:
   void append_totals(std::string& text) const;
+  void append_forwards(std::string& text) const;
   bool append_namespaces(std::string& text);
 
   const Daemon& daemon_;

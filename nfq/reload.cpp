@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace swnat::nfq {
 namespace {
 
@@ -15,11 +17,21 @@ struct FixedKey {
     return running.member == loaded.member;                       \
   }
 
+// Sizes may change, and which namespaces have blocks.
+bool has_port_blocks(const rules::Config& config) {
+  return std::ranges::any_of(config.namespaces,
+                             [](const auto& one) { return one.port_block != 0; });
+}
+
 constexpr FixedKey fixed_keys[] = {
     {"external.interface", SWNAT_SAME(external_interface)},
     {"external.addresses", SWNAT_SAME(external_addresses)},
     {"external.ports", SWNAT_SAME(ports)},
     {"nat.mapping", SWNAT_SAME(mapping)},
+    {"nat.port_block (from 0 for all namespaces to blocks, or back)",
+     [](const rules::Config& running, const rules::Config& loaded) {
+       return has_port_blocks(running) == has_port_blocks(loaded);
+     }},
     {"nat.fwmark_mask", SWNAT_SAME(fwmark_mask)},
     {"nat.max_sessions", SWNAT_SAME(max_sessions)},
     {"nat.populate_memory", SWNAT_SAME(populate_memory)},

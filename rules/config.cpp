@@ -62,6 +62,7 @@ Config to_config(Draft draft) {
     result.routes = values(each.routes);
     result.session_limit = each.session_limit ? each.session_limit->value : config.session_limit;
     result.port_limit = each.port_limit ? each.port_limit->value : config.port_limit;
+    result.port_block = each.port_block ? each.port_block->value : config.port_block;
     result.external = values(each.external);
     result.untranslated = values(each.untranslated);
     config.namespaces.push_back(std::move(result));
@@ -79,7 +80,8 @@ Config to_config(Draft draft) {
   }
   for (const ForwardDraft& each : draft.forwards) {
     config.forwards.push_back({*each.protocol, each.external->value,
-                               names.ranges(each.namespace_name).front().first, each.to->value});
+                               names.ranges(each.namespace_name).front().first, each.to->value,
+                               each.session_limit ? each.session_limit->value : 0});
   }
   return config;
 }
@@ -139,6 +141,7 @@ Policy make_policy(const Config& config) {
                                  .last = each.last,
                                  .session_limit = each.config->session_limit,
                                  .port_limit = each.config->port_limit,
+                                 .port_block = each.config->port_block,
                                  .external = by_family(each.config->external),
                                  .inside = networks_of(*each.config),
                                  .untranslated = each.config->untranslated});

@@ -28,6 +28,7 @@ struct NamespaceConfig {
   std::vector<Route> routes;
   std::uint32_t session_limit = 0;
   std::uint32_t port_limit = 0;         // 0: none
+  std::uint32_t port_block = 0;         // 0: none
   std::vector<IpAddress> external;      // empty in a family: all of that family
   std::vector<IpNetwork> untranslated;  // destinations that its packets reach as they are
 
@@ -48,6 +49,7 @@ struct Config {
   std::uint32_t max_sessions = 262'144;
   std::uint32_t session_limit = 200;
   std::uint32_t port_limit = 0;  // of each namespace; 0: none
+  std::uint32_t port_block = 0;  // of each namespace; 0: none
   AtLimit at_limit = AtLimit::evict_oldest;
   bool populate_memory = false;  // all memory is taken at the start
 

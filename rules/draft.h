@@ -27,6 +27,7 @@ struct NamespaceDraft {
   std::vector<Located<Route>> routes;
   std::optional<Located<std::uint32_t>> session_limit;
   std::optional<Located<std::uint32_t>> port_limit;
+  std::optional<Located<std::uint32_t>> port_block;
   std::vector<Located<IpAddress>> external;
   std::vector<Located<IpNetwork>> untranslated;
   // The line of the key, if it is there; its values may all have been faulty.
@@ -56,6 +57,7 @@ struct ForwardDraft {
   std::optional<Located<IpEndpoint>> external;
   std::optional<Located<IpEndpoint>> to;
   NamespaceChoice namespace_name;  // checked to be there and no range's
+  std::optional<Located<std::uint32_t>> session_limit;
 };
 
 struct Draft {
@@ -63,6 +65,7 @@ struct Draft {
   Located<std::string> external_interface;  // empty: missing or faulty
   std::vector<Located<IpAddress>> external_addresses;
   Located<std::uint32_t> fwmark_mask;
+  std::optional<Located<std::uint32_t>> port_block;
   std::uint32_t queue_line = 0;
   std::vector<NamespaceDraft> namespaces;
   std::vector<DropDraft> drops;

@@ -48,6 +48,20 @@ void check_queues(const Draft& draft, Faults& faults) {
                   draft.config.workers, draft.config.first_queue));
 }
 
+// Each worker has ports of both parities in every block.
+void check_port_blocks(const Draft& draft, Faults& faults) {
+  const std::uint32_t least = 2u * draft.config.workers;
+  const auto check = [&](std::string_view where,
+                         const std::optional<Located<std::uint32_t>>& block) {
+    if (!block || block->value == 0 || block->value >= least) return;
+    faults.add(block->line,
+               fmt::format("{} port_block: with {} workers it must be at least {}, not {}", where,
+                           draft.config.workers, least, block->value));
+  };
+  check("[nat]", draft.port_block);
+  for (const NamespaceDraft& each : draft.namespaces) check("[[namespace]]", each.port_block);
+}
+
 void check_names(const Draft& draft, Faults& faults) {
   std::map<std::string_view, std::uint32_t> seen;
   for (const NamespaceDraft& each : draft.namespaces) {
@@ -272,6 +286,7 @@ void check_shape(const NamespaceDraft& each, bool is_member, Faults& faults) {
 void check_draft(const Draft& draft, Faults& faults) {
   check_external_addresses(draft, faults);
   check_queues(draft, faults);
+  check_port_blocks(draft, faults);
   check_names(draft, faults);
   const NamespaceNames names(draft);
   check_fwmarks(draft, names, faults);

@@ -52,7 +52,7 @@ void read_external(const TableReader& table, Draft& draft) {
 
 void read_nat(const TableReader& table, Draft& draft) {
   table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
-                    "session_limit", "port_limit", "at_limit", "populate_memory"});
+                    "session_limit", "port_limit", "port_block", "at_limit", "populate_memory"});
   Config& config = draft.config;
   if (const auto mapping =
           table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
@@ -79,6 +79,8 @@ void read_nat(const TableReader& table, Draft& draft) {
   if (const auto limit = table.number("port_limit", 0, config.max_sessions)) {
     config.port_limit = limit->value;
   }
+  draft.port_block = read_port_block(table);
+  if (draft.port_block) config.port_block = draft.port_block->value;
   if (const auto at_limit = table.choice("at_limit", {"evict-oldest", "refuse"})) {
     config.at_limit = at_limit->value == 0 ? AtLimit::evict_oldest : AtLimit::refuse;
   }
@@ -216,7 +218,9 @@ void read_rules(const toml::table& file, Draft& draft, Faults& faults) {
   };
   read_all("drop", draft.drops, read_drop);
   read_all("redirect", draft.redirects, read_redirect);
-  read_all("forward", draft.forwards, read_forward);
+  read_all("forward", draft.forwards, [&](const TableReader& table) {
+    return read_forward(table, draft.config.max_sessions);
+  });
 }
 
 }  // namespace

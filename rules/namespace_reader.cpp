@@ -144,7 +144,7 @@ std::optional<std::uint32_t> key_line(const TableReader& table, std::string_view
 
 NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessions) {
   table.allow_only({"name", "fwmark", "interfaces", "subnets", "session_limit", "port_limit",
-                    "external", "routes", "untranslated"});
+                    "port_block", "external", "routes", "untranslated"});
   NamespaceDraft draft;
   draft.line = table.line();
   draft.name = read_name(table);
@@ -154,6 +154,7 @@ NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessio
   draft.routes = read_routes(table);
   draft.session_limit = table.number("session_limit", 1, max_sessions);
   draft.port_limit = table.number("port_limit", 0, max_sessions);
+  draft.port_block = read_port_block(table);
   draft.external = read_addresses(table, "external");
   if (const auto* list = table.node("external");
       list != nullptr && list->is_array() && list->as_array()->empty()) {

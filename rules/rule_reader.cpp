@@ -45,14 +45,15 @@ RedirectDraft read_redirect(const TableReader& table) {
   return draft;
 }
 
-ForwardDraft read_forward(const TableReader& table) {
-  table.allow_only({"protocol", "external", "namespace", "to"});
+ForwardDraft read_forward(const TableReader& table, std::uint32_t max_sessions) {
+  table.allow_only({"protocol", "external", "namespace", "to", "session_limit"});
   ForwardDraft draft;
   draft.protocol = read_protocol(table, {"tcp", "udp"});
   draft.external = read_endpoint(table, "external", "where packets come in");
   draft.to = read_endpoint(table, "to", "the endpoint within the namespace");
   if (!table.has("namespace")) table.missing("namespace", "the name of the tenant that has \"to\"");
   draft.namespace_name = table.text("namespace");
+  draft.session_limit = table.number("session_limit", 1, max_sessions);
   return draft;
 }
 

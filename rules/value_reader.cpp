@@ -4,6 +4,7 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 
 #include "rules/duration.h"
@@ -238,6 +239,17 @@ std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
   if (!number) return std::nullopt;
   const auto port = static_cast<std::uint16_t>(number->value);
   return Located<PortRange>{{port, port}, line};
+}
+
+std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table) {
+  constexpr std::string_view key = "port_block";
+  const auto size = table.number(key, 0, port_block_max);
+  if (!size || size->value == 0) return size;
+  if (size->value >= port_block_min && std::has_single_bit(size->value)) return size;
+  table.fault(key, size->line,
+              fmt::format("must be 0 for no blocks, or a power of two from {} to {}, not {}",
+                          port_block_min, port_block_max, size->value));
+  return std::nullopt;
 }
 
 std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,

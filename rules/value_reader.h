@@ -37,6 +37,9 @@ std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string
 std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
                                                      std::string_view key);
 
+// 0 for no blocks, or how many ports are in one.
+std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table);
+
 // A key that must be there, and what it means.
 std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
                                                  std::string_view meaning);

@@ -130,6 +130,29 @@ std::string rules_text(const Json& rules) {
   return text;
 }
 
+std::string blocks_text(const Json& document) {
+  const Json& blocks = document.at("port_blocks");
+  return blocks == 0 ? "" : fmt::format("port blocks: {}\n", number(blocks));
+}
+
+// Forwards that have room of their own; nothing if there is none.
+std::string forwards_text(const Json& document) {
+  Table table({{"NAMESPACE"},
+               {"PROTOCOL"},
+               {"FORWARD"},
+               {"SESSIONS", Align::right},
+               {"LIMIT", Align::right}});
+  bool is_empty = true;
+  for (const Json& one : document.at("namespaces")) {
+    for (const Json& forward : one.at("forwards")) {
+      is_empty = false;
+      table.add({one.at("name"), forward.at("protocol"), forward.at("external"),
+                 number(forward.at("sessions")), number(forward.at("session_limit"))});
+    }
+  }
+  return is_empty ? "" : '\n' + table.text();
+}
+
 std::string queues_text(const Json& document) {
   std::string text;
   for (const Json& queue : document.at("queues")) text += queue_text(queue);
@@ -148,7 +171,7 @@ std::string status_text(const Json& document) {
              duration(document.at("uptime")), document.at("configuration").get<std::string>(),
              number(document.at("namespaces")), number(document.at("sessions")),
              number(document.at("max_sessions"))) +
-         rules_text(document.at("rules")) + queues_text(document);
+         blocks_text(document) + rules_text(document.at("rules")) + queues_text(document);
 }
 
 std::string namespaces_text(const Json& document) {
@@ -157,14 +180,16 @@ std::string namespaces_text(const Json& document) {
                             {"SESSIONS", Align::right},
                             {"LIMIT", Align::right},
                             {"PORTS", Align::right},
-                            {"PORT LIMIT", Align::right}}));
+                            {"PORT LIMIT", Align::right},
+                            {"BLOCKS", Align::right}}));
   for (const Json& one : document.at("namespaces")) {
     table.add(with_traffic({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
                             number(one.at("session_limit")), number(one.at("ports")),
-                            one.at("port_limit") == 0 ? "none" : number(one.at("port_limit"))},
+                            one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
+                            one.at("port_block") == 0 ? "none" : number(one.at("port_blocks"))},
                            one));
   }
-  return table.text();
+  return table.text() + forwards_text(document);
 }
 
 std::string sessions_text(const Json& document) {

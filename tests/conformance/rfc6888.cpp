@@ -190,6 +190,40 @@ TEST_CASE("rfc6888_req13_every_port_is_used") {
   }
 }
 
+// And RFC 7422: whose a block was says whose each of its ports was.
+TEST_CASE("rfc6888_req14_port_blocks") {
+  Policy policy = limited(10'000, AtLimit::evict_oldest);
+  policy.namespaces.push_back({.first = 3, .last = 3, .session_limit = 1000});
+  for (NamespacePolicy& one : policy.namespaces) one.port_block = 64;
+  Gateway gateway(policy, options_of(4));
+  const auto owner_of = [&](std::uint16_t port) -> NamespaceId {
+    for (const PortBlockView& block : gateway.engine.port_blocks()) {
+      if (block.ports.contains(port)) return block.namespace_id;
+    }
+    return 0;
+  };
+  for (std::uint16_t port = 1000; port < 1400; ++port) {
+    const std::uint8_t protocol = all_protocols[port % 3];
+    for (const NamespaceId id : {blue, green}) {
+      CHECK_EQ(owner_of(gateway.open(protocol, id, at(client, port), server).port), id);
+    }
+  }
+  // 134 ports of each protocol, of which 8 are below 1024.
+  for (const NamespaceUse& use : gateway.engine.namespaces()) CHECK_LE(use.port_blocks, 4);
+  const std::vector<PortBlockView> before = gateway.engine.port_blocks();
+  gateway.travel(5min);
+  gateway.expire_all();
+  gateway.travel(1s);
+  gateway.expire_all();
+  REQUIRE_EQ(gateway.engine.session_count(), 0);
+  // REQ-8: what rests is nobody else's for 120 seconds.
+  gateway.travel(118s);
+  for (std::uint16_t port = 2000; port < 2100; ++port) {
+    const std::uint16_t external = gateway.open(protocol::udp, 3, at(client, port), server).port;
+    for (const PortBlockView& block : before) CHECK_FALSE(block.ports.contains(external));
+  }
+}
+
 TEST_CASE("rfc6888_req15_ports_hard_to_guess") {
   const auto ports_of = [](std::uint64_t secret) {
     EngineOptions options = options_of(1);

@@ -25,7 +25,8 @@ class Trial {
         shares_mappings_(input.byte() % 2 == 0),
         records_(capacity),
         asides_(capacity),
-        table_(records_, asides_, used_, secret, shares_mappings_) {
+        table_(records_, asides_, used_, secret, shares_mappings_,
+               std::make_shared<const ForwardNamespaces>()) {
     StateTimeouts timeouts{};
     timeouts.fill(5000);
     table_.set_timeouts(timeouts);

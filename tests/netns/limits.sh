@@ -74,3 +74,42 @@ expect "answered with all ports there are" "$(seq -s ' ' 20001 20020)" "$(ask bl
 wait_until 20 has_ports blue "" || fail "idle sessions do not vanish: $(ports_of blue)"
 expect "answered while all ports rest" "$(seq -s ' ' 20001 20020)" "$(ask green 20001-20020)"
 expect_counter no_free_port 0
+end_daemon
+
+# Ports in blocks: a tenant has no more of them than its ports fill, and another tenant has others.
+blocks_of() { control namespaces --json | jq -r ".namespaces[] | select(.name == \"$1\") | .port_blocks"; }
+unset 'LAB_SETTINGS[timeouts.udp]'
+LAB_SETTINGS[external.ports]='"40000-40191"'
+LAB_SETTINGS[nat.port_block]=64
+LAB_SETTINGS[blue.port_limit]=70
+start_swnat
+expect "answered with as many ports as two blocks" "$(seq -s ' ' 20001 20070)" "$(ask blue 20001-20080)"
+expect "green's, from a block of its own" "$(seq -s ' ' 20001 20040)" "$(ask green 20001-20040)"
+expect "blocks of blue and green" "2 1" "$(blocks_of blue) $(blocks_of green)"
+expect_match "blocks of all" "port blocks: 3" "$(control status)"
+blocks_of_ports() { sessions ".namespace == \"$1\"" | jq -r '.external | split(":")[1] | tonumber / 64 | floor' | sort -u; }
+expect "blocks that are blue's and green's" "" "$(comm -12 <(blocks_of_ports blue) <(blocks_of_ports green))"
+LAB_SETTINGS[nat.port_block]=0
+lab_write_config
+control reload >"$LAB_DIR/reload.out" 2>&1 && fail "a reload took the blocks away"
+expect_match "why a reload cannot take blocks away" "nat.port_block .* cannot change" "$(cat "$LAB_DIR/reload.out")"
+end_daemon
+
+# A forward with room of its own is reached while its tenant is at its limit, by so many.
+unset 'LAB_SETTINGS[external.ports]' 'LAB_SETTINGS[nat.port_block]' 'LAB_SETTINGS[blue.port_limit]'
+LAB_SETTINGS[blue.session_limit]=10
+LAB_SETTINGS[nat.at_limit]='"refuse"'
+LAB_RULES=$(forward udp 40053 blue 5353 | sed '/^to /a session_limit = 3')
+start_swnat
+lab_serve_dns_at blue blue-dns 5353 "${LAB_TENANT_OF[4]}"
+expect "answered while refusing, again" "$(seq -s ' ' 20001 20010)" "$(ask blue 20001-20012)"
+resolve() { lab_exec remote dig +short +time=1 +tries=1 -b "${LAB_REMOTE_OF[4]}#$1" "@$LAB_EXTERNAL" -p 40053 green.example; }
+for port in 20001 20002 20003; do
+  expect "a client of the forward" 192.0.2.2 "$(resolve "$port")"
+done
+resolve 20004 >"$LAB_DIR/resolve.out" && fail "a client beyond the forward's limit was answered"
+passed "a client beyond the forward's limit is not answered"
+expect "the forward's room" "3 of 3" \
+  "$(control namespaces --json |
+    jq -r '.namespaces[].forwards[] | select(.sessions > 0) | "\(.sessions) of \(.session_limit)"')"
+expect "blue's own sessions" 10 "$(sessions '.namespace == "blue" and (.external | endswith(":40053") | not)' | wc -l)"

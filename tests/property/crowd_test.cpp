@@ -153,7 +153,7 @@ class Hammering {
           touched_[worker].insert(port);
           send(port);
           // Who is refused was counted for a moment.
-          if (stage_.counts()[hammered] > hammered_limit + Crowd::workers) beyond_ = true;
+          if (stage_.counts()[{hammered, ""}] > hammered_limit + Crowd::workers) beyond_ = true;
         }
       });
     }
@@ -194,7 +194,7 @@ class Hammering {
       if (at_limit_ == AtLimit::refuse) CHECK(after.contains(port));
     }
     CHECK_EQ(after.size(), std::min<std::size_t>(all.size(), hammered_limit));
-    CHECK_EQ(stage_.counts()[hammered], after.size());
+    CHECK_EQ((stage_.counts()[{hammered, ""}]), after.size());
     CHECK_LE(last_gone, first_kept);
   }
 

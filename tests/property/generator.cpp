@@ -71,7 +71,8 @@ Setup Generator::crowd_setup(std::uint32_t shards, NamespaceId tenants) {
     one.mapping = Mapping::endpoint_independent;
     std::erase_if(one.redirects,
                   [](const RedirectRule& rule) { return rule.to.port == forwarded; });
-    const NamespacePolicy like = one.namespaces.front();
+    NamespacePolicy like = one.namespaces.front();
+    like.port_block = setup.policies.front().has_port_blocks() ? one_of({64u, 128u}) : 0;
     one.namespaces.clear();
     for (NamespaceId id = 1; id <= tenants; ++id) {
       one.namespaces.push_back(like);
@@ -127,6 +128,7 @@ Policy Generator::policy() {
   }
   if (dice_.one_in(4)) policy.mapping = Mapping::address_and_port_dependent;
   choose_namespaces(policy);
+  if (dice_.one_in(3)) choose_blocks(policy);
   return changed(policy);
 }
 
@@ -140,6 +142,29 @@ void Generator::choose_namespaces(Policy& policy) {
     if (dice_.one_in(3) && !all.v6.empty()) own.external.v6 = {all.v6.front()};
     own.inside = {within_network(false), within_network(true)};
     policy.namespaces.push_back(own);
+  }
+}
+
+// Few blocks, so that there may be none left, and some that have few ports.
+void Generator::choose_blocks(Policy& policy) {
+  const PortRange before = policy.ports.envelope();
+  if (before.last != 65'535 && before.first < 64'000) {
+    const std::uint32_t last = before.first + 30u + dice_.below(260);
+    policy.ports = PortRanges(before.first, static_cast<std::uint16_t>(last));
+    if (dice_.one_in(2)) {
+      const auto second = static_cast<std::uint16_t>(last + 2 + dice_.below(80));
+      policy.ports = PortRanges({policy.ports.envelope(), {second, second}});
+    }
+  }
+  choose_block_sizes(policy);
+}
+
+void Generator::choose_block_sizes(Policy& policy) {
+  policy.namespaces.front().port_block = 0;
+  while (!policy.has_port_blocks()) {
+    for (NamespacePolicy& one : policy.namespaces) {
+      one.port_block = one_of({0u, 64u, 64u, 64u, 128u, 256u});
+    }
   }
 }
 
@@ -163,7 +188,9 @@ Policy Generator::changed(Policy policy) {
     one.session_limit = one_of({1u, 2u, 3u, 5u, 8u, 200u, 200u});
     one.port_limit = one_of({0u, 0u, 0u, 1u, 2u, 4u});
   }
+  const bool has_blocks = policy.has_port_blocks();
   if (policy.namespaces.size() > 1 && dice_.one_in(4)) policy.namespaces.pop_back();
+  if (has_blocks) choose_block_sizes(policy);
   choose_rules(policy);
   return policy;
 }
@@ -194,8 +221,11 @@ void Generator::choose_rules(Policy& policy) {
   if (dice_.one_in(3)) {
     const std::uint8_t protocol = one_of<std::uint8_t>({ip::tcp, ip::udp});
     const std::uint16_t port = one_of<std::uint16_t>({forwarded, 40002, 80});
-    policy.forwards.push_back(
-        {protocol, {external_host(v6, 0), port}, tenant, {internal_host(v6, 1), 1000}});
+    policy.forwards.push_back({protocol,
+                               {external_host(v6, 0), port},
+                               tenant,
+                               {internal_host(v6, 1), 1000},
+                               one_of({0u, 0u, 1u, 2u, 5u})});
   }
 }
 

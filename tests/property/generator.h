@@ -37,6 +37,8 @@ class Generator {
   Policy policy();
   Policy changed(Policy policy);
   void choose_namespaces(Policy& policy);
+  void choose_blocks(Policy& policy);
+  void choose_block_sizes(Policy& policy);
   void choose_rules(Policy& policy);
   Timeouts timeouts();
   Step flow(const Model& model, NamespaceRange tenants);

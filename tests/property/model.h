@@ -36,7 +36,8 @@ struct Seen {
   std::string_view reason;
   Bytes bytes;
   NamespaceId tenant;
-  std::map<NamespaceId, std::uint32_t> counts_before;  // Witness::counts() before the packet
+  std::map<Room, std::uint32_t> counts_before;  // Witness::counts() before the packet
+  std::vector<PortBlockView> blocks_before = {};
 };
 
 struct ModelOptions {
@@ -129,13 +130,13 @@ class Model {
   Sessions::iterator add(ModelSession session, const Message& message, Side from);
   void refuse(const Message& message) const;
   void refuse_addresses(const Message& message) const;
-  void make_room(const ModelSession& session);
+  void make_room(const ModelSession& session, bool only_over);
   void check_inbound_room(const ModelSession& session) const;
   void check_table(const ModelSession& session) const;
   void check_shard(const ModelSession& session) const;
   void check_age(ModelSession& session, std::vector<Time> allowed);
   bool was_made(const ModelSession& session) const;
-  std::int64_t counted(NamespaceId tenant) const;
+  std::int64_t counted(const Room& room) const;
   const ModelSession* permitting(const Message& message) const;
 
   // What became of a first fragment.
@@ -169,6 +170,26 @@ class Model {
   std::vector<IpAddress> addresses_of(NamespaceId tenant, bool v6) const;
   std::vector<IpAddress> possible_addresses(const ModelSession& session) const;
 
+  // Blocks of ports (model_blocks.cpp).
+  bool has_blocks() const { return policy_.has_port_blocks(); }
+  bool is_own(const PortBlockView& block, const ModelSession& session,
+              const IpAddress& external) const;
+  bool may_be_gone(const PortBlockView& block) const;
+  std::optional<std::uint16_t> free_within(const PortRange& ports, const ModelSession& session,
+                                           const IpAddress& external, int better_than) const;
+  std::optional<PortRange> free_run(std::uint32_t size, const ModelSession& session,
+                                    const IpAddress& external) const;
+  void check_port_in_blocks(const ModelSession& session, const IpEndpoint& external) const;
+  void check_new_block(const PortBlockView& block, const ModelSession& session,
+                       const IpAddress& external) const;
+  bool has_room_in_blocks(const ModelSession& session, const IpAddress& external) const;
+  void check_blocks();
+  void check_block_shape(const std::vector<PortBlockView>& blocks) const;
+  void check_block_uses(const std::vector<PortBlockView>& blocks) const;
+  void check_rested_blocks() const;
+  void doubt_rests();
+  void follow_rests(const std::vector<PortBlockView>& blocks);
+
   // Rules and changes of them (model_policy.cpp).
   const NamespacePolicy* policy_of(NamespaceId tenant) const;
   bool is_dropped(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& remote) const;
@@ -179,7 +200,9 @@ class Model {
                                   const IpEndpoint& internal) const;
   void revive(const std::set<std::string>& shown, Time now);
   bool fits(const ModelSession& session) const;
-  void end_unfit(const std::set<std::string>& shown, Time now);
+  NamespaceId block_owner(NamespaceId tenant) const;
+  void end_unfit(const std::set<std::string>& shown,
+                 const std::map<NamespaceId, NamespaceId>& changed_owners, Time now);
   void enforce_limits(const std::set<std::string>& shown);
 
   // Time and counts (model_checks.cpp).
@@ -188,8 +211,10 @@ class Model {
       const std::function<std::optional<Time>(const ModelSession&)>& over_since);
   void forget(std::list<ExpiredSession>::iterator expired, Time now);
   void doubt_ports(NamespaceId tenant);
-  std::uint32_t live(NamespaceId tenant) const;
-  std::uint32_t perhaps(NamespaceId tenant) const;
+  Room room_of(const ModelSession& session) const;
+  std::uint32_t limit_of(const Room& room) const;
+  std::uint32_t live(const Room& room) const;
+  std::uint32_t perhaps(const Room& room) const;
   void check_port_counts();
   bool is_mapped(const ModelSession& like) const;
   bool all_rest(const ModelSession& like) const;
@@ -203,12 +228,14 @@ class Model {
   PortLedger ledger_;
   std::map<std::pair<NamespaceId, Bytes>, Fate> fates_;  // of datagrams, by their sender
   EventLedger events_;
+  std::vector<PortBlockView> blocks_;  // as they were when they were last looked at
+  std::map<std::string, PortLedger::Began> resting_blocks_;  // since when those rest that do
   std::map<std::pair<NamespaceId, std::string>, IpAddress> paired_;
   std::map<NamespaceId, TwoWayTraffic> traffic_;  // also of sessions that are gone
   Time now_{0};
   Time slow_until_{0};  // until then the engine may look at sessions later than when they expire
   const Seen* seen_ = nullptr;
-  std::map<NamespaceId, std::int64_t> made_;  // sessions, by this packet, less those evicted
+  std::map<Room, std::int64_t> made_;  // sessions, by this packet, less those evicted
 };
 
 }  // namespace swnat::property

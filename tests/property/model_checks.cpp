@@ -120,6 +120,7 @@ void Model::end(Sessions::iterator session, EndCause cause, Time now) {
   // A tenant at its limit must not let all ports rest.
   const bool rests = !last.is_over() && cause != EndCause::evicted;
   if (is_mapped(last) || !rests || last.forwarded) return;
+  if (has_blocks()) return;  // blocks rest, and not their ports
   ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
 }
 
@@ -135,7 +136,7 @@ void Model::forget(std::list<ExpiredSession>::iterator expired, Time now) {
     one.may_rest = one.may_rest || gone.may_rest;
     one.surely_rests = one.surely_rests && gone.surely_rests;
   }
-  if (!is_last || is_mapped(last) || !gone.may_rest) return;
+  if (!is_last || is_mapped(last) || !gone.may_rest || has_blocks()) return;
   ledger_.freed(last.protocol, last.external, gone.since, now, gone.surely_rests);
 }
 
@@ -146,13 +147,43 @@ void Model::doubt_ports(NamespaceId tenant) {
   }
 }
 
-std::uint32_t Model::live(NamespaceId tenant) const {
-  return static_cast<std::uint32_t>(std::ranges::count(sessions_, tenant, &ModelSession::tenant));
+std::string text(const Room& room) {
+  const std::string tenant = "namespace " + std::to_string(room.tenant);
+  return room.forward.empty() ? tenant : tenant + "'s forward " + room.forward;
 }
 
-std::uint32_t Model::perhaps(NamespaceId tenant) const {
+Room room_of(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& external) {
+  return {tenant, std::to_string(protocol) + " " + text(external)};
+}
+
+// What comes in by a forward with room of its own counts there.
+Room Model::room_of(const ModelSession& session) const {
+  if (session.forwarded && session.from_outside) {
+    const ForwardRule* rule = forward_to(session.protocol, session.external);
+    if (rule != nullptr && rule->session_limit != 0) {
+      return property::room_of(session.tenant, session.protocol, session.external);
+    }
+  }
+  return {session.tenant, ""};
+}
+
+std::uint32_t Model::limit_of(const Room& room) const {
+  for (const ForwardRule& rule : policy_.forwards) {
+    if (property::room_of(rule.namespace_id, rule.protocol, rule.external) == room) {
+      return rule.session_limit;
+    }
+  }
+  return policy_of(room.tenant)->session_limit;
+}
+
+std::uint32_t Model::live(const Room& room) const {
   return static_cast<std::uint32_t>(std::ranges::count_if(
-      expired_, [&](const ExpiredSession& one) { return one.session.tenant == tenant; }));
+      sessions_, [&](const ModelSession& one) { return room_of(one) == room; }));
+}
+
+std::uint32_t Model::perhaps(const Room& room) const {
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      expired_, [&](const ExpiredSession& one) { return room_of(one.session) == room; }));
 }
 
 std::set<std::string> Model::shown() const {
@@ -181,29 +212,30 @@ const ModelSession* Model::find_mapping(NamespaceId tenant, std::uint8_t protoco
 }
 
 void Model::judge_events(std::span<const Event> told, bool is_new_policy) {
-  events_.judge(told, is_new_policy, witness_.counts());
+  std::map<NamespaceId, std::uint32_t> counts;
+  for (const auto& [room, count] : witness_.counts()) counts[room.tenant] += count;
+  events_.judge(told, is_new_policy, counts);
 }
 
 void Model::check_counts(Time now) {
-  for (const auto& [tenant, count] : witness_.counts()) {
-    if (!options_.tenants.contains(tenant)) continue;
-    const std::uint32_t least = live(tenant);
-    if (count < least || count > least + perhaps(tenant)) {
-      throw Disagreement("namespace " + std::to_string(tenant) + " has " + std::to_string(count) +
-                         " sessions, the model's " + std::to_string(least) + " and perhaps " +
-                         std::to_string(perhaps(tenant)) + " more");
+  for (const auto& [room, count] : witness_.counts()) {
+    if (!options_.tenants.contains(room.tenant)) continue;
+    const std::uint32_t least = live(room);
+    if (count < least || count > least + perhaps(room)) {
+      throw Disagreement(text(room) + " has " + std::to_string(count) + " sessions, the model's " +
+                         std::to_string(least) + " and perhaps " + std::to_string(perhaps(room)) +
+                         " more");
     }
-    if (count > policy_of(tenant)->session_limit) {
-      throw Disagreement("namespace " + std::to_string(tenant) + " is beyond its limit");
-    }
+    if (count > limit_of(room)) throw Disagreement(text(room) + " is beyond its limit");
     if (count != least) continue;
     for (auto expired = expired_.begin(); expired != expired_.end();) {
       const auto one = expired++;
-      if (one->session.tenant != tenant) continue;
+      if (room_of(one->session) != room) continue;
       forget(one, now);
     }
   }
   check_port_counts();
+  check_blocks();
 }
 
 void Model::check_port_counts() {
@@ -248,6 +280,7 @@ void Model::swept(Time now) {
     forget(one, now);
   }
   check_counts(now);
+  check_rested_blocks();
 }
 
 void Model::check_sessions(Time now) {

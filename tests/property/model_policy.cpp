@@ -82,6 +82,12 @@ NamespaceId Model::realm_of(NamespaceId tenant, const IpEndpoint& from,
   return stays ? tenant : 0;
 }
 
+// Whose blocks its ports are in; 0: those of all who have none of their own.
+NamespaceId Model::block_owner(NamespaceId tenant) const {
+  const NamespacePolicy* policy = policy_of(tenant);
+  return policy == nullptr || policy->port_block == 0 ? 0 : tenant;
+}
+
 const ForwardRule* Model::forward_to(std::uint8_t protocol, const IpEndpoint& external) const {
   for (const ForwardRule& rule : policy_.forwards) {
     if (rule.protocol == protocol && rule.external == external) return &rule;
@@ -128,10 +134,17 @@ void Model::configure(Policy policy, Time now) {
   for (const ForwardRule& rule : policy_.forwards) {
     ledger_.freed(rule.protocol, rule.external, now, now, false);
   }
+  std::map<NamespaceId, NamespaceId> owners;
+  for (const ModelSession& one : sessions_) owners[one.tenant] = block_owner(one.tenant);
+  for (const ExpiredSession& one : expired_) {
+    owners[one.session.tenant] = block_owner(one.session.tenant);
+  }
   policy_ = std::move(policy);
   const std::set<std::string> there = shown();
   revive(there, now);
-  end_unfit(there, now);
+  // What changes is whose blocks a port would have to be in.
+  std::erase_if(owners, [&](const auto& one) { return one.second == block_owner(one.first); });
+  end_unfit(there, owners, now);
   travel(now);
   for (const ForwardRule& rule : policy_.forwards) ledger_.taken(rule.protocol, rule.external);
   enforce_limits(there);
@@ -157,9 +170,12 @@ void Model::revive(const std::set<std::string>& shown, Time now) {
   }
 }
 
-void Model::end_unfit(const std::set<std::string>& shown, Time now) {
+void Model::end_unfit(const std::set<std::string>& shown,
+                      const std::map<NamespaceId, NamespaceId>& changed_owners, Time now) {
   const auto is_unfit = [&](const ModelSession& session) {
-    return policy_of(session.tenant) == nullptr || !fits(session);
+    const bool has_own_port = has_ports(session.protocol) && !session.forwarded;
+    return policy_of(session.tenant) == nullptr || !fits(session) ||
+           (has_own_port && changed_owners.contains(session.tenant));
   };
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto one = session++;
@@ -179,18 +195,19 @@ void Model::end_unfit(const std::set<std::string>& shown, Time now) {
 void Model::enforce_limits(const std::set<std::string>& shown) {
   // Expired ones may be among those that end.
   for (ExpiredSession& one : expired_) one.surely_rests = false;
-  std::map<NamespaceId, std::vector<Sessions::iterator>> of;
-  for (auto one = sessions_.begin(); one != sessions_.end(); ++one) of[one->tenant].push_back(one);
-  for (auto& [tenant, all] : of) {
+  std::map<Room, std::vector<Sessions::iterator>> of;
+  for (auto one = sessions_.begin(); one != sessions_.end(); ++one)
+    of[room_of(*one)].push_back(one);
+  for (auto& [room, all] : of) {
     const auto first_gone = std::partition(
         all.begin(), all.end(),
         [&](const Sessions::iterator& one) { return shown.contains(name_of(*one)); });
     const std::span gone(first_gone, all.end());
-    const std::size_t limit = policy_of(tenant)->session_limit;
+    const std::size_t limit = limit_of(room);
     const auto beyond = [&](std::size_t count) { return count > limit ? count - limit : 0; };
-    if (gone.size() < beyond(all.size()) || gone.size() > beyond(all.size() + perhaps(tenant))) {
-      throw Disagreement(std::to_string(gone.size()) + " sessions of namespace " +
-                         std::to_string(tenant) + " ended by a policy of " + std::to_string(limit));
+    if (gone.size() < beyond(all.size()) || gone.size() > beyond(all.size() + perhaps(room))) {
+      throw Disagreement(std::to_string(gone.size()) + " sessions of " + text(room) +
+                         " ended by a policy of " + std::to_string(limit));
     }
     for (const auto& victim : gone) {
       for (auto one = all.begin(); one != first_gone; ++one) {

@@ -99,7 +99,10 @@ std::vector<IpAddress> Model::possible_addresses(const ModelSession& session) co
 
 IpEndpoint Model::chosen_external(const ModelSession& session) {
   if (has_ports(session.protocol)) check_port_limit(session);
-  if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_shard() judges that
+  if (seen_->reason == "table_full" && !was_made(session)) {
+    doubt_rests();
+    return {};  // check_shard() judges that
+  }
   if (has_ports(session.protocol) && seen_->reason == "no_free_port") {
     check_exhausted(session);
     throw Dropped{{"no_free_port"}};
@@ -131,8 +134,8 @@ void Model::check_port_limit(const ModelSession& session) const {
                        std::to_string(at_most) + " ports of " + std::to_string(limit));
   }
   // Who is at the session limit too may be given one by the session that ends, if there are any.
-  const bool lacks_both = seen_->reason == "no_free_port" &&
-                          counted(session.tenant) >= policy_of(session.tenant)->session_limit;
+  const bool lacks_both =
+      seen_->reason == "no_free_port" && counted(room_of(session)) >= limit_of(room_of(session));
   if ((is_full && !lacks_both) || is_refused) throw Dropped{{"port_limit"}};
 }
 
@@ -189,6 +192,7 @@ void Model::check_port(const ModelSession& session, const IpEndpoint& external) 
   }
   const PortState state = port_state(session, external);
   if (state == PortState::taken) throw Disagreement(text(external) + " is taken");
+  if (has_blocks()) return check_port_in_blocks(session, external);
   // One that rests is handed out only where none is free, and then the one that rested longest.
   const bool rests = state == PortState::resting || state == PortState::not_free;
   if (rank == 0 && !rests) return;
@@ -232,6 +236,7 @@ std::optional<std::uint16_t> Model::find_port(
 void Model::check_exhausted(const ModelSession& session) const {
   const auto sees_all = this->sees_all(session);
   const auto has_free = [&](const IpAddress& address) {
+    if (has_blocks()) return has_room_in_blocks(session, address);
     return find_port([&](std::uint16_t port) {
              return sees_all[port % 2] && rank_of(session, port) >= 0 &&
                     port_state(session, {address, port}) <= PortState::resting;

@@ -47,7 +47,7 @@ Sessions::iterator Model::add(ModelSession session, const Message& message, Side
   std::erase_if(expired_, [&](const ExpiredSession& one) {
     return name_of(one.session) == name_of(session);
   });
-  ++made_[session.tenant];
+  ++made_[room_of(session)];
   events_.made(session);
   return sessions_.insert(sessions_.end(), std::move(session));
 }
@@ -73,7 +73,7 @@ Sessions::iterator Model::establish_out(NamespaceId tenant, const Message& messa
   if (addresses_of(tenant, is_v6(session.internal.address)).empty()) {
     throw Dropped{{"no_external_address"}};
   }
-  make_room(session);
+  make_room(session, policy_.at_limit == AtLimit::refuse);
   const ForwardRule* rule = forward_from(tenant, session.protocol, session.internal);
   const ModelSession* mapping = find_mapping(tenant, session.protocol, session.internal);
   const bool shares =
@@ -156,7 +156,12 @@ Sessions::iterator Model::establish_in(const Message& message) {
   if (find_inside(session.tenant, session.protocol, session.internal, session.inside_remote)) {
     throw Dropped{{"answer_in_use"}};
   }
-  check_inbound_room(session);
+  // Where only what comes in so counts, one that is over may end for it.
+  if (room_of(session) == Room{session.tenant, ""}) {
+    check_inbound_room(session);
+  } else {
+    make_room(session, true);
+  }
   check_shard(session);
   const auto added = add(std::move(session), message, Side::remote);
   // Ever new remotes must not keep a mapping alive where anybody may send to it (RFC 7857 section
@@ -177,10 +182,10 @@ void Model::check_age(ModelSession& session, std::vector<Time> allowed) {
   }
 }
 
-// What the engine counts of the namespace at this point.
-std::int64_t Model::counted(NamespaceId tenant) const {
-  const auto before = seen_->counts_before.find(tenant);
-  const auto made = made_.find(tenant);
+// What the engine counts there at this point.
+std::int64_t Model::counted(const Room& room) const {
+  const auto before = seen_->counts_before.find(room);
+  const auto made = made_.find(room);
   return (before == seen_->counts_before.end() ? 0 : std::int64_t{before->second}) +
          (made == made_.end() ? 0 : made->second);
 }
@@ -189,8 +194,9 @@ std::int64_t Model::counted(NamespaceId tenant) const {
 // the engine has not seen yet may count.
 void Model::check_inbound_room(const ModelSession& session) const {
   const std::uint32_t limit = policy_of(session.tenant)->session_limit;
-  const bool seems_full = counted(session.tenant) >= limit && seen_->reason == "session_limit";
-  if (live(session.tenant) >= limit || seems_full) throw Dropped{{"session_limit"}};
+  const Room room = room_of(session);
+  const bool seems_full = counted(room) >= limit && seen_->reason == "session_limit";
+  if (live(room) >= limit || seems_full) throw Dropped{{"session_limit"}};
   check_table(session);
 }
 
@@ -199,21 +205,21 @@ bool goes_before(const ModelSession& a, const ModelSession& b) {
   return a.rank() != b.rank() ? a.rank() < b.rank() : a.last_active < b.last_active;
 }
 
-// The namespace's session that has to go first ends for a new one, or the new one is refused.
-void Model::make_room(const ModelSession& session) {
-  const NamespaceId tenant = session.tenant;
-  const std::uint32_t limit = policy_of(tenant)->session_limit;
-  const bool is_full = live(tenant) >= limit;
-  if (!is_full && counted(tenant) < limit) {
+// The session that has to go first, of those that count where it does, ends for a new one, or the
+// new one is refused.
+void Model::make_room(const ModelSession& session, bool only_over) {
+  const Room room = room_of(session);
+  const std::uint32_t limit = limit_of(room);
+  const bool is_full = live(room) >= limit;
+  if (!is_full && counted(room) < limit) {
     check_table(session);
     return;
   }
-  const bool only_over = policy_.at_limit == AtLimit::refuse;
   const std::set<std::string> there = shown();
   auto first = sessions_.end();
   std::vector<Sessions::iterator> victims;
   for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
-    if (one->tenant != tenant) continue;
+    if (room_of(*one) != room) continue;
     if (!there.contains(name_of(*one))) victims.push_back(one);
     if (only_over && !one->is_over()) continue;
     if (first == sessions_.end() || goes_before(*one, *first)) first = one;
@@ -224,13 +230,15 @@ void Model::make_room(const ModelSession& session) {
   constexpr std::string_view finds_none[] = {"port_limit", "no_free_port", "remote_in_use"};
   if (std::ranges::find(finds_none, seen_->reason) != std::end(finds_none)) {
     if (only_over && first == sessions_.end() && is_full) throw Dropped{{"session_limit"}};
-    const std::uint32_t port_limit = policy_of(tenant)->port_limit;
-    const bool may_end = seen_->reason == "port_limit" && ports_of(tenant).at_most > port_limit &&
-                         victims.size() == 1 && victims[0]->internal == session.internal &&
-                         !goes_before(*first, *victims[0]);
-    if (may_end) {
+    const std::uint32_t port_limit = policy_of(room.tenant)->port_limit;
+    const bool loses_mapping = seen_->reason == "port_limit" &&
+                               ports_of(room.tenant).at_most > port_limit && victims.size() == 1 &&
+                               victims[0]->internal == session.internal;
+    // Whether there is a port of a block is known by taking one.
+    const bool is_in_vain = seen_->reason == "no_free_port" && has_blocks() && victims.size() == 1;
+    if ((loses_mapping || is_in_vain) && !goes_before(*first, *victims[0])) {
       end(victims[0], EndCause::evicted, now_);
-      --made_[tenant];
+      --made_[room];
     }
     return;
   }
@@ -245,19 +253,19 @@ void Model::make_room(const ModelSession& session) {
     for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
       ModelSession like = session;
       like.external = one->external;
-      if (one->tenant == tenant && name_of(*one) == name_of(like)) victims.push_back(one);
+      if (room_of(*one) == room && name_of(*one) == name_of(like)) victims.push_back(one);
     }
   }
   if (victims.size() > 1) throw Disagreement("more than one session ended for a new one");
   if (victims.empty()) {
     if (is_full) throw Disagreement("no session ended at the limit");
-    doubt_ports(tenant);  // one that had expired made room
+    doubt_ports(room.tenant);  // one that had expired made room
   } else if (first == sessions_.end() || goes_before(*first, *victims[0])) {
     throw Disagreement("evicted: " + name_of(*victims[0]) + ", before " +
                        (first == sessions_.end() ? "none" : name_of(*first)));
   } else {
     end(victims[0], EndCause::evicted, now_);
-    --made_[tenant];
+    --made_[room];
   }
   check_table(session);
 }
@@ -278,8 +286,8 @@ bool Model::was_made(const ModelSession& session) const {
 
 void Model::check_table(const ModelSession& session) const {
   std::int64_t there = 0;
-  for (const auto& [tenant, count] : seen_->counts_before) there += count;
-  for (const auto& [tenant, count] : made_) there += count;
+  for (const auto& [room, count] : seen_->counts_before) there += count;
+  for (const auto& [room, count] : made_) there += count;
   const bool is_full = sessions_.size() >= options_.max_sessions;
   const bool seems_full = there >= options_.max_sessions && seen_->reason == "table_full";
   if (is_full || (seems_full && !was_made(session))) throw Dropped{{"table_full"}};
@@ -288,8 +296,8 @@ void Model::check_table(const ModelSession& session) const {
 // The records are shared out over the shards, so one's may be used up before all are.
 void Model::check_shard(const ModelSession& session) const {
   std::int64_t there = 0;
-  for (const auto& [tenant, count] : seen_->counts_before) there += count;
-  for (const auto& [tenant, count] : made_) there += count;
+  for (const auto& [room, count] : seen_->counts_before) there += count;
+  for (const auto& [room, count] : made_) there += count;
   const std::uint32_t part = (options_.max_sessions - 1) / options_.shards + 1;
   const auto more = static_cast<std::uint32_t>(6 * std::sqrt(part)) + 16;
   if (there >= part + more && seen_->reason == "table_full" && !was_made(session)) {

@@ -224,9 +224,12 @@ std::vector<Event> Stage::events() {
   return all;
 }
 
-std::map<NamespaceId, std::uint32_t> Stage::counts() {
-  std::map<NamespaceId, std::uint32_t> counts;
-  for (const NamespaceUse& use : engine.namespaces()) counts[use.id] = use.sessions;
+std::map<Room, std::uint32_t> Stage::counts() {
+  std::map<Room, std::uint32_t> counts;
+  for (const NamespaceUse& use : engine.namespaces()) counts[{use.id, ""}] = use.sessions;
+  for (const ForwardUse& use : engine.forwards()) {
+    counts[room_of(use.namespace_id, use.protocol, use.external)] = use.sessions;
+  }
   return counts;
 }
 
@@ -308,9 +311,10 @@ void Part::play_packet(const Step& step) {
   ++played_;
   for (const Draft& draft : arrivals(step, draft_of(step, model_), played_)) {
     const auto counts_before = stage_.counts();
+    const auto blocks_before = stage_.blocks();
     Played played = stage_.give(draft);
     const Seen seen{info(played.packet.reason).name, played.bytes, played.packet.namespace_id,
-                    counts_before};
+                    counts_before, blocks_before};
     model_.judge({draft.direction, draft.tenant, draft.checksum, draft.bytes, stage_.now}, seen);
     model_.check_counts(stage_.now);
     if (model_.owns_ports()) model_.judge_events(stage_.events(), false);

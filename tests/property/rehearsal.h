@@ -41,9 +41,10 @@ class Stage : public Witness {
   std::size_t end_sessions(const SessionPattern& pattern);
   // What was told since the last call; for one part only.
   std::vector<Event> events();
-  std::map<NamespaceId, std::uint32_t> counts() override;
+  std::map<Room, std::uint32_t> counts() override;
   std::map<NamespaceId, std::uint32_t> ports() override;
   std::map<NamespaceId, TwoWayTraffic> traffic() override;
+  std::vector<PortBlockView> blocks() override { return engine.port_blocks(); }
   void sweep();
   Counters counters() const { return engine.counters(); }
   Played give(Draft draft);

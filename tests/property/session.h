@@ -66,16 +66,28 @@ std::string name_of(const ModelSession& session);
 std::string name_of(const SessionView& view);
 std::string name_of(const Event& event);
 
+// Where sessions are counted against a limit: a namespace, or one of its forwards, "" for none.
+struct Room {
+  NamespaceId tenant = 0;
+  std::string forward;
+
+  friend auto operator<=>(const Room&, const Room&) = default;
+};
+std::string text(const Room& room);
+Room room_of(NamespaceId tenant, std::uint8_t protocol, const IpEndpoint& external);
+
 // Looks at the engine from outside, when the model must know what it chose.
 class Witness {
  public:
   virtual ~Witness() = default;
   virtual std::vector<SessionView> sessions() = 0;
-  // Of every namespace of the policy, expired ones that the engine still has included.
-  virtual std::map<NamespaceId, std::uint32_t> counts() = 0;
+  // Of every namespace of the policy, and every forward that has room of its own, expired ones that
+  // the engine still has included.
+  virtual std::map<Room, std::uint32_t> counts() = 0;
   // The ports that its mappings have.
   virtual std::map<NamespaceId, std::uint32_t> ports() = 0;
   virtual std::map<NamespaceId, TwoWayTraffic> traffic() = 0;
+  virtual std::vector<PortBlockView> blocks() = 0;
 };
 
 }  // namespace swnat::property

@@ -156,6 +156,9 @@ class Shrinker {
       if (!one.redirects.empty()) one.redirects.pop_back();
     });
     each_policy([](Policy& one) { one.forwards.clear(); });
+    each_policy([](Policy& one) {
+      for (ForwardRule& rule : one.forwards) rule.session_limit = 0;
+    });
     all_policies([&](Policy& one) { one.mapping = simple.mapping; });
     all_policies([&](Policy& one) { one.ports = simple.ports; });
     all_policies([&](Policy& one) {
@@ -167,6 +170,8 @@ class Shrinker {
     all_namespaces([](NamespacePolicy& own) { own.untranslated.clear(); });
     all_namespaces([](NamespacePolicy& own) { own.session_limit = 200; });
     all_namespaces([](NamespacePolicy& own) { own.port_limit = 0; });
+    all_namespaces([](NamespacePolicy& own) { own.port_block = 0; });
+    all_namespaces([](NamespacePolicy& own) { own.port_block = std::min(own.port_block, 64u); });
     all_policies([&](Policy& one) { one.namespaces = simple.namespaces; });
     all_policies([](Policy& one) {
       if (one.namespaces.size() > 1) one.namespaces.pop_back();

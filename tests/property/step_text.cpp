@@ -208,6 +208,7 @@ std::string code(const NamespacePolicy& own) {
   fields.add_text("last", std::to_string(own.last));
   fields.add("session_limit", own.session_limit, NamespacePolicy{}.session_limit);
   fields.add("port_limit", own.port_limit, NamespacePolicy{}.port_limit);
+  fields.add("port_block", own.port_block, NamespacePolicy{}.port_block);
   if (!own.external.empty()) fields.add_text("external", list(own.external));
   if (!own.inside.empty()) fields.add_text("inside", list(own.inside));
   if (!own.untranslated.empty()) fields.add_text("untranslated", list(own.untranslated));
@@ -234,8 +235,10 @@ std::string code(const RedirectRule& rule) {
          ", " + code(rule.namespaces) + "}";
 }
 std::string code(const ForwardRule& rule) {
+  const std::string limit =
+      rule.session_limit == 0 ? "" : ", " + std::to_string(rule.session_limit);
   return "{" + std::to_string(rule.protocol) + ", " + code(rule.external) + ", " +
-         std::to_string(rule.namespace_id) + ", " + code(rule.to) + "}";
+         std::to_string(rule.namespace_id) + ", " + code(rule.to) + limit + "}";
 }
 
 // Statements that make a policy of the plain one.

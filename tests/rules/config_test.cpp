@@ -38,6 +38,7 @@ fwmark_mask   = 0xfff
 max_sessions  = 1000
 session_limit = 100
 port_limit    = 64
+port_block    = 512
 at_limit      = "refuse"
 populate_memory = true
 
@@ -65,6 +66,7 @@ interfaces    = ["green0", "green1"]
 subnets       = ["10.0.0.0/24", "10.0.1.0/24"]
 session_limit = 500
 port_limit    = 0
+port_block    = 0
 external      = ["203.0.113.2"]
 routes        = [{ to = "10.9.0.0/16", via = "10.0.0.254" }]
 
@@ -98,6 +100,7 @@ TEST_CASE("every value is read") {
   CHECK(config.max_sessions == 1000);
   CHECK(config.session_limit == 100);
   CHECK(config.port_limit == 64);
+  CHECK(config.port_block == 512);
   CHECK(config.at_limit == AtLimit::refuse);
   CHECK(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
@@ -121,11 +124,13 @@ TEST_CASE("every value is read") {
   CHECK(to_text(green.routes[0].via) == "10.0.0.254");
   CHECK(green.session_limit == 500);
   CHECK(green.port_limit == 0);
+  CHECK(green.port_block == 0);
   CHECK(green.external == std::vector{parse_address("203.0.113.2").value()});
   CHECK(config.namespaces[1].is_range());
   CHECK(config.namespaces[1].fwmark_last == 1999);
   CHECK(config.namespaces[1].session_limit == 100);
   CHECK(config.namespaces[1].port_limit == 64);
+  CHECK(config.namespaces[1].port_block == 512);
 }
 
 TEST_CASE("what is not written has its default") {
@@ -137,6 +142,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.max_sessions == 262'144);
   CHECK(config.session_limit == 200);
   CHECK(config.port_limit == 0);
+  CHECK(config.port_block == 0);
   CHECK(config.at_limit == AtLimit::evict_oldest);
   CHECK_FALSE(config.populate_memory);
   CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
@@ -185,6 +191,8 @@ TEST_CASE("the engine's policy is sorted by fwmark") {
   CHECK(policy.namespaces[1].session_limit == 500);
   CHECK(policy.namespaces[1].port_limit == 0);
   CHECK(policy.namespaces[2].port_limit == 64);
+  CHECK(policy.namespaces[1].port_block == 0);
+  CHECK(policy.namespaces[2].port_block == 512);
   CHECK(policy.namespaces[1].external.v4.size() == 1);
   CHECK(policy.namespaces[2].first == 1000);
   CHECK(policy.namespaces[2].last == 1999);
@@ -245,6 +253,7 @@ protocol  = "udp"
 external  = "[2001:db8:1::1]:1"
 namespace = "vpn-1000"
 to        = "[fd42::2]:65535"
+session_limit = 7
 )";
 
 std::vector<std::string> texts(const std::vector<IpNetwork>& networks) {
@@ -311,10 +320,12 @@ TEST_CASE("rules reach the engine with their namespaces, in the file's order") {
   CHECK(to_text(policy.forwards[0].external) == "203.0.113.1:40080");
   CHECK(policy.forwards[0].namespace_id == 7);
   CHECK(to_text(policy.forwards[0].to) == "10.9.0.2:80");
+  CHECK(policy.forwards[0].session_limit == 0);
   CHECK(policy.forwards[1].protocol == 17);
   CHECK(to_text(policy.forwards[1].external) == "[2001:db8:1::1]:1");
   CHECK(policy.forwards[1].namespace_id == 1000);
   CHECK(to_text(policy.forwards[1].to) == "[fd42::2]:65535");
+  CHECK(policy.forwards[1].session_limit == 7);
 }
 
 TEST_CASE("namespaces have names") {

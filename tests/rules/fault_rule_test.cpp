@@ -195,7 +195,8 @@ TEST_CASE("forwards") {
         "12: [[forward]] namespace is missing: the name of the tenant that has \"to\""}},
       {"an unknown key",
        forward("203.0.113.1:80", "blue", "10.0.0.2:80", "port = 3"),
-       {"17: unknown key \"port\" in [[forward]] (allowed: protocol, external, namespace, to)"}},
+       {"17: unknown key \"port\" in [[forward]] (allowed: protocol, external, namespace, to, "
+        "session_limit)"}},
       {"no port",
        forward("203.0.113.1", "blue", "10.0.0.2"),
        {"14: [[forward]] external: \"203.0.113.1\" is no address and port" + example,

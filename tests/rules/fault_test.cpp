@@ -45,7 +45,7 @@ TEST_CASE("an error is one line, whatever the file says") {
       {"a key that colours a terminal",
        base("[nat]\n\"\\u001b[31m\" = 1\n"),
        {"8: unknown key \"\\x1b[31m\" in [nat] (allowed: mapping, filtering, hairpin, fwmark_mask, "
-        "max_sessions, session_limit, port_limit, at_limit, populate_memory)"}},
+        "max_sessions, session_limit, port_limit, port_block, at_limit, populate_memory)"}},
   });
   const auto cut = faults(base("[nat]\nhairpin = tru\n"));
   REQUIRE(cut.size() == 1);
@@ -84,7 +84,7 @@ TEST_CASE("unknown keys") {
        base("[nat]\nspeed = 3"),
        {"8: unknown key \"speed\" in [nat] (allowed: mapping, filtering, hairpin, fwmark_mask, "
         "max_sessions,"
-        " session_limit, port_limit, at_limit, populate_memory)"}},
+        " session_limit, port_limit, port_block, at_limit, populate_memory)"}},
       {"a near miss",
        base("[queue]\nworker = 3"),
        {"8: unknown key \"worker\" in [queue]; did you mean \"workers\"? (allowed: first, workers, "
@@ -99,7 +99,7 @@ TEST_CASE("unknown keys") {
        base("subnet = 3"),
        {"7: unknown key \"subnet\" in [[namespace]]; did you mean \"subnets\"? (allowed: name, "
         "fwmark, interfaces,"
-        " subnets, session_limit, port_limit, external, routes, untranslated)"}},
+        " subnets, session_limit, port_limit, port_block, external, routes, untranslated)"}},
       {"in a route",
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\"]\n"
             "routes = [{ to = \"10.1.0.0/16\", via = \"10.0.0.1\", dev = \"b\" }]"),
@@ -139,7 +139,7 @@ TEST_CASE("wrong kinds of values") {
       {"a table",
        base("nat = 1"),
        {"7: unknown key \"nat\" in [[namespace]] (allowed: name, fwmark, interfaces,"
-        " subnets, session_limit, port_limit, external, routes, untranslated)"}},
+        " subnets, session_limit, port_limit, port_block, external, routes, untranslated)"}},
       {"a section",
        "nat = 1\n" + base(""),
        {"1: nat must be a table, written [nat], not a whole number"}},
@@ -249,6 +249,20 @@ TEST_CASE("limits, times, queues and paths") {
       {"the port limit",
        base("[nat]\nmax_sessions = 100\nport_limit = 101"),
        {"9: [nat] port_limit: must be from 0 to 100, not 101"}},
+      {"a port block",
+       base("[nat]\nport_block = 96"),
+       {"8: [nat] port_block: must be 0 for no blocks, or a power of two from 64 to 4096, not 96"}},
+      {"a large port block",
+       base("port_block = 8192"),
+       {"7: [[namespace]] port_block: must be from 0 to 4096, not 8192"}},
+      {"port blocks of too few ports for the workers",
+       base("port_block = 64\n[nat]\nport_block = 64\n[queue]\nworkers = 64"),
+       {"7: [[namespace]] port_block: with 64 workers it must be at least 128, not 64",
+        "9: [nat] port_block: with 64 workers it must be at least 128, not 64"}},
+      {"a forward's limit",
+       base("[[forward]]\nprotocol = \"tcp\"\nexternal = \"203.0.113.1:80\"\nnamespace = "
+            "\"blue\"\nto = \"10.0.0.2:80\"\nsession_limit = 0"),
+       {"12: [[forward]] session_limit: must be from 1 to 262144, not 0"}},
       {"a namespace's port limit",
        base("port_limit = \"many\""),
        {"7: [[namespace]] port_limit: must be a whole number from 0 to 262144, not text"}},

@@ -36,6 +36,16 @@ TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules
   CHECK(fixed_keys_changed(running(), loaded).empty());
 }
 
+TEST_CASE("a reload may change the sizes of port blocks, and which namespaces have some") {
+  rules::Config before = running();
+  before.namespaces.resize(2);
+  before.namespaces[0].port_block = 64;
+  rules::Config loaded = before;
+  loaded.namespaces[0].port_block = 0;
+  loaded.namespaces[1].port_block = 512;
+  CHECK(fixed_keys_changed(before, loaded).empty());
+}
+
 TEST_CASE("a reload names each key that cannot change") {
   const Change changes[] = {
       {"external.interface", [](rules::Config& config) { config.external_interface = "wan1"; }},
@@ -46,6 +56,8 @@ TEST_CASE("a reload names each key that cannot change") {
        }},
       {"nat.mapping",
        [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
+      {"nat.port_block (from 0 for all namespaces to blocks, or back)",
+       [](rules::Config& config) { config.namespaces.emplace_back().port_block = 64; }},
       {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
       {"nat.max_sessions", [](rules::Config& config) { ++config.max_sessions; }},
       {"nat.populate_memory", [](rules::Config& config) { config.populate_memory = true; }},

@@ -1,0 +1,302 @@
+// The blocks that the ports of one external address are handed out in (RFC 7422, RFC 6888 REQ-14).
+//
+// Theory of operation
+//
+// A block is an aligned run of ports, for TCP, UDP and ICMP identifiers together, and belongs to an
+// owner: a namespace, or 0, which stands for all those that have no blocks of their own. So who
+// knows when each block was taken and given up knows whose each port was.
+//
+// The space is counted in units of the smallest block. A block's record lies at its first unit, and
+// each unit knows its block. An owner has its blocks in a list by age, and those that may have a
+// free port in one for each kind, which is a protocol and a class of ports. A block leaves such a
+// list when all its ports of the kind are in use, or when one was looked for and not found, for
+// what is withheld or forwarded is not counted here. It returns with the first port of the kind
+// that comes back. So for a new mapping a few blocks are looked at, however many the owner has.
+//
+// Within a block no port rests: the same subscriber may have it again at once (RFC 6888 REQ-8). A
+// block whose last port came back rests as a whole. Meanwhile it is behind the others in its
+// owner's lists, and its owner may take it up again. All rest equally long, so the first to rest is
+// due first. Where there is no room for another block, the one that has rested longest is taken,
+// whosever it was: what only rests must keep nobody out.
+//
+// With a mapping for each session a port serves many of them, so a block counts sessions, and the
+// lists by kind are empty.
+//
+// A lock guards all of this. Shards call with their own locks held, and the port spaces' locks are
+// taken under this one.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+
+#include "engine/index.h"
+#include "engine/links.h"
+#include "engine/memory.h"
+#include "engine/namespaces.h"
+#include "engine/policy.h"
+#include "engine/port_space.h"
+
+namespace swnat {
+
+// All functions: any thread.
+class PortBlocks {
+ public:
+  // TCP's, UDP's and ICMP's port space. They must outlive this.
+  using Spaces = std::array<PortSpace*, 3>;
+
+  PortBlocks(const Policy& policy, std::uint32_t shards, const Spaces& spaces);
+
+  // What such an object reserves.
+  static std::size_t memory_size();
+  void populate();
+
+  // --- one mapping for each internal endpoint. `protocol` is a place in `Spaces`.
+
+  // A port for `shard`, or nothing. Best of all `like` itself, if it is in a block of the taker's;
+  // else one of a block that the taker has, chosen as PortSpace::take() does; else of a new block.
+  std::optional<std::uint16_t> take(const BlockTaker& taker, std::size_t protocol,
+                                    std::uint32_t shard, std::uint16_t like, std::uint64_t random,
+                                    Tick now);
+  // A port that `take` gave, which nobody may have now; it rests alone.
+  void pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now);
+
+  // --- a mapping for each session
+
+  // Blocks of an owner in the order in which to look for a port for a remote: the oldest, the
+  // newest, then some of the others, which are other ones each time. Returns how many.
+  static constexpr std::size_t searched_max = 18;
+  std::size_t some_of(NamespaceId owner, std::span<PortRange, searched_max> found);
+  // One more session has the port. False if it is not in a block of the owner's any more.
+  bool use(NamespaceId owner, std::uint16_t port, Tick now);
+  // The same, with a port of a new block, which `choose` finds in a PortRange, if there is one. It
+  // is called with the lock held.
+  template <class Choose>
+  std::optional<std::uint16_t> use_of_new(const BlockTaker& taker, std::uint64_t random, Tick now,
+                                          Choose&& choose) {
+    const std::lock_guard lock(mutex_);
+    pass_time(now);
+    const auto port = find_new(taker, Wanted::any, random, choose);
+    if (port) begin_use(block_at(*port), no_kind);
+    return port;
+  }
+
+  // --- both
+
+  // What `take`, `use` or `adopt` gave.
+  void release(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now);
+
+  // The port of a session of an earlier engine: of a block of the taker's, which becomes one if
+  // nobody has it. False if that cannot be.
+  bool adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
+             std::uint16_t port);
+
+  // Whether the port is in a block of the owner's.
+  bool has(NamespaceId owner, std::uint16_t port) const;
+
+  // A port is no longer withheld, or no longer a rule's and rests alone.
+  void port_returned(std::size_t protocol, std::uint16_t port);
+  void port_rests(std::uint16_t port, Tick now);
+
+  // Gives up the blocks that have rested.
+  void expire(Tick now);
+
+  // For each block: owner, ports, and whether it rests. In the order of the ports.
+  template <class Each>
+  void for_each(Each&& each) const {
+    const std::lock_guard lock(mutex_);
+    for (std::uint32_t unit = 0; unit < unit_count;) {
+      const Block& block = blocks_[unit];
+      if (block.units == 0) {
+        ++unit;
+        continue;
+      }
+      each(owners_[block.owner].id, ports_of(unit, block.units), block.rests);
+      unit += block.units;
+    }
+  }
+
+ private:
+  // Classes of ports (RFC 4787 REQ-3): low are 0 to 1023.
+  enum class Wanted : std::uint8_t { any, low, high };
+
+  static constexpr std::uint32_t unit_size = port_block_min;
+  static constexpr std::uint32_t unit_count = 65'536 / unit_size;
+  static constexpr std::uint32_t low_units = 1024 / unit_size;
+  static constexpr std::uint32_t none = no_session;
+  // Protocol times two, plus the class of PortSpace.
+  static constexpr std::uint32_t kind_count = 5;
+  static constexpr std::uint32_t no_kind = kind_count;
+  // Blocks that are looked at for one packet and turn out to have no port: of one's own, which then
+  // are known to have none, and of new ones.
+  static constexpr int full_max = 4;
+  static constexpr int unfit_max = 8;
+
+  // A bit for each unit.
+  using Units = std::array<std::uint64_t, unit_count / 64>;
+
+  struct Block {
+    std::uint32_t owner;  // place of its record
+    std::uint32_t uses;   // ports, or sessions
+    std::uint16_t units;  // 0: no block begins here
+    std::uint16_t capacity[kind_count];
+    std::uint16_t used[kind_count];
+    std::uint8_t listed;  // a bit for each kind: it is in the owner's list
+    bool rests;
+    Tick since;    // it rests
+    Link age;      // the owner's, oldest first
+    Link resting;  // all that rest
+  };
+  // A block's place in an owner's list of those that may have a port of some kind.
+  struct RoomLink {
+    Link link;
+  };
+  struct OwnerRecord {
+    NamespaceId id;
+    std::uint32_t count;
+    ListEnds blocks;
+    ListEnds room[kind_count];
+    std::uint32_t searched_last;  // by some_of()
+    Link spare;                   // among the records that nobody has
+  };
+  using ByAge = List<&Block::age>;
+  using Resting = List<&Block::resting>;
+  using Rooms = List<&RoomLink::link>;
+  using Spare = List<&OwnerRecord::spare>;
+
+  static PortRange ports_of(std::uint32_t unit, std::uint32_t units) {
+    return {static_cast<std::uint16_t>(unit * unit_size),
+            static_cast<std::uint16_t>((unit + units) * unit_size - 1)};
+  }
+  static bool test(const Units& units, std::uint32_t unit) {
+    return (units[unit / 64] >> unit % 64 & 1) != 0;
+  }
+  // A run's, in the word that it lies in.
+  static std::uint64_t bits_of(std::uint32_t unit, std::uint32_t units) {
+    return ~std::uint64_t{0} >> (64 - units) << unit % 64;
+  }
+  static std::uint64_t hash(NamespaceId owner) {
+    return fold_multiply(owner, 0x9e37'79b9'7f4a'7c15);
+  }
+  static std::uint32_t kind_of(std::size_t protocol, std::uint32_t number) {
+    return static_cast<std::uint32_t>(protocol) * 2 + number;
+  }
+  std::uint32_t kind_of(std::size_t protocol, std::uint16_t port) const {
+    return kind_of(protocol, spaces_[protocol]->class_of(port));
+  }
+  static Wanted wanted_for(std::uint32_t kind) {
+    return kind == 4 ? Wanted::any : kind % 2 == 0 ? Wanted::low : Wanted::high;
+  }
+
+  // The block that a port is in, or none.
+  std::uint32_t block_at(std::uint16_t port) const {
+    return block_of_unit_[port / unit_size] - std::uint32_t{1};
+  }
+  // Place of an owner's record, or none.
+  std::uint32_t find(NamespaceId owner) const {
+    return by_id_.find(hash(owner), [&](std::uint32_t at) { return owners_[at].id == owner; });
+  }
+
+  Units runs(const Units& free, const Units& wanted, std::uint32_t units) const;
+  Units usable(Wanted wanted) const;
+  static std::uint32_t draw(Units& units, std::uint32_t random);
+  static bool reaches_low(std::uint32_t unit) { return unit < low_units; }
+  bool serves(std::uint32_t block, Wanted wanted) const;
+  std::uint32_t next_resting(std::array<std::uint32_t, 2>& next, Wanted wanted) const;
+
+  template <class Choose>
+  std::optional<std::uint16_t> find_new(const BlockTaker& taker, Wanted wanted,
+                                        std::uint64_t random, Choose& choose);
+  template <class Choose>
+  std::optional<std::uint16_t> find_resting(const BlockTaker& taker, Wanted wanted, Choose& choose);
+
+  void take_block(NamespaceId owner, std::uint32_t unit, std::uint32_t units);
+  void give_up(std::uint32_t block);
+  void count_capacity(std::uint32_t block);
+  std::uint32_t record_of(NamespaceId owner);
+
+  void begin_use(std::uint32_t block, std::uint32_t kind);
+  void end_use(std::uint32_t block, std::uint32_t kind);
+  void begin_rest(std::uint32_t block);
+  void end_rest(std::uint32_t block);
+  void list(std::uint32_t block, std::uint32_t kind, bool at_end);
+  void unlist(std::uint32_t block, std::uint32_t kind);
+  void list_all(std::uint32_t block, bool at_end);
+
+  void pass_time(Tick now);
+  bool end_due_rests(int blocks_max);
+  void rest_alone(std::uint16_t port);
+  void list_rested();
+
+  const PortRanges ranges_;
+  Spaces spaces_;
+  bool shares_mappings_;
+  std::uint32_t smallest_;  // block, in units
+
+  mutable std::mutex mutex_;                                // guards the rest
+  Units usable_{};                                          // units that have any of the ports
+  Units free_{};                                            // units that are in no block
+  ReservedArray<std::uint16_t> block_of_unit_{unit_count};  // its first unit, one higher; 0: none
+  ReservedArray<Block> blocks_{unit_count};
+  std::array<ReservedArray<RoomLink>, kind_count> rooms_;
+  ReservedArray<OwnerRecord> owners_{unit_count};
+  ListEnds spare_owners_;
+  std::uint32_t owners_used_ = 0;  // records at or beyond this place were never used
+  Index by_id_{unit_count};        // owners
+  ListEnds resting_[2];            // by when: those that reach_low(), and the others
+  // Ports that rest alone: their units, since when each the last of its, and the earliest of all.
+  Units rested_alone_{};
+  ReservedArray<Tick> alone_since_{unit_count};
+  std::optional<Tick> earliest_alone_;
+  std::optional<Tick> latest_;  // the time
+};
+
+template <class Choose>
+std::optional<std::uint16_t> PortBlocks::find_new(const BlockTaker& taker, Wanted wanted,
+                                                  std::uint64_t random, Choose& choose) {
+  Units usable = this->usable(wanted);
+  int unfit = 0;
+  // Where there is no room for a whole block, a smaller one is better than none.
+  for (std::uint32_t units = taker.size / unit_size; units >= smallest_; units /= 2) {
+    Units candidates = runs(free_, usable, units);
+    for (; unfit < unfit_max; ++unfit) {
+      const std::uint32_t unit = draw(candidates, static_cast<std::uint32_t>(random >> 32));
+      if (unit == none) break;
+      if (const auto port = choose(ports_of(unit, units))) {
+        take_block(taker.owner, unit, units);
+        return port;
+      }
+      usable[unit / 64] &= ~bits_of(unit, units);  // nor are parts of it of any use
+      random *= 0xd134'2543'de82'ef95;             // a multiplier of a congruential generator
+    }
+  }
+  return find_resting(taker, wanted, choose);
+}
+
+template <class Choose>
+std::optional<std::uint16_t> PortBlocks::find_resting(const BlockTaker& taker, Wanted wanted,
+                                                      Choose& choose) {
+  std::array next{resting_[0].first(), resting_[1].first()};
+  for (int unfit = 0; unfit < unfit_max;) {
+    const std::uint32_t block = next_resting(next, wanted);
+    if (block == none) return {};
+    // Of a large one a part may do.
+    const std::uint32_t size = blocks_[block].units;
+    const std::uint32_t units = std::min(size, taker.size / unit_size);
+    for (std::uint32_t unit = block; unit < block + size && unfit < unfit_max; unit += units) {
+      if (const auto port = choose(ports_of(unit, units))) {
+        give_up(block);
+        take_block(taker.owner, unit, units);
+        return port;
+      }
+      ++unfit;
+    }
+  }
+  return {};
+}
+
+}  // namespace swnat
