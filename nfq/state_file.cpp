@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "nfq/error.h"
+#include "rules/digest.h"
 
 namespace swnat::nfq {
 namespace {
@@ -236,10 +237,10 @@ std::uint64_t boot_epoch() {
   if (!(std::ifstream(path) >> id)) {
     throw Error(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
   }
-  // FNV-1a, because it must be the same in every build that may find the file.
-  std::uint64_t epoch = 0xcbf2'9ce4'8422'2325;
-  for (const char c : id) epoch = (epoch ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
-  return epoch;
+  // The same in every build that may find the file.
+  rules::Digest epoch;
+  epoch.add(id);
+  return epoch.value();
 }
 
 }  // namespace swnat::nfq
