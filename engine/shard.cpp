@@ -266,7 +266,7 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause ca
   uses_.give_back(slot);
   if (!is_last || !has_port || !shares_mapping) return;
   // RFC 6888 REQ-8: the remote may go on sending for a while, unless both ends are done. But a
-  // tenant at its limit would soon have let all ports rest, and left none to others.
+  // tenant at its limit would soon have let all ports rest, so that those of others rest less.
   const bool rests = !was_over && cause != EndCause::evicted;
   externals_.ports(outside.local, protocol)
       .release(number_, outside.local_port, now,
@@ -385,13 +385,13 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Key answer = Key::inside_flow(id, parsed.protocol, inside);
   const std::uint64_t answer_hash = answer.hash(secret_);
   if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
-  // The outside must not be able to end a tenant's sessions: it never evicts.
   const auto refuse = [&](Reason reason) {
     if (events_.is_heard(EventKind::refused)) {
       events_.refused(reason, id, parsed.protocol, inside, end, now);
     }
     return reason;
   };
+  // The outside must not be able to end a tenant's sessions: it never evicts.
   if (const auto full = take_use(*tenant)) return refuse(*full);
   const Plan plan{*tenant, external, inside, outside, false, {answer_hash, flow}};
   const Reason reason = establish(plan, parsed, packet, now);
