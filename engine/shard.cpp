@@ -478,8 +478,9 @@ std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protoc
   if (choice == Choice::possible) {
     const std::uint32_t count = uses_.port_count(slot);
     // Where every session has a port of its own, whichever ends gives one back.
-    const bool is_given_one = count == limit && count >= uses_.count(slot);
-    if (count >= limit && !is_given_one) return Reason::port_limit;
+    const bool is_given_one = count >= uses_.count(slot);
+    if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
+    if (is_given_one) return {};
     const bool is_there =
         serves_once
             ? externals_.ports(plan.external.address, protocol).has_any(plan.inside.local_port, now)

@@ -225,10 +225,13 @@ void Model::make_room(const ModelSession& session) {
   if (std::ranges::find(finds_none, seen_->reason) != std::end(finds_none)) {
     if (only_over && first == sessions_.end() && is_full) throw Dropped{{"session_limit"}};
     const std::uint32_t port_limit = policy_of(tenant)->port_limit;
-    const bool may_end = seen_->reason == "port_limit" && ports_of(tenant).at_most > port_limit &&
-                         victims.size() == 1 && victims[0]->internal == session.internal &&
-                         !goes_before(*first, *victims[0]);
-    if (may_end) {
+    const auto ports = ports_of(tenant).at_most;
+    const bool loses_mapping = seen_->reason == "port_limit" && ports > port_limit &&
+                               victims.size() == 1 && victims[0]->internal == session.internal;
+    // Where each has a port of its own, the one that comes free may be of no use.
+    const bool is_of_no_use =
+        seen_->reason == "no_free_port" && ports >= live(tenant) && victims.size() == 1;
+    if ((loses_mapping || is_of_no_use) && !goes_before(*first, *victims[0])) {
       end(victims[0], EndCause::evicted, now_);
       --made_[tenant];
     }
