@@ -162,9 +162,12 @@ void StateFile::open() {
     require_own(path(), file);
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) fail(path(), "cannot be locked", errno);
+      path_.leave_to_others();
       throw Error(fmt::format("state {}: another daemon uses it", path()));
     }
     if (!is_at_its_path()) continue;
+    // Whoever had the lock before may have given it another size.
+    if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
     map(static_cast<std::size_t>(file.st_size));
     return;
   }
