@@ -230,7 +230,7 @@ void Shard<Family>::release(SessionRef ref, const KeyHashes& hashes, EndCause ca
   if (externals_.has_blocks()) return release_in_block(outside, protocol, now);
   if (!shares_mapping) return;
   // RFC 6888 REQ-8: the remote may go on sending for a while, unless both ends are done. But a
-  // tenant at its limit would soon have let all ports rest, and left none to others.
+  // tenant at its limit would soon have let all ports rest, so that those of others rest less.
   const bool rests = !was_over && cause != EndCause::evicted;
   externals_.ports(outside.local, protocol)
       .release(number_, outside.local_port, now,
@@ -471,9 +471,9 @@ std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protoc
   if (choice == Choice::possible) {
     const std::uint32_t count = uses_.port_count(slot);
     // Where every session has a port of its own, whichever ends gives one back.
-    const bool is_given_one = count == limit && count >= uses_.count(slot);
-    if (count >= limit && !is_given_one) return Reason::port_limit;
-    // A port of a block is found only by taking it.
+    const bool is_given_one = count >= uses_.count(slot);
+    if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
+    if (is_given_one) return {};
     const bool is_there =
         externals_.has_blocks() ? true
         : serves_once

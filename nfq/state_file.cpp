@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "nfq/error.h"
+#include "rules/digest.h"
 
 namespace swnat::nfq {
 namespace {
@@ -161,9 +162,12 @@ void StateFile::open() {
     require_own(path(), file);
     if (::flock(file_.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) fail(path(), "cannot be locked", errno);
+      path_.leave_to_others();
       throw Error(fmt::format("state {}: another daemon uses it", path()));
     }
     if (!is_at_its_path()) continue;
+    // Whoever had the lock before may have given it another size.
+    if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
     map(static_cast<std::size_t>(file.st_size));
     return;
   }
@@ -236,10 +240,10 @@ std::uint64_t boot_epoch() {
   if (!(std::ifstream(path) >> id)) {
     throw Error(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
   }
-  // FNV-1a, because it must be the same in every build that may find the file.
-  std::uint64_t epoch = 0xcbf2'9ce4'8422'2325;
-  for (const char c : id) epoch = (epoch ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3;
-  return epoch;
+  // The same in every build that may find the file.
+  rules::Digest epoch;
+  epoch.add(id);
+  return epoch.value();
 }
 
 }  // namespace swnat::nfq

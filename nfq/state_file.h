@@ -31,6 +31,8 @@ class StatePath {
   // Opens the file, or makes it (mode 0600) with the folders that are missing. Throws Error.
   FileDescriptor open();
   const std::string& text() const { return path_; }
+  // Another daemon has locked the file, whoever made it.
+  void leave_to_others() { is_new_ = false; }
 
   // Renames the file; returns its new name. Throws Error.
   const std::string& put_aside();

@@ -1,4 +1,4 @@
-// FNV-1a, which tells apart what nobody has made to look alike.
+// FNV-1a, which tells apart what nobody has made to look alike, and is the same in every build.
 #pragma once
 
 #include <cstdint>

@@ -141,7 +141,26 @@ void Trial::check_alone(const Given& given, const Packet& packet, const Listing&
           "ICMP errors, later fragments and what is refused from outside change no session");
 }
 
-// RFC 6888 REQ-11: a new session of a namespace at its limit ends its least recently active one.
+// What is over goes first, then what nobody answered, then the others. A listing does not show
+// whether a session without a connection was answered.
+struct Ranks {
+  int lowest;
+  int highest;
+};
+Ranks ranks_of(const SessionView& session) {
+  if (session.state == "closing" || session.state == "reset") return {0, 0};
+  if (session.state == "opening") return {1, 1};
+  return session.state == "active" ? Ranks{1, 2} : Ranks{2, 2};
+}
+
+bool surely_goes_before(const SessionView& a, const SessionView& b) {
+  const Ranks of_a = ranks_of(a);
+  const Ranks of_b = ranks_of(b);
+  const bool are_same = of_a.lowest == of_b.highest && of_a.highest == of_b.lowest;
+  return of_a.highest < of_b.lowest || (are_same && a.idle > b.idle);
+}
+
+// RFC 6888 REQ-11: a new session of a namespace at its limit ends the one that has to go first.
 // Sessions whose time is over count until they are freed, though they are listed no more.
 void Trial::check_evictions(const Listing& later, NamespaceId sender) {
   const auto is_own = [&](const SessionView& session) { return session.namespace_id == sender; };
@@ -149,14 +168,15 @@ void Trial::check_evictions(const Listing& later, NamespaceId sender) {
   for (const SessionView& session : listing_) {
     if (!is_own(session) || find(later, session) != nullptr) continue;
     if (session.protocol == number::tcp && policy_.timeouts.tcp_transitory.count() == 0) continue;
-    require(policy_.at_limit == AtLimit::evict_oldest, "where the limit refuses, nothing is ended");
+    require(policy_.at_limit == AtLimit::evict_oldest || ranks_of(session).highest == 0,
+            "where the limit refuses, only what is over is ended");
     require(uses_.at(sender) >= one->session_limit,
             "a session is ended only for a namespace at its limit");
     require(std::ranges::none_of(listing_,
                                  [&](const SessionView& other) {
-                                   return is_own(other) && other.idle > session.idle;
+                                   return is_own(other) && surely_goes_before(other, session);
                                  }),
-            "the session that is ended is the least recently active one");
+            "no session is ended before one that has to go first");
   }
 }
 

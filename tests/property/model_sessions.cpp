@@ -231,12 +231,13 @@ void Model::make_room(const ModelSession& session, bool only_over) {
   if (std::ranges::find(finds_none, seen_->reason) != std::end(finds_none)) {
     if (only_over && first == sessions_.end() && is_full) throw Dropped{{"session_limit"}};
     const std::uint32_t port_limit = policy_of(room.tenant)->port_limit;
-    const bool loses_mapping = seen_->reason == "port_limit" &&
-                               ports_of(room.tenant).at_most > port_limit && victims.size() == 1 &&
-                               victims[0]->internal == session.internal;
-    // Whether there is a port of a block is known by taking one.
-    const bool is_in_vain = seen_->reason == "no_free_port" && has_blocks() && victims.size() == 1;
-    if ((loses_mapping || is_in_vain) && !goes_before(*first, *victims[0])) {
+    const auto ports = ports_of(room.tenant).at_most;
+    const bool loses_mapping = seen_->reason == "port_limit" && ports > port_limit &&
+                               victims.size() == 1 && victims[0]->internal == session.internal;
+    // Where each has a port of its own, the one that comes free may be of no use.
+    const bool is_of_no_use =
+        seen_->reason == "no_free_port" && ports >= live(room) && victims.size() == 1;
+    if ((loses_mapping || is_of_no_use) && !goes_before(*first, *victims[0])) {
       end(victims[0], EndCause::evicted, now_);
       --made_[room];
     }

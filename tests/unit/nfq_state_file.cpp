@@ -152,6 +152,22 @@ TEST_CASE("a file that another daemon puts aside before it is locked is let go")
                        Error);
 }
 
+TEST_CASE("a file that another daemon locked first stays, with the size that it gave it") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "state";
+  std::unique_ptr<Opened> other;
+  before_flock = [&] { other = std::make_unique<Opened>(path, size); };
+  CHECK_THROWS_AS(StateFile{path}, Error);
+  other->keep();
+  CHECK(std::filesystem::exists(path));
+  other.reset();
+
+  std::filesystem::resize_file(path, 1 << 20);
+  before_flock = [&] { Opened(path, size).keep(); };
+  const StateFile state(path);
+  CHECK_EQ(state.bytes().size(), size);
+}
+
 TEST_CASE("what a failing start undoes is nobody else's meanwhile") {
   const TemporaryFolder folder;
   const std::string path = folder / "state";

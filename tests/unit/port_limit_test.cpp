@@ -291,3 +291,18 @@ TEST_CASE("port_limit: nothing ends for a packet that finds no external endpoint
     }
   }
 }
+
+TEST_CASE("port_limit: who is at the session limit has the port of the session that ends") {
+  for (const Mapping mapping :
+       {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
+    Policy policy = roomy_policy();
+    policy.mapping = mapping;
+    policy.ports = {40000, 40009};
+    policy.namespaces = {{.first = blue, .last = blue, .session_limit = 10}};
+    Gateway gateway(policy);
+    for (std::uint16_t port = 1000; port < 1014; ++port) {
+      CHECK_EQ(try_open(gateway, blue, port), Reason::translated_outbound);
+    }
+    CHECK_EQ(use_of(gateway, blue).sessions, 10);
+  }
+}
