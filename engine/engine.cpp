@@ -119,6 +119,10 @@ class Engine::State {
   std::size_t all_shards_count() const { return v4_.shards().size() + v6_.shards().size(); }
   template <class Do>
   auto with_shard(std::size_t number, Do&& act) const;
+  // Where events are told: by each shard, and of all port blocks.
+  std::size_t outlet_count() const { return all_shards_count() + (has_port_blocks_ ? 1 : 0); }
+  template <class Do>
+  auto with_outlet(std::size_t number, Do&& act);
 
   std::uint32_t shard_count_;
   mutable std::mutex policy_mutex_;  // guards the next five
@@ -133,13 +137,15 @@ class Engine::State {
   std::span<std::byte> memory_;
   UsedAt used_at_;
   Identifications identifications_;
+  const bool has_port_blocks_;
+  SharedEventOutlet block_events_;
   Translator<Ipv4> v4_;
   Translator<Ipv6> v6_;
   std::atomic<std::uint64_t> not_ip_{0};
   const bool populates_;
   std::mutex listening_mutex_;        // guards the next two
   std::uint32_t event_capacity_ = 0;  // 0: nobody listens
-  std::size_t next_to_tell_ = 0;      // the shard whose events are read next
+  std::size_t next_to_tell_ = 0;      // the outlet whose events are read next
 };
 
 Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy> policy)
@@ -149,9 +155,10 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       memory_(memory_of(options)),
       used_at_(memory_),
       identifications_(options.secret),
-      v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
+      has_port_blocks_(snapshot_->policy().has_port_blocks()),
+      v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
           [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
-      v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
+      v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
           [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
       populates_(options.populate) {
   require_large_blocks(snapshot_->policy(), options.shards);
@@ -408,10 +415,19 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
   });
 }
 
+template <class Do>
+auto Engine::State::with_outlet(std::size_t number, Do&& act) {
+  if (number < all_shards_count()) {
+    return with_shard(number, [&](auto& one) { return act(one.events()); });
+  }
+  const std::lock_guard lock(block_events_.mutex);
+  return act(block_events_.outlet);
+}
+
 // A capacity of 0: listens no more.
 void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
   const std::lock_guard lock(listening_mutex_);
-  std::vector<std::unique_ptr<EventRing>> rings(all_shards_count());
+  std::vector<std::unique_ptr<EventRing>> rings(outlet_count());
   const bool changes = capacity != event_capacity_;
   if (changes && capacity != 0) {
     for (auto& ring : rings) {
@@ -420,25 +436,24 @@ void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
     }
   }
   for (std::size_t number = 0; number < rings.size(); ++number) {
-    with_shard(number, [&](auto& one) {
-      if (changes) rings[number] = one.events().swap_ring(std::move(rings[number]));
-      one.events().listen(kinds);
+    with_outlet(number, [&](EventOutlet& one) {
+      if (changes) rings[number] = one.swap_ring(std::move(rings[number]));
+      one.listen(kinds);
     });
   }
   event_capacity_ = capacity;
 }
 
-// Begins where the call before ended, so that no shard waits for ever while others have much to
-// tell.
+// Begins where the call before ended, so that nobody waits for ever while others have much to tell.
 std::size_t Engine::State::take_events(std::span<Event> out, Time now) {
   const std::lock_guard lock(listening_mutex_);
   if (event_capacity_ == 0) return 0;
-  const std::size_t shards = all_shards_count();
+  const std::size_t outlets = outlet_count();
   std::size_t taken = 0;
-  for (std::size_t asked = 0; asked < shards && taken < out.size(); ++asked) {
+  for (std::size_t asked = 0; asked < outlets && taken < out.size(); ++asked) {
     const auto rest = out.subspan(taken, std::min(out.size() - taken, events_per_lock));
-    taken += with_shard(next_to_tell_, [&](auto& one) { return one.events().take(rest, now); });
-    next_to_tell_ = (next_to_tell_ + 1) % shards;
+    taken += with_outlet(next_to_tell_, [&](EventOutlet& one) { return one.take(rest, now); });
+    next_to_tell_ = (next_to_tell_ + 1) % outlets;
   }
   return taken;
 }

@@ -1,4 +1,5 @@
-// What becomes of mappings and sessions, as it is told to whoever listens (Engine::listen).
+// What becomes of mappings, sessions and port blocks, as it is told to whoever listens
+// (Engine::listen).
 #pragma once
 
 #include <chrono>
@@ -17,14 +18,14 @@ namespace swnat {
 
 // X(name). A mapping is made with its first session, and told before it; it ends with its last, and
 // is told after it.
-#define SWNAT_EVENT_KINDS(X)                                                         \
-  X(mapping_made)                                                                    \
-  X(mapping_ended)                                                                   \
-  X(block_taken) /* of ports, by a namespace's internal address */                   \
-  X(block_given_up)                                                                  \
-  X(session_made)                                                                    \
-  X(session_ended)                                                                   \
-  X(refused) /* a packet that could have made a session; is_refusal() has the why */ \
+#define SWNAT_EVENT_KINDS(X)                                                           \
+  X(mapping_made)                                                                      \
+  X(mapping_ended)                                                                     \
+  X(block_taken) /* of ports, by a namespace, or by all that have none of their own */ \
+  X(block_given_up)                                                                    \
+  X(session_made)                                                                      \
+  X(session_ended)                                                                     \
+  X(refused) /* a packet that could have made a session; is_refusal() has the why */   \
   X(lost)    /* events that found no room; always told, whatever is listened for */
 
 enum class EventKind : std::uint8_t {
@@ -124,11 +125,11 @@ struct Event {
   std::uint8_t protocol = 0;                    // IP protocol number
   bool is_from_outside = false;  // the first packet came, or the refused one comes, from outside
   bool is_forward = false;  // made, ended: the external endpoint is a rule's (Policy::forwards)
-  NamespaceId namespace_id = 0;
-  std::uint64_t count = 0;  // lost: how many, since `time`; blocks: of how many ports
-  // Of blocks, the internal endpoint has no port, and the external one has the block's first.
+  NamespaceId namespace_id = 0;  // blocks: 0 for all those that have none of their own
+  std::uint64_t count = 0;       // lost: how many, since `time`; blocks: of how many ports
   IpEndpoint internal = {};
-  // The unspecified address without a port if a packet was refused on the way out: it has none.
+  // Of blocks with the first port. The unspecified address without a port if a packet was refused
+  // on the way out: it has none.
   IpEndpoint external = {};
   TwoWayTraffic traffic = {};  // session_ended: all that the session translated
   // As SessionView has it; of a packet that was refused on the way out, where it was sent to,

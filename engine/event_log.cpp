@@ -19,13 +19,6 @@ Event event_of(const Session<Family>& session, Tick now) {
 }  // namespace
 
 template <class Family>
-void EventLog<Family>::tell(EventKind kind, Event event) {
-  if (!is_heard(kind)) return;
-  event.kind = kind;
-  ring_->push(event);
-}
-
-template <class Family>
 void EventLog<Family>::tell_mapping(EventKind kind, Event event, Part part) {
   if (part == Part::one_of_several) return;
   if (part == Part::first_or_last) event.remote = End{};
@@ -68,19 +61,6 @@ void EventLog<Family>::refused(Reason reason, NamespaceId id, std::uint8_t proto
                             .internal = End{inside.local, inside.local_port},
                             .external = external.value_or(End{}),
                             .remote = End{inside.remote, inside.remote_port}});
-}
-
-// The shard knows ticks only: what they are on the reader's clock follows from how long ago they
-// were.
-template <class Family>
-std::size_t EventLog<Family>::take(std::span<Event> out, std::chrono::milliseconds now) {
-  if (ring_ == nullptr) return 0;
-  const std::size_t taken = ring_->take(out);
-  for (Event& event : out.first(taken)) {
-    const auto tick = static_cast<Tick>(event.time.count());
-    event.time = now - std::chrono::milliseconds(elapsed(tick, static_cast<Tick>(now.count())));
-  }
-  return taken;
 }
 
 template class EventLog<Ipv4>;

@@ -23,7 +23,9 @@ class Externals {
  public:
   using Address = typename Family::Address;
 
-  Externals(const Policy& policy, std::uint32_t shards, const Secret& pairing_key)
+  // `block_events`: what becomes of port blocks; it must outlive this.
+  Externals(const Policy& policy, std::uint32_t shards, const Secret& pairing_key,
+            SharedEventOutlet& block_events)
       : addresses_(Family::of(policy.external)),
         pairing_(addresses_, pairing_key),
         shards_(shards) {
@@ -38,8 +40,9 @@ class Externals {
       if (!policy.has_port_blocks()) continue;
       const std::size_t first = spaces_.size() - 3;
       blocks_.emplace_back(
-          policy, shards,
-          PortBlocks::Spaces{&spaces_[first], &spaces_[first + 1], &spaces_[first + 2]});
+          policy, shards, addresses_[i],
+          PortBlocks::Spaces{&spaces_[first], &spaces_[first + 1], &spaces_[first + 2]},
+          block_events);
     }
   }
 

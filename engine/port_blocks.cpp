@@ -11,18 +11,22 @@ constexpr int ended_per_call = 8;
 
 }  // namespace
 
-PortBlocks::PortBlocks(const Policy& policy, std::uint32_t shards, const Spaces& spaces)
+PortBlocks::PortBlocks(const Policy& policy, std::uint32_t shards, const IpAddress& external,
+                       const Spaces& spaces, SharedEventOutlet& events)
     : ranges_(policy.ports),
+      external_(external),
       spaces_(spaces),
+      events_(events),
       shares_mappings_(policy.mapping == Mapping::endpoint_independent),
       smallest_(std::max(1u, 2 * shards / unit_size)),
       rooms_{ReservedArray<RoomLink>(unit_count), ReservedArray<RoomLink>(unit_count),
              ReservedArray<RoomLink>(unit_count), ReservedArray<RoomLink>(unit_count),
              ReservedArray<RoomLink>(unit_count)} {
-  free_.fill(~std::uint64_t{0});
+  for (std::uint32_t unit = 0; unit < unit_count; ++unit) free_.add({unit, 1});
   for (const PortRange& range : ranges_.ranges()) {
     for (std::uint32_t unit = range.first / unit_size; unit <= range.last / unit_size; ++unit) {
-      usable_[unit / 64] |= std::uint64_t{1} << unit % 64;
+      const Wanted classes[] = {Wanted::any, unit < low_units ? Wanted::low : Wanted::high};
+      for (const Wanted one : classes) usable_[static_cast<std::size_t>(one)].add({unit, 1});
     }
   }
 }
@@ -57,21 +61,28 @@ std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size
     return like;
   }
   const std::uint32_t kind = kind_of(protocol, space.class_for(like));
-  const auto take_within = [&](const PortRange& block) {
-    return space.take_within(block, shard, like, random, now);
+  std::optional<std::uint16_t> port;
+  const auto is_taken = [&](const PortRange& block) {
+    port = space.take_within(block, shard, like, random, now);
+    return port.has_value();
   };
-  for (int full = 0; owner != none && full < full_max; ++full) {
-    const std::uint32_t block = owners_[owner].room[kind].first();
-    if (block == none) break;
-    if (const auto port = take_within(ports_of(block, blocks_[block].units))) {
-      begin_use(block, kind);
-      return port;
-    }
-    unlist(block, kind);
+  if (const std::uint32_t block = find_own(owner, kind, is_taken); block != none) {
+    begin_use(block, kind);
+  } else if (const auto fresh = find_new(taker, wanted_for(kind), random, is_taken)) {
+    begin_use(take_new(taker, *fresh), kind);
   }
-  const auto port = find_new(taker, wanted_for(kind), random, take_within);
-  if (port) begin_use(block_at(*port), kind);
   return port;
+}
+
+bool PortBlocks::has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
+                         std::uint64_t random, Tick now) {
+  const std::lock_guard lock(mutex_);
+  pass_time(now);
+  PortSpace& space = *spaces_[protocol];
+  const std::uint32_t kind = kind_of(protocol, space.class_for(like));
+  const auto is_there = [&](const PortRange& block) { return space.has_within(block, like, now); };
+  return find_own(find(taker.owner), kind, is_there) != none ||
+         find_new(taker, wanted_for(kind), random, is_there);
 }
 
 void PortBlocks::pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port,
@@ -88,7 +99,7 @@ std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched
   const std::uint32_t at = find(owner);
   if (at == none) return 0;
   OwnerRecord& record = owners_[at];
-  const auto ports = [&](std::uint32_t block) { return ports_of(block, blocks_[block].units); };
+  const auto ports = [&](std::uint32_t block) { return run_of(block).ports(); };
   const std::uint32_t oldest = record.blocks.first();
   const std::uint32_t newest = record.blocks.last();
   const std::size_t count = std::min<std::size_t>(record.count, searched_max);
@@ -123,25 +134,20 @@ void PortBlocks::release(std::size_t protocol, std::uint32_t shard, std::uint16_
 bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
                        std::uint16_t port) {
   const std::lock_guard lock(mutex_);
-  const std::uint32_t unit = port / unit_size;
   const std::uint32_t around = block_at(port);
   if (around != none && owners_[blocks_[around].owner].id != taker.owner) return false;
   if (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)) return false;
   if (around == none) {
     // As large as what others have taken over allows.
-    std::uint32_t units = taker.size / unit_size;
-    const auto fits = [&] {
-      const std::uint64_t run = bits_of(unit & ~(units - 1), units);
-      return (free_[unit / 64] & run) == run;
-    };
-    while (units > smallest_ && !fits()) units /= 2;
-    if (!fits()) {
+    UnitRun run = UnitRun::around(port, taker.size / unit_size);
+    while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
+    if (!free_.has_all(run)) {
       if (shares_mappings_) {
         spaces_[protocol]->release(shard, port, 0, PortSpace::Rest::none);
       }
       return false;
     }
-    take_block(taker.owner, unit & ~(units - 1), units);
+    take_block(taker.owner, run);
   }
   begin_use(block_at(port), shares_mappings_ ? kind_of(protocol, port) : no_kind);
   return true;
@@ -166,61 +172,7 @@ void PortBlocks::port_rests(std::uint16_t port, Tick now) {
   rest_alone(port);
 }
 
-// --- where a block may begin
-
-// Where an aligned run of so many free units begins, of which at least one is wanted.
-PortBlocks::Units PortBlocks::runs(const Units& free, const Units& wanted,
-                                   std::uint32_t units) const {
-  static_assert(port_block_max / unit_size <= 64, "a run lies within a word");
-  // The bits 0, units, 2 * units, …
-  const std::uint64_t aligned =
-      units == 64 ? 1 : ~std::uint64_t{0} / ((std::uint64_t{1} << units) - 1);
-  Units begin{};
-  for (std::size_t i = 0; i < begin.size(); ++i) {
-    std::uint64_t all = free[i];
-    std::uint64_t any = wanted[i];
-    for (std::uint32_t step = 1; step < units; step *= 2) {
-      all &= all >> step;
-      any |= any >> step;
-    }
-    begin[i] = all & any & aligned;
-  }
-  return begin;
-}
-
-// The units that have wanted ports, as far as the policy has ports there.
-PortBlocks::Units PortBlocks::usable(Wanted wanted) const {
-  static_assert(low_units < 64);
-  constexpr std::uint64_t low = (std::uint64_t{1} << low_units) - 1;
-  Units units = usable_;
-  if (wanted == Wanted::high) units[0] &= ~low;
-  if (wanted != Wanted::low) return units;
-  units[0] &= low;
-  std::fill(units.begin() + 1, units.end(), 0);
-  return units;
-}
-
-// One of the units, as evenly as `random` is, which then is none of them any more; or none.
-std::uint32_t PortBlocks::draw(Units& units, std::uint32_t random) {
-  std::uint32_t total = 0;
-  for (const std::uint64_t word : units) total += static_cast<std::uint32_t>(std::popcount(word));
-  if (total == 0) return none;
-  auto skipped = static_cast<std::uint32_t>(std::uint64_t{random} * total >> 32);
-  std::size_t i = 0;
-  while (skipped >= static_cast<std::uint32_t>(std::popcount(units[i]))) {
-    skipped -= static_cast<std::uint32_t>(std::popcount(units[i++]));
-  }
-  std::uint64_t left = units[i];
-  for (; skipped != 0; --skipped) left &= left - 1;
-  const auto bit = static_cast<std::uint32_t>(std::countr_zero(left));
-  units[i] &= ~(std::uint64_t{1} << bit);
-  return static_cast<std::uint32_t>(i) * 64 + bit;
-}
-
-bool PortBlocks::serves(std::uint32_t block, Wanted wanted) const {
-  const Units units = usable(wanted);
-  return (units[block / 64] & bits_of(block, blocks_[block].units)) != 0;
-}
+// --- blocks
 
 // The block that has rested longest of those from `next` on that serve, or none. Few blocks reach
 // into the low ports, so few are passed over.
@@ -233,26 +185,32 @@ std::uint32_t PortBlocks::next_resting(std::array<std::uint32_t, 2>& next, Wante
     const std::uint32_t block = next[which];
     if (block == none) return none;
     next[which] = blocks_[block].resting.next;
-    if (serves(block, wanted)) return block;
+    if (usable(wanted).has_any(run_of(block))) return block;
   }
 }
 
-// --- blocks
+std::uint32_t PortBlocks::take_new(const BlockTaker& taker, const NewBlock& fresh) {
+  if (fresh.resting != none) give_up(fresh.resting);
+  take_block(taker.owner, fresh.run);
+  return fresh.run.first;
+}
 
 // Here an owner's use of a block begins: its ports are its alone.
-void PortBlocks::take_block(NamespaceId owner, std::uint32_t unit, std::uint32_t units) {
+void PortBlocks::take_block(NamespaceId owner, const UnitRun& run) {
+  const std::uint32_t unit = run.first;
   const std::uint32_t at = record_of(owner);
   OwnerRecord& record = owners_[at];
-  assert((free_[unit / 64] & bits_of(unit, units)) == bits_of(unit, units));
-  free_[unit / 64] &= ~bits_of(unit, units);
-  for (std::uint32_t one = unit; one < unit + units; ++one) {
+  assert(free_.has_all(run));
+  free_.remove(run);
+  for (std::uint32_t one = unit; one < unit + run.count; ++one) {
     block_of_unit_[one] = static_cast<std::uint16_t>(unit + 1);
   }
   blocks_[unit] = {};
   blocks_[unit].owner = at;
-  blocks_[unit].units = static_cast<std::uint16_t>(units);
+  blocks_[unit].units = static_cast<std::uint16_t>(run.count);
   ByAge::append(blocks_, record.blocks, unit);
   if (record.count++ == 0) record.searched_last = unit;
+  tell(EventKind::block_taken, unit);
   if (!shares_mappings_) return;
   count_capacity(unit);
   list_all(unit, false);
@@ -262,6 +220,7 @@ void PortBlocks::take_block(NamespaceId owner, std::uint32_t unit, std::uint32_t
 void PortBlocks::give_up(std::uint32_t block) {
   Block& own = blocks_[block];
   assert(own.units != 0 && own.uses == 0);
+  tell(EventKind::block_given_up, block);
   if (own.rests) end_rest(block);
   for (std::uint32_t kind = 0; kind < kind_count; ++kind) unlist(block, kind);
   OwnerRecord& record = owners_[own.owner];
@@ -273,14 +232,23 @@ void PortBlocks::give_up(std::uint32_t block) {
     by_id_.erase(hash(record.id), own.owner);
     Spare::append(owners_, spare_owners_, own.owner);
   }
-  free_[block / 64] |= bits_of(block, own.units);
+  free_.add(run_of(block));
   for (std::uint32_t one = block; one < block + own.units; ++one) block_of_unit_[one] = 0;
   own.units = 0;
 }
 
+void PortBlocks::tell(EventKind kind, std::uint32_t block) {
+  const PortRange ports = run_of(block).ports();
+  const std::lock_guard lock(events_.mutex);
+  events_.outlet.tell(kind, {.time = std::chrono::milliseconds(latest_.value_or(0)),
+                             .namespace_id = owners_[blocks_[block].owner].id,
+                             .count = ports.last - ports.first + 1u,
+                             .external = {external_, ports.first}});
+}
+
 void PortBlocks::count_capacity(std::uint32_t block) {
   Block& own = blocks_[block];
-  const PortRange whole = ports_of(block, own.units);
+  const PortRange whole = run_of(block).ports();
   for (const PortRange& range : ranges_.ranges()) {
     const std::uint32_t first = std::max(range.first, whole.first);
     const std::uint32_t last = std::min(range.last, whole.last);
@@ -400,7 +368,7 @@ bool PortBlocks::end_due_rests(int blocks_max) {
 void PortBlocks::rest_alone(std::uint16_t port) {
   const std::uint32_t unit = port / unit_size;
   const Tick since = latest_.value_or(0);
-  rested_alone_[unit / 64] |= std::uint64_t{1} << unit % 64;
+  rested_alone_.add({unit, 1});
   alone_since_[unit] = since;
   if (!earliest_alone_) earliest_alone_ = since;
 }
@@ -410,13 +378,13 @@ void PortBlocks::rest_alone(std::uint16_t port) {
 void PortBlocks::list_rested() {
   earliest_alone_.reset();
   for (std::uint32_t unit = 0; unit < unit_count; ++unit) {
-    if (!test(rested_alone_, unit)) continue;
+    if (!rested_alone_.has_any({unit, 1})) continue;
     const Tick since = alone_since_[unit];
     if (!has_rested(since, *latest_)) {
       if (!earliest_alone_ || elapsed(since, *earliest_alone_) > 0) earliest_alone_ = since;
       continue;
     }
-    rested_alone_[unit / 64] &= ~(std::uint64_t{1} << unit % 64);
+    rested_alone_.remove({unit, 1});
     const std::uint32_t block = block_of_unit_[unit] - std::uint32_t{1};
     if (block != none && shares_mappings_) list_all(block, blocks_[block].rests);
   }

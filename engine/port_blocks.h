@@ -23,17 +23,19 @@
 // lists by kind are empty.
 //
 // A lock guards all of this. Shards call with their own locks held, and the port spaces' locks are
-// taken under this one.
+// taken under this one, as is that of the events' outlet, which is told of each block that is taken
+// or given up.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <span>
 
+#include "engine/block_units.h"
+#include "engine/event_outlet.h"
 #include "engine/index.h"
 #include "engine/links.h"
 #include "engine/memory.h"
@@ -46,10 +48,12 @@ namespace swnat {
 // All functions: any thread.
 class PortBlocks {
  public:
-  // TCP's, UDP's and ICMP's port space. They must outlive this.
+  // TCP's, UDP's and ICMP's port space.
   using Spaces = std::array<PortSpace*, 3>;
 
-  PortBlocks(const Policy& policy, std::uint32_t shards, const Spaces& spaces);
+  // Of this external address. The spaces and the outlet must outlive this.
+  PortBlocks(const Policy& policy, std::uint32_t shards, const IpAddress& external,
+             const Spaces& spaces, SharedEventOutlet& events);
 
   // What such an object reserves.
   static std::size_t memory_size();
@@ -62,6 +66,9 @@ class PortBlocks {
   std::optional<std::uint16_t> take(const BlockTaker& taker, std::size_t protocol,
                                     std::uint32_t shard, std::uint16_t like, std::uint64_t random,
                                     Tick now);
+  // Whether `take` would find one.
+  bool has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
+               std::uint64_t random, Tick now);
   // A port that `take` gave, which nobody may have now; it rests alone.
   void pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now);
 
@@ -73,16 +80,22 @@ class PortBlocks {
   std::size_t some_of(NamespaceId owner, std::span<PortRange, searched_max> found);
   // One more session has the port. False if it is not in a block of the owner's any more.
   bool use(NamespaceId owner, std::uint16_t port, Tick now);
-  // The same, with a port of a new block, which `choose` finds in a PortRange, if there is one. It
-  // is called with the lock held.
-  template <class Choose>
-  std::optional<std::uint16_t> use_of_new(const BlockTaker& taker, std::uint64_t random, Tick now,
-                                          Choose&& choose) {
+  // The same, with a port of a new block, where `is_found` says that it found one in a PortRange.
+  // It is called with the lock held. False if there is none.
+  template <class IsFound>
+  bool use_new(const BlockTaker& taker, std::uint64_t random, Tick now, IsFound&& is_found) {
     const std::lock_guard lock(mutex_);
     pass_time(now);
-    const auto port = find_new(taker, Wanted::any, random, choose);
-    if (port) begin_use(block_at(*port), no_kind);
-    return port;
+    const auto fresh = find_new(taker, Wanted::any, random, is_found);
+    if (fresh) begin_use(take_new(taker, *fresh), no_kind);
+    return fresh.has_value();
+  }
+  // Whether it would be true.
+  template <class IsFound>
+  bool has_new(const BlockTaker& taker, std::uint64_t random, Tick now, IsFound&& is_found) {
+    const std::lock_guard lock(mutex_);
+    pass_time(now);
+    return find_new(taker, Wanted::any, random, is_found).has_value();
   }
 
   // --- both
@@ -109,14 +122,9 @@ class PortBlocks {
   template <class Each>
   void for_each(Each&& each) const {
     const std::lock_guard lock(mutex_);
-    for (std::uint32_t unit = 0; unit < unit_count;) {
+    for (std::uint32_t unit = 0; unit < unit_count; ++unit) {
       const Block& block = blocks_[unit];
-      if (block.units == 0) {
-        ++unit;
-        continue;
-      }
-      each(owners_[block.owner].id, ports_of(unit, block.units), block.rests);
-      unit += block.units;
+      if (block.units != 0) each(owners_[block.owner].id, run_of(unit).ports(), block.rests);
     }
   }
 
@@ -124,8 +132,8 @@ class PortBlocks {
   // Classes of ports (RFC 4787 REQ-3): low are 0 to 1023.
   enum class Wanted : std::uint8_t { any, low, high };
 
-  static constexpr std::uint32_t unit_size = port_block_min;
-  static constexpr std::uint32_t unit_count = 65'536 / unit_size;
+  static constexpr std::uint32_t unit_size = UnitRun::unit_size;
+  static constexpr std::uint32_t unit_count = BlockUnits::count;
   static constexpr std::uint32_t low_units = 1024 / unit_size;
   static constexpr std::uint32_t none = no_session;
   // Protocol times two, plus the class of PortSpace.
@@ -135,9 +143,6 @@ class PortBlocks {
   // are known to have none, and of new ones.
   static constexpr int full_max = 4;
   static constexpr int unfit_max = 8;
-
-  // A bit for each unit.
-  using Units = std::array<std::uint64_t, unit_count / 64>;
 
   struct Block {
     std::uint32_t owner;  // place of its record
@@ -163,22 +168,16 @@ class PortBlocks {
     std::uint32_t searched_last;  // by some_of()
     Link spare;                   // among the records that nobody has
   };
+  // Where a new block may be.
+  struct NewBlock {
+    UnitRun run;
+    std::uint32_t resting;  // the block that is given up for it, or none
+  };
   using ByAge = List<&Block::age>;
   using Resting = List<&Block::resting>;
   using Rooms = List<&RoomLink::link>;
   using Spare = List<&OwnerRecord::spare>;
 
-  static PortRange ports_of(std::uint32_t unit, std::uint32_t units) {
-    return {static_cast<std::uint16_t>(unit * unit_size),
-            static_cast<std::uint16_t>((unit + units) * unit_size - 1)};
-  }
-  static bool test(const Units& units, std::uint32_t unit) {
-    return (units[unit / 64] >> unit % 64 & 1) != 0;
-  }
-  // A run's, in the word that it lies in.
-  static std::uint64_t bits_of(std::uint32_t unit, std::uint32_t units) {
-    return ~std::uint64_t{0} >> (64 - units) << unit % 64;
-  }
   static std::uint64_t hash(NamespaceId owner) {
     return fold_multiply(owner, 0x9e37'79b9'7f4a'7c15);
   }
@@ -192,6 +191,7 @@ class PortBlocks {
     return kind == 4 ? Wanted::any : kind % 2 == 0 ? Wanted::low : Wanted::high;
   }
 
+  UnitRun run_of(std::uint32_t block) const { return {block, blocks_[block].units}; }
   // The block that a port is in, or none.
   std::uint32_t block_at(std::uint16_t port) const {
     return block_of_unit_[port / unit_size] - std::uint32_t{1};
@@ -201,21 +201,26 @@ class PortBlocks {
     return by_id_.find(hash(owner), [&](std::uint32_t at) { return owners_[at].id == owner; });
   }
 
-  Units runs(const Units& free, const Units& wanted, std::uint32_t units) const;
-  Units usable(Wanted wanted) const;
-  static std::uint32_t draw(Units& units, std::uint32_t random);
-  static bool reaches_low(std::uint32_t unit) { return unit < low_units; }
-  bool serves(std::uint32_t block, Wanted wanted) const;
+  static bool reaches_low(std::uint32_t block) { return block < low_units; }
+  const BlockUnits& usable(Wanted wanted) const {
+    return usable_[static_cast<std::size_t>(wanted)];
+  }
   std::uint32_t next_resting(std::array<std::uint32_t, 2>& next, Wanted wanted) const;
 
-  template <class Choose>
-  std::optional<std::uint16_t> find_new(const BlockTaker& taker, Wanted wanted,
-                                        std::uint64_t random, Choose& choose);
-  template <class Choose>
-  std::optional<std::uint16_t> find_resting(const BlockTaker& taker, Wanted wanted, Choose& choose);
+  // In these `is_found` tells whether it found a port in a PortRange.
+  template <class IsFound>
+  std::uint32_t find_own(std::uint32_t owner, std::uint32_t kind, IsFound& is_found);
+  template <class IsFound>
+  std::optional<NewBlock> find_new(const BlockTaker& taker, Wanted wanted, std::uint64_t random,
+                                   IsFound& is_found) const;
+  template <class IsFound>
+  std::optional<NewBlock> find_resting(const BlockTaker& taker, Wanted wanted,
+                                       IsFound& is_found) const;
 
-  void take_block(NamespaceId owner, std::uint32_t unit, std::uint32_t units);
+  std::uint32_t take_new(const BlockTaker& taker, const NewBlock& fresh);
+  void take_block(NamespaceId owner, const UnitRun& run);
   void give_up(std::uint32_t block);
+  void tell(EventKind kind, std::uint32_t block);
   void count_capacity(std::uint32_t block);
   std::uint32_t record_of(NamespaceId owner);
 
@@ -233,13 +238,15 @@ class PortBlocks {
   void list_rested();
 
   const PortRanges ranges_;
+  IpAddress external_;
   Spaces spaces_;
+  SharedEventOutlet& events_;
   bool shares_mappings_;
-  std::uint32_t smallest_;  // block, in units
+  std::uint32_t smallest_;              // block, in units
+  std::array<BlockUnits, 3> usable_{};  // units that have any of the ports, by what is wanted
 
   mutable std::mutex mutex_;                                // guards the rest
-  Units usable_{};                                          // units that have any of the ports
-  Units free_{};                                            // units that are in no block
+  BlockUnits free_;                                         // units that are in no block
   ReservedArray<std::uint16_t> block_of_unit_{unit_count};  // its first unit, one higher; 0: none
   ReservedArray<Block> blocks_{unit_count};
   std::array<ReservedArray<RoomLink>, kind_count> rooms_;
@@ -249,51 +256,56 @@ class PortBlocks {
   Index by_id_{unit_count};        // owners
   ListEnds resting_[2];            // by when: those that reach_low(), and the others
   // Ports that rest alone: their units, since when each the last of its, and the earliest of all.
-  Units rested_alone_{};
+  BlockUnits rested_alone_;
   ReservedArray<Tick> alone_since_{unit_count};
   std::optional<Tick> earliest_alone_;
   std::optional<Tick> latest_;  // the time
 };
 
-template <class Choose>
-std::optional<std::uint16_t> PortBlocks::find_new(const BlockTaker& taker, Wanted wanted,
-                                                  std::uint64_t random, Choose& choose) {
-  Units usable = this->usable(wanted);
+// Of the blocks that the owner has one that has a port of the kind, or none.
+template <class IsFound>
+std::uint32_t PortBlocks::find_own(std::uint32_t owner, std::uint32_t kind, IsFound& is_found) {
+  for (int full = 0; owner != none && full < full_max; ++full) {
+    const std::uint32_t block = owners_[owner].room[kind].first();
+    if (block == none || is_found(run_of(block).ports())) return block;
+    unlist(block, kind);
+  }
+  return none;
+}
+
+template <class IsFound>
+std::optional<PortBlocks::NewBlock> PortBlocks::find_new(const BlockTaker& taker, Wanted wanted,
+                                                         std::uint64_t random,
+                                                         IsFound& is_found) const {
+  BlockUnits fit = usable(wanted);
   int unfit = 0;
   // Where there is no room for a whole block, a smaller one is better than none.
   for (std::uint32_t units = taker.size / unit_size; units >= smallest_; units /= 2) {
-    Units candidates = runs(free_, usable, units);
+    BlockUnits candidates = free_.runs(fit, units);
     for (; unfit < unfit_max; ++unfit) {
-      const std::uint32_t unit = draw(candidates, static_cast<std::uint32_t>(random >> 32));
-      if (unit == none) break;
-      if (const auto port = choose(ports_of(unit, units))) {
-        take_block(taker.owner, unit, units);
-        return port;
-      }
-      usable[unit / 64] &= ~bits_of(unit, units);  // nor are parts of it of any use
-      random *= 0xd134'2543'de82'ef95;             // a multiplier of a congruential generator
+      const auto unit = candidates.draw(static_cast<std::uint32_t>(random >> 32));
+      if (!unit) break;
+      const UnitRun run{*unit, units};
+      if (is_found(run.ports())) return NewBlock{run, none};
+      fit.remove(run);                  // nor are parts of it of any use
+      random *= 0xd134'2543'de82'ef95;  // a multiplier of a congruential generator
     }
   }
-  return find_resting(taker, wanted, choose);
+  return find_resting(taker, wanted, is_found);
 }
 
-template <class Choose>
-std::optional<std::uint16_t> PortBlocks::find_resting(const BlockTaker& taker, Wanted wanted,
-                                                      Choose& choose) {
+template <class IsFound>
+std::optional<PortBlocks::NewBlock> PortBlocks::find_resting(const BlockTaker& taker, Wanted wanted,
+                                                             IsFound& is_found) const {
   std::array next{resting_[0].first(), resting_[1].first()};
   for (int unfit = 0; unfit < unfit_max;) {
     const std::uint32_t block = next_resting(next, wanted);
     if (block == none) return {};
     // Of a large one a part may do.
     const std::uint32_t size = blocks_[block].units;
-    const std::uint32_t units = std::min(size, taker.size / unit_size);
-    for (std::uint32_t unit = block; unit < block + size && unfit < unfit_max; unit += units) {
-      if (const auto port = choose(ports_of(unit, units))) {
-        give_up(block);
-        take_block(taker.owner, unit, units);
-        return port;
-      }
-      ++unfit;
+    UnitRun run{block, std::min(size, taker.size / unit_size)};
+    for (; run.first < block + size && unfit < unfit_max; run.first += run.count, ++unfit) {
+      if (is_found(run.ports())) return NewBlock{run, block};
     }
   }
   return {};

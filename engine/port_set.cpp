@@ -55,15 +55,19 @@ std::optional<std::uint32_t> PortSet::take(std::uint32_t start, Tick now) {
 
 std::optional<std::uint32_t> PortSet::take_between(std::uint32_t begin, std::uint32_t end,
                                                    std::uint32_t start, Tick now) {
-  assert(begin <= start && start < end && end <= resting_.size());
+  assert(begin <= start && start < end);
   free_rested(now);
-  const std::span<const std::uint64_t> words = words_.first(words_of_bits(end));
-  std::optional<std::uint32_t> place = first_set(words, start);
-  if (!place || *place >= end) place = first_set(words, begin);
-  if (place && *place >= end) place.reset();
+  std::optional<std::uint32_t> place = free_between(start, end);
+  if (!place) place = free_between(begin, start);
   if (place) clear_free(*place);
   publish();
   return place;
+}
+
+bool PortSet::has_between(std::uint32_t begin, std::uint32_t end, Tick now) {
+  free_rested(now);
+  publish();
+  return free_between(begin, end).has_value();
 }
 
 std::optional<std::uint32_t> PortSet::take_resting() {
@@ -165,6 +169,13 @@ std::uint32_t PortSet::next_free(std::uint32_t start) const {
   if (!found) found = first_set(summary_, 0);
   assert(found);
   return *found * word_bits + static_cast<std::uint32_t>(std::countr_zero(words_[*found]));
+}
+
+// The first free place at or after `begin`, but before `end`.
+std::optional<std::uint32_t> PortSet::free_between(std::uint32_t begin, std::uint32_t end) const {
+  assert(end <= resting_.size());
+  const auto place = first_set(words_.first(words_of_bits(end)), begin);
+  return place && *place < end ? place : std::nullopt;
 }
 
 bool PortSet::is_resting(std::uint32_t place) const {

@@ -59,6 +59,9 @@ class PortSet {
   std::optional<std::uint32_t> take_between(std::uint32_t begin, std::uint32_t end,
                                             std::uint32_t start, Tick now);
 
+  // Whether `take_between` would find one.
+  bool has_between(std::uint32_t begin, std::uint32_t end, Tick now);
+
   // The one that has rested longest, due or not. Nothing when none rests.
   std::optional<std::uint32_t> take_resting();
 
@@ -101,6 +104,7 @@ class PortSet {
   void set_free(std::uint32_t place);
   void clear_free(std::uint32_t place);
   std::uint32_t next_free(std::uint32_t start) const;
+  std::optional<std::uint32_t> free_between(std::uint32_t begin, std::uint32_t end) const;
   void begin_rest(std::uint32_t place, Tick now);
   void end_rest(std::uint32_t place);
   void free_rested(Tick now);

@@ -177,13 +177,31 @@ std::optional<std::uint16_t> PortSpace::take_within(const PortRange& block, std:
                                                     std::uint16_t like, std::uint64_t random,
                                                     Tick now) {
   const Choice choice{class_for(like), like & 1u, static_cast<std::uint32_t>(random >> 32), now};
-  const Class& own = classes_[choice.number];
+  const Stretch within = stretch_within(block, choice.number);
+  if (within.size == 0) return {};
+  return take_near(shard, random, choice, [&](std::uint32_t lender, const Choice& one) {
+    return take_from(lender, shard, one, within);
+  });
+}
+
+bool PortSpace::has_within(const PortRange& block, std::uint16_t like, Tick now) {
+  const std::uint32_t number = class_for(like);
+  const Stretch within = stretch_within(block, number);
+  if (within.size == 0) return false;
+  return std::ranges::any_of(parts_, [&](const auto& part) {
+    const std::lock_guard lock(part->mutex);
+    return std::ranges::any_of(part->sets[number], [&](PortSet& set) {
+      return set.has_between(within.first, within.first + within.size, now);
+    });
+  });
+}
+
+// The block's places within a class; none if it has no ports of it.
+PortSpace::Stretch PortSpace::stretch_within(const PortRange& block, std::uint32_t number) const {
+  const Class& own = classes_[number];
   const std::uint32_t begin = std::max(position_of(block.first), own.first);
   const std::uint32_t end = std::min(position_of(block.last) + 1, own.first + own.size);
-  if (begin >= end) return {};
-  return take_near(shard, random, choice, [&](std::uint32_t lender, const Choice& one) {
-    return take_from(lender, shard, one, begin - own.first, end - own.first);
-  });
+  return begin < end ? Stretch{begin - own.first, end - begin} : Stretch{0, 0};
 }
 
 // The shard's own ports before those of others, and of each the parity that is wanted first.
@@ -226,15 +244,14 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
 }
 
 std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uint32_t shard,
-                                                  const Choice& choice, std::uint32_t begin,
-                                                  std::uint32_t end) {
+                                                  const Choice& choice, const Stretch& within) {
   Part& part = *parts_[lender];
   PortSet& set = part.sets[choice.number][choice.parity];
   if (!set.may_serve(choice.now)) return {};
-  const auto start =
-      begin + static_cast<std::uint32_t>(std::uint64_t{choice.random} * (end - begin) >> 32);
+  const std::uint32_t end = within.first + within.size;
+  const auto offset = static_cast<std::uint32_t>(std::uint64_t{choice.random} * within.size >> 32);
   const std::lock_guard lock(part.mutex);
-  const auto place = set.take_between(begin, end, start, choice.now);
+  const auto place = set.take_between(within.first, end, within.first + offset, choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
   set_owner(port, shard);

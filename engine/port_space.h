@@ -76,6 +76,9 @@ class PortSpace {
   std::optional<std::uint16_t> take_within(const PortRange& block, std::uint32_t shard,
                                            std::uint16_t like, std::uint64_t random, Tick now);
 
+  // Whether `take_within` would find one for any shard.
+  bool has_within(const PortRange& block, std::uint16_t like, Tick now);
+
   // `like` itself for `shard`, if it is free. False if not.
   bool take_itself(std::uint32_t shard, std::uint16_t like, Tick now) {
     return in_range(like) && take_like(shard, like, now);
@@ -170,16 +173,15 @@ class PortSpace {
     Tick now;
   };
 
+  Stretch stretch_within(const PortRange& block, std::uint32_t number) const;
   bool take_like(std::uint32_t shard, std::uint16_t like, Tick now);
   template <class TakeFrom>
   std::optional<std::uint16_t> take_near(std::uint32_t shard, std::uint64_t random, Choice choice,
                                          TakeFrom take_from) const;
   std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
                                          const Choice& choice);
-  // Of those at places from `begin` up to, but not including, `end`.
   std::optional<std::uint16_t> take_from(std::uint32_t lender, std::uint32_t shard,
-                                         const Choice& choice, std::uint32_t begin,
-                                         std::uint32_t end);
+                                         const Choice& choice, const Stretch& within);
   void set_owner(std::uint16_t port, std::uint32_t shard);
   void begin_displacement();
   void end_displacement();

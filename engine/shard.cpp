@@ -324,7 +324,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   }
   if (full) return *full;
   if (const auto fault = choose_external(plan, parsed.protocol, Choice::taken, now)) {
-    uses_.give_back(tenant->slot);
+    uses_.give_back(plan.slot);
     return *fault;
   }
   return establish(plan, parsed, packet, now);
@@ -370,17 +370,19 @@ Reason Shard<Family>::establish_inbound(const Parsed<Family>& parsed, Packet& pa
   const Key answer = Key::inside_flow(id, parsed.protocol, inside);
   const std::uint64_t answer_hash = answer.hash(secret_);
   if (find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
-  // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over
-  // where only such count that came in as this one does.
   const auto refuse = [&](Reason reason) {
     if (events_.is_heard(EventKind::refused)) {
       events_.refused(reason, id, parsed.protocol, inside, end, now);
     }
     return reason;
   };
+  // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over
+  // where only such count that came in as this one does. These are all in this shard, which is that
+  // of the forward's internal endpoint.
   const Room room = room_of(*tenant, forward);
   std::optional<Reason> full = take_use(room);
-  if (full == Reason::session_limit && room.slot != tenant->slot && evict_over(room.slot, now)) {
+  if (full == Reason::session_limit && room.slot != tenant->slot &&
+      evict_here({room.slot, true}, now)) {
     external.mapping = find_mapping(Key::external(parsed.protocol, outside), now);
     full = take_use(room);
   }
@@ -474,19 +476,24 @@ std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protoc
     const bool is_given_one = count >= uses_.count(slot);
     if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
     if (is_given_one) return {};
-    const bool is_there =
-        externals_.has_blocks() ? true
-        : serves_once
-            ? externals_.ports(plan.external.address, protocol).has_any(plan.inside.local_port, now)
-            : find_port_for_remote(plan, protocol, now);
+    const bool is_there = serves_once ? has_port(plan, protocol, now)
+                                      : find_port_for_remote(plan, protocol, choice, now);
     return is_there ? std::optional<Reason>{} : Reason::no_free_port;
   }
   if (!uses_.take_port(slot, limit)) return Reason::port_limit;
-  if (serves_once ? take_port(plan, protocol, now) : find_port_for_remote(plan, protocol, now)) {
+  if (serves_once ? take_port(plan, protocol, now)
+                  : find_port_for_remote(plan, protocol, choice, now)) {
     return {};
   }
   uses_.give_back_port(slot);
   return Reason::no_free_port;
+}
+
+// Whether take_port() would find one.
+template <class Family>
+bool Shard<Family>::has_port(const Plan& plan, std::uint8_t protocol, Tick now) {
+  if (externals_.has_blocks()) return has_port_of_block(plan, protocol, now);
+  return externals_.ports(plan.external.address, protocol).has_any(plan.inside.local_port, now);
 }
 
 template <class Family>
@@ -522,8 +529,9 @@ bool Shard<Family>::take_port(Plan& plan, std::uint8_t protocol, Tick now) {
 // mapping at all times (RFC 4787 REQ-1, REQ-11). Where another session has that one, a bounded
 // number of others is tried, of the same parity first. All are this shard's own.
 template <class Family>
-bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now) {
-  if (externals_.has_blocks()) return find_port_in_blocks(plan, protocol, now);
+bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Choice choice,
+                                         Tick now) {
+  if (externals_.has_blocks()) return find_port_in_blocks(plan, protocol, choice, now);
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const auto serves = [&](std::uint16_t port) {
@@ -666,17 +674,13 @@ template <class Family>
 bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
   const auto wanted = room_wanted(id);
   if (!wanted || table_.count(wanted->slot) != uses_.count(wanted->slot)) return false;
-  const SessionRef ref = table_.first_to_go(wanted->slot);
-  if (ref == no_session || (wanted->only_over && !is_over(table_[ref].state))) return false;
-  release(ref, EndCause::evicted, now);
-  return true;
+  return evict_here(*wanted, now);
 }
 
-// All that a forward with room of its own counts are in the shard of its internal endpoint.
 template <class Family>
-bool Shard<Family>::evict_over(std::uint32_t slot, Tick now) {
-  const SessionRef ref = table_.first_to_go(slot);
-  if (ref == no_session || !is_over(table_[ref].state)) return false;
+bool Shard<Family>::evict_here(const RoomWanted& wanted, Tick now) {
+  const SessionRef ref = table_.first_to_go(wanted.slot);
+  if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state))) return false;
   release(ref, EndCause::evicted, now);
   return true;
 }

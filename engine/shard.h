@@ -216,9 +216,9 @@ class alignas(64) Shard {
   std::optional<Reason> take_use(const Room& room);
   static Room room_of(const Tenant& tenant, const typename RuleBook<Family>::Forward* forward);
   std::uint32_t slot_for(const Record& session) const;
-  bool evict_over(std::uint32_t slot, Tick now);
   void count_in(SessionRef ref, std::uint32_t slot);
   bool evict_if_all_are_here(NamespaceId id, Tick now);
+  bool evict_here(const RoomWanted& wanted, Tick now);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                             Tick now);
@@ -231,17 +231,19 @@ class alignas(64) Shard {
   std::optional<Reason> choose_external(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   void give_back(const Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<Reason> choose_port(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
+  bool has_port(const Plan& plan, std::uint8_t protocol, Tick now);
   bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
   std::uint32_t place_of_flow(const Plan& plan) const;
-  bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
+  bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
   // Where ports come in blocks (shard_blocks.cpp).
+  bool has_port_of_block(const Plan& plan, std::uint8_t protocol, Tick now);
   std::optional<std::uint16_t> take_port_of_block(const Plan& plan, std::uint8_t protocol,
                                                   Tick now);
   void pass_over_in_block(const Plan& plan, std::uint8_t protocol, std::uint16_t port, Tick now);
-  bool find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick now);
-  bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Tick now);
+  bool find_port_in_blocks(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
+  bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   void release_in_block(const Leg<Family>& outside, std::uint8_t protocol, Tick now);
   bool may_adopt_in_block(const Record& session, SessionRef mapping);
   bool may_stay(const Record& session);

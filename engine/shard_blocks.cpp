@@ -5,6 +5,13 @@
 namespace swnat {
 
 template <class Family>
+bool Shard<Family>::has_port_of_block(const Plan& plan, std::uint8_t protocol, Tick now) {
+  return externals_.blocks(plan.external.address)
+      .has_any(plan.tenant.blocks, Externals<Family>::place_of(protocol), plan.inside.local_port,
+               random_.next(), now);
+}
+
+template <class Family>
 std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan& plan,
                                                                std::uint8_t protocol, Tick now) {
   return externals_.blocks(plan.external.address)
@@ -23,7 +30,8 @@ void Shard<Family>::pass_over_in_block(const Plan& plan, std::uint8_t protocol, 
 // that the flow names, the newest is the one that is being filled, and others may have room again.
 // Where a bounded number of ports are all taken for the remote, a new block is.
 template <class Family>
-bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick now) {
+bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Choice choice,
+                                        Tick now) {
   constexpr std::uint32_t tried_of_newest = tried_per_parity / 2;
   PortBlocks& blocks = externals_.blocks(plan.external.address);
   const NamespaceId owner = plan.tenant.blocks.owner;
@@ -32,7 +40,7 @@ bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick 
   const auto serves = [&](std::uint16_t port) {
     plan.external.port = plan.outside.local_port = port;
     return !space.is_withheld(port) && is_free_for_remote(plan, protocol, now) &&
-           blocks.use(owner, port, now);
+           (choice == Choice::taken ? blocks.use(owner, port, now) : blocks.has(owner, port));
   };
   std::array<PortRange, PortBlocks::searched_max> some;
   const std::span<const PortRange> own{some.data(), blocks.some_of(owner, some)};
@@ -50,40 +58,40 @@ bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Tick 
       if (ports.any_of_spread(tries, random_, serves)) return true;
     }
   }
-  return find_port_in_new_block(plan, protocol, now);
+  return find_port_in_new_block(plan, protocol, choice, now);
 }
 
 // Nobody has a session in it.
 template <class Family>
-bool Shard<Family>::find_port_in_new_block(Plan& plan, std::uint8_t protocol, Tick now) {
+bool Shard<Family>::find_port_in_new_block(Plan& plan, std::uint8_t protocol, Choice choice,
+                                           Tick now) {
   const Address& address = plan.external.address;
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(address, protocol);
-  std::optional<std::uint16_t> found;
   const auto serves = [&](std::uint16_t port) {
     if (space.is_withheld(port) || space.shard_of(port) != number_ ||
         rules().forward(protocol, {address, port}) != nullptr) {
       return false;
     }
-    found = port;
+    plan.external.port = plan.outside.local_port = port;
     return true;
   };
-  const auto choose = [&](const PortRange& block) {
+  const auto is_found = [&](const PortRange& block) {
     const std::uint32_t like = plan.inside.local_port & 1u;
     for (const std::uint32_t parity : {like, like ^ 1u}) {
       const PortSequence ports(ranges, number_ << 1 | parity, 2 * shards_, block);
       if (ports.count() == 0) continue;
       if (serves(ports[ports.place_of(place_of_flow(plan))]) ||
           ports.any_of_spread(tried_per_parity, random_, serves)) {
-        break;
+        return true;
       }
     }
-    return found;
-  };
-  if (!externals_.blocks(address).use_of_new(plan.tenant.blocks, random_.next(), now, choose)) {
     return false;
-  }
-  plan.external.port = plan.outside.local_port = *found;
+  };
+  PortBlocks& blocks = externals_.blocks(address);
+  const BlockTaker& taker = plan.tenant.blocks;
+  if (choice == Choice::possible) return blocks.has_new(taker, random_.next(), now, is_found);
+  if (!blocks.use_new(taker, random_.next(), now, is_found)) return false;
   if (is_free_outside(plan, protocol, now)) return true;
   release_in_block(plan.outside, protocol, now);
   return false;
@@ -116,11 +124,12 @@ bool Shard<Family>::may_adopt_in_block(const Record& session, SessionRef mapping
 }
 
 #define SWNAT_SHARD_BLOCKS(Family)                                                                 \
+  template bool Shard<Family>::has_port_of_block(const Plan&, std::uint8_t, Tick);                 \
   template std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan&,             \
                                                                           std::uint8_t, Tick);     \
   template void Shard<Family>::pass_over_in_block(const Plan&, std::uint8_t, std::uint16_t, Tick); \
-  template bool Shard<Family>::find_port_in_blocks(Plan&, std::uint8_t, Tick);                     \
-  template bool Shard<Family>::find_port_in_new_block(Plan&, std::uint8_t, Tick);                  \
+  template bool Shard<Family>::find_port_in_blocks(Plan&, std::uint8_t, Choice, Tick);             \
+  template bool Shard<Family>::find_port_in_new_block(Plan&, std::uint8_t, Choice, Tick);          \
   template void Shard<Family>::release_in_block(const Leg<Family>&, std::uint8_t, Tick);           \
   template bool Shard<Family>::may_stay(const Record&);                                            \
   template bool Shard<Family>::may_adopt_in_block(const Record&, SessionRef);

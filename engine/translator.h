@@ -36,7 +36,8 @@ class Translator {
   // `make_room` ends the session that is wanted, wherever it is, if there is one.
   Translator(const EngineOptions& options, std::uint32_t capacity, std::span<std::byte> memory,
              std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
-             Identifications& identifications, std::function<void(RoomWanted, Tick now)> make_room);
+             Identifications& identifications, SharedEventOutlet& block_events,
+             std::function<void(RoomWanted, Tick now)> make_room);
 
   // All memory but the sessions'.
   void populate();
