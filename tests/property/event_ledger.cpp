@@ -32,7 +32,8 @@ EndCause EventLedger::cause_of_time(const ModelSession& session) {
 }
 
 void EventLedger::judge(std::span<const Event> told, bool is_new_policy,
-                        const std::map<NamespaceId, std::uint32_t>& counts) {
+                        const std::map<NamespaceId, std::uint32_t>& counts,
+                        const std::vector<PortBlockView>& blocks) {
   for (const Event& event : told) enter(event, is_new_policy);
   if (!to_be_made_.empty()) throw Disagreement("not told as made: " + *to_be_made_.begin());
   if (!to_be_ended_.empty()) {
@@ -43,6 +44,7 @@ void EventLedger::judge(std::span<const Event> told, bool is_new_policy,
     if (mapping.sessions == 0) throw Disagreement("a mapping without sessions: " + name);
   }
   check_counts(counts);
+  check_blocks(blocks);
 }
 
 void EventLedger::enter(const Event& event, bool is_new_policy) {
@@ -59,6 +61,10 @@ void EventLedger::enter(const Event& event, bool is_new_policy) {
       return;
     case EventKind::refused:
       enter_refused(event);
+      return;
+    case EventKind::block_taken:
+    case EventKind::block_given_up:
+      enter_block(event);
       return;
     default:
       throw Disagreement("nobody expects " + text(event));
@@ -136,6 +142,27 @@ void EventLedger::enter_refused(const Event& event) {
                is_unspecified(event.external);
   }
   if (!is_right) throw Disagreement("another packet was refused: " + text(event));
+}
+
+void EventLedger::enter_block(const Event& event) {
+  const auto last = static_cast<std::uint16_t>(event.external.port + event.count - 1);
+  const PortBlockView block{
+      event.namespace_id, event.external.address, {event.external.port, last}};
+  if (event.kind == EventKind::block_given_up) {
+    if (blocks_.erase(name_of(block)) == 0) throw Disagreement("was not there: " + text(event));
+    return;
+  }
+  for (const auto& [name, other] : blocks_) {
+    if (overlap(block, other)) throw Disagreement(text(event) + " overlaps " + name);
+  }
+  blocks_.emplace(name_of(block), block);
+}
+
+void EventLedger::check_blocks(const std::vector<PortBlockView>& blocks) const {
+  for (const PortBlockView& one : blocks) {
+    if (!blocks_.contains(name_of(one))) throw Disagreement("not told as taken: " + name_of(one));
+  }
+  if (blocks.size() != blocks_.size()) throw Disagreement("a block was not told as given up");
 }
 
 void EventLedger::check_counts(const std::map<NamespaceId, std::uint32_t>& counts) const {

@@ -8,11 +8,6 @@
 namespace swnat::property {
 namespace {
 
-std::string block_name(const PortBlockView& block) {
-  return std::to_string(block.namespace_id) + " " + text(block.external) + " " +
-         std::to_string(block.ports.first) + "-" + std::to_string(block.ports.last);
-}
-
 std::uint32_t size_of(const PortBlockView& block) {
   return block.ports.last - block.ports.first + 1u;
 }
@@ -21,12 +16,8 @@ bool overlap(const PortRange& a, const PortRange& b) {
   return a.first <= b.last && b.first <= a.last;
 }
 
-bool overlap(const PortBlockView& a, const PortBlockView& b) {
-  return a.external == b.external && overlap(a.ports, b.ports);
-}
-
 bool is_same(const PortBlockView& a, const PortBlockView& b) {
-  return block_name(a) == block_name(b);
+  return name_of(a) == name_of(b);
 }
 
 bool is_in(const IpEndpoint& external, const PortBlockView& block) {
@@ -37,6 +28,15 @@ constexpr int any_rank = 99;
 
 }  // namespace
 
+std::string name_of(const PortBlockView& block) {
+  return std::to_string(block.namespace_id) + " " + text(block.external) + " " +
+         std::to_string(block.ports.first) + "-" + std::to_string(block.ports.last);
+}
+
+bool overlap(const PortBlockView& a, const PortBlockView& b) {
+  return a.external == b.external && overlap(a.ports, b.ports);
+}
+
 bool Model::is_own(const PortBlockView& block, const ModelSession& session,
                    const IpAddress& external) const {
   return block.namespace_id == block_owner(session.tenant) && block.external == external;
@@ -44,7 +44,7 @@ bool Model::is_own(const PortBlockView& block, const ModelSession& session,
 
 // Whether it has rested by now.
 bool Model::may_be_gone(const PortBlockView& block) const {
-  const auto rest = resting_blocks_.find(block_name(block));
+  const auto rest = resting_blocks_.find(name_of(block));
   return rest != resting_blocks_.end() && now_ >= rest->second.earliest + PortLedger::rest;
 }
 
@@ -107,7 +107,7 @@ void Model::check_port_in_blocks(const ModelSession& session, const IpEndpoint& 
 
 void Model::check_new_block(const PortBlockView& block, const ModelSession& session,
                             const IpAddress& external) const {
-  const std::string taken = "a new block, " + block_name(block) + ", though ";
+  const std::string taken = "a new block, " + name_of(block) + ", though ";
   std::size_t own = 0;
   for (const PortBlockView& one : seen_->blocks_before) own += is_own(one, session, external);
   const auto is_seen = [&](const PortBlockView& one) {
@@ -119,7 +119,7 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   for (const PortBlockView& one : seen_->blocks_before) {
     if (!is_own(one, session, external) || may_be_gone(one) || !is_seen(one)) continue;
     if (const auto free = free_within(one.ports, session, external, any_rank)) {
-      throw Disagreement(taken + std::to_string(*free) + " was free in " + block_name(one));
+      throw Disagreement(taken + std::to_string(*free) + " was free in " + name_of(one));
     }
   }
   const PortBlockView* rested = nullptr;
@@ -130,7 +130,7 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   for (const NamespacePolicy& one : policy_.namespaces) {
     if (block_owner(session.tenant) == 0) wanted = std::max(wanted, one.port_block);
   }
-  if (size_of(block) > wanted) throw Disagreement(block_name(block) + " is too large");
+  if (size_of(block) > wanted) throw Disagreement(name_of(block) + " is too large");
   const std::uint32_t least = std::max(64u, 2 * options_.shards);
   const bool is_early = rested != nullptr && !may_be_gone(*rested);
   // Of what size a run would have been better.
@@ -145,13 +145,13 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   }
   if (!is_early) return;
   // One that was evicted by this very packet may have been its last.
-  const auto known = resting_blocks_.find(block_name(*rested));
+  const auto known = resting_blocks_.find(name_of(*rested));
   const Time since = known == resting_blocks_.end() ? now_ : known->second.earliest;
   for (const PortBlockView& one : seen_->blocks_before) {
-    const auto rest = resting_blocks_.find(block_name(one));
+    const auto rest = resting_blocks_.find(name_of(one));
     if (rest == resting_blocks_.end() || one.external != external) continue;
     if (rest->second.latest < since && free_within(one.ports, session, external, any_rank)) {
-      throw Disagreement(taken + block_name(one) + " rests longer");
+      throw Disagreement(taken + name_of(one) + " rests longer");
     }
   }
 }
@@ -180,11 +180,11 @@ void Model::check_block_shape(const std::vector<PortBlockView>& blocks) const {
   for (auto one = blocks.begin(); one != blocks.end(); ++one) {
     const std::uint32_t size = size_of(*one);
     if (!std::has_single_bit(size) || size < 64 || size > 4096 || one->ports.first % size != 0) {
-      throw Disagreement(block_name(*one) + " is no block");
+      throw Disagreement(name_of(*one) + " is no block");
     }
     for (auto other = std::next(one); other != blocks.end(); ++other) {
       if (!overlap(*one, *other)) continue;
-      throw Disagreement(block_name(*one) + " and " + block_name(*other) + " overlap");
+      throw Disagreement(name_of(*one) + " and " + name_of(*other) + " overlap");
     }
   }
 }
@@ -208,7 +208,7 @@ void Model::check_block_uses(const std::vector<PortBlockView>& blocks) const {
     };
     const bool is_used = std::ranges::any_of(sessions_, uses) ||
                          std::ranges::any_of(expired_, uses, &ExpiredSession::session);
-    if (!block.rests && !is_used) throw Disagreement(block_name(block) + " is used by nobody");
+    if (!block.rests && !is_used) throw Disagreement(name_of(block) + " is used by nobody");
   }
 }
 
@@ -228,7 +228,7 @@ void Model::check_rested_blocks() const {
 // A block rests for its time before it is gone, but if another is taken there.
 void Model::follow_rests(const std::vector<PortBlockView>& blocks) {
   for (const PortBlockView& before : blocks_) {
-    const auto rest = resting_blocks_.find(block_name(before));
+    const auto rest = resting_blocks_.find(name_of(before));
     const auto same =
         std::ranges::find_if(blocks, [&](const auto& one) { return is_same(one, before); });
     const bool is_gone = same == blocks.end();
@@ -236,16 +236,16 @@ void Model::follow_rests(const std::vector<PortBlockView>& blocks) {
       // It may have come to rest and been taken meanwhile, by one packet.
       const bool is_taken =
           std::ranges::any_of(blocks, [&](const auto& one) { return overlap(one, before); });
-      if (!is_taken) throw Disagreement(block_name(before) + " did not rest");
+      if (!is_taken) throw Disagreement(name_of(before) + " did not rest");
     } else if (is_gone && rest != resting_blocks_.end() && !may_be_gone(before)) {
       const bool is_taken =
           std::ranges::any_of(blocks, [&](const auto& one) { return overlap(one, before); });
-      if (!is_taken) throw Disagreement(block_name(before) + " did not rest long enough");
+      if (!is_taken) throw Disagreement(name_of(before) + " did not rest long enough");
     }
     if ((is_gone || !same->rests) && rest != resting_blocks_.end()) resting_blocks_.erase(rest);
   }
   for (const PortBlockView& one : blocks) {
-    if (one.rests) resting_blocks_.try_emplace(block_name(one), PortLedger::Began{now_, now_});
+    if (one.rests) resting_blocks_.try_emplace(name_of(one), PortLedger::Began{now_, now_});
   }
   blocks_ = blocks;
 }

@@ -214,7 +214,7 @@ const ModelSession* Model::find_mapping(NamespaceId tenant, std::uint8_t protoco
 void Model::judge_events(std::span<const Event> told, bool is_new_policy) {
   std::map<NamespaceId, std::uint32_t> counts;
   for (const auto& [room, count] : witness_.counts()) counts[room.tenant] += count;
-  events_.judge(told, is_new_policy, counts);
+  events_.judge(told, is_new_policy, counts, witness_.blocks());
 }
 
 void Model::check_counts(Time now) {

@@ -66,6 +66,9 @@ std::string name_of(const ModelSession& session);
 std::string name_of(const SessionView& view);
 std::string name_of(const Event& event);
 
+std::string name_of(const PortBlockView& block);
+bool overlap(const PortBlockView& a, const PortBlockView& b);
+
 // Where sessions are counted against a limit: a namespace, or one of its forwards, "" for none.
 struct Room {
   NamespaceId tenant = 0;

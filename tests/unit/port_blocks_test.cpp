@@ -550,6 +550,45 @@ TEST_CASE("port_blocks: who takes over sessions has their blocks") {
   }
 }
 
+TEST_CASE("port_blocks: no session ends for one that can have no port") {
+  for (const Mapping mapping : mappings) {
+    for (const std::uint32_t shards : {1U, 4U}) {
+      Policy policy = in_blocks(64, {40000, 40127});  // two blocks
+      policy.mapping = mapping;
+      policy.namespaces = {
+          {.first = blue, .last = blue, .session_limit = 3, .port_block = 64},
+          {.first = green, .last = green, .session_limit = 10'000, .port_block = 64}};
+      Gateway gateway(policy, options_of(shards));
+      std::uint16_t port = 1024;
+      while (blocks_of(gateway, green).size() < 2) open_some(gateway, green, port++, 1);
+      // Without ports, so that the one that would end has none to give.
+      for (std::uint8_t host = 1; host <= 3; ++host) {
+        const Bytes gre = ip_packet(client.address, Host::of(198, 51, 100, host), payload_of(20),
+                                    {.protocol = protocol::gre});
+        REQUIRE(gateway.out(blue, gre).accepted());
+      }
+      const auto count_gre = [&] {
+        return std::ranges::count(gateway.sessions(), protocol::gre, &SessionView::protocol);
+      };
+      CHECK_EQ(try_open(gateway, blue, 1000), Reason::no_free_port);
+      CHECK_EQ(count_gre(), 3);
+      CHECK(blocks_of(gateway, blue).empty());
+      // What only rests keeps nobody out.
+      Engine::Cursor cursor;
+      const SessionPattern pattern{.external = {.ports = blocks_of(gateway, green)[1].ports}};
+      while (gateway.engine.end_sessions(pattern, cursor, gateway.now)) {
+      }
+      CHECK_EQ(try_open(gateway, blue, 1000), Reason::translated_outbound);
+      CHECK_EQ(count_gre(), 2);
+      CHECK_EQ(blocks_of(gateway, blue).size(), 1);
+      // And a port of its own block does.
+      CHECK_EQ(try_open(gateway, blue, 1002), Reason::translated_outbound);
+      CHECK_EQ(count_gre(), 1);
+      check_blocks(gateway);
+    }
+  }
+}
+
 TEST_CASE("port_blocks: of several external addresses each has blocks of its own") {
   Policy policy = in_blocks(64);
   policy.external.v4.push_back(Host::of(203, 0, 113, 2));
