@@ -40,7 +40,14 @@ bool SessionPattern::matches(const SessionView& session) const {
 }
 
 bool SessionPattern::matches(const Event& event) const {
-  return matches_ends(*this, event);
+  if (event.kind != EventKind::block_taken && event.kind != EventKind::block_given_up) {
+    return matches_ends(*this, event);
+  }
+  Event of_port = event;  // of that which is next to those that are asked for
+  const std::uint32_t last = event.external.port + static_cast<std::uint32_t>(event.count) - 1;
+  of_port.external.port =
+      std::clamp(external.ports.first, event.external.port, static_cast<std::uint16_t>(last));
+  return matches_ends(*this, of_port);
 }
 
 bool is_session_state(std::string_view text) {

@@ -35,8 +35,9 @@ struct SessionPattern {
   std::chrono::milliseconds idle_at_most = std::chrono::milliseconds::max();
 
   bool matches(const SessionView& session) const;
-  // An event of such a session or mapping, or of a packet that would have made such a session;
-  // state and time do not count. What an event does not have matches only what is not asked for.
+  // An event of such a session or mapping, or of a packet that would have made such a session, or
+  // of a block that has any of the external ports; state and time do not count. What an event does
+  // not have matches only what is not asked for.
   bool matches(const Event& event) const;
   friend bool operator==(const SessionPattern&, const SessionPattern&) = default;
 };

@@ -74,8 +74,9 @@ class alignas(64) Shard {
   // For the batch, in two steps: a session worth fetching, and what came of it.
   SessionRef candidate(std::uint64_t hash) const { return table_.candidate(hash); }
   // Translates a common packet (common_packet.h) and gives it its reason, if `ref` is its live
-  // session; else changes nothing and returns false.
-  bool translate_established(SessionRef ref, Packet& packet, Tick now);
+  // session; else changes nothing and returns false. Forced inline into the batch's loop: a call,
+  // with the registers that it saves, is a fifteenth of an established packet's instructions.
+  [[gnu::always_inline]] bool translate_established(SessionRef ref, Packet& packet, Tick now);
 
   // Asks for the memory that the establishment of sessions for these packets will look at.
   void prefetch_establishment(std::span<const Lookup> lookups) const;
@@ -307,12 +308,13 @@ inline bool Shard<Family>::translate_established(SessionRef ref, Packet& packet,
   const std::uint8_t protocol = common_protocol<Family>(packet);
   const NamespaceId expected = is_inbound ? session.realm() : session.namespace_id;
   const NamespaceId given = is_inbound ? 0 : packet.namespace_id;
-  const Words found = Words::of(is_inbound ? session.outside : session.inside);
+  const Leg<Family>& known = is_inbound ? session.outside : session.inside;
   // Beside what is free, what this packet may answer.
   const SessionState slow_until =
       is_inbound ? SessionState::echo_asked : SessionState::asked_by_remote;
   const bool is_found = (expected == given) & (session.protocol == protocol) &
-                        (session.state > slow_until) & (Words::read(packet, is_inbound) == found);
+                        (session.state > slow_until) &
+                        (Words::read(packet, is_inbound) == Words::of(known));
   if (!is_found || table_.expired(session, now)) return false;
   std::uint8_t* transport = common_transport<Family>(packet);
   std::uint8_t* field = transport + udp_checksum_offset;

@@ -375,12 +375,14 @@ TcpEffect take_data(TcpConnection connection, const TcpSegment& segment, TcpSend
       return is_fin || sender == TcpSender::remote ? TcpEffect::none : TcpEffect::refresh;
     }
   }
-  if (is_opening(connection.state)) {
+  const bool was_opening = is_opening(connection.state);
+  if (was_opening) {
     const TcpEffect effect = take_while_opening(connection, segment, sender);
     if (is_opening(connection.state)) return effect;
   }
   if (is_fin && !in_window(sides.other, end)) {
-    return is_distant ? TcpEffect::refresh : TcpEffect::none;  // it decided a claim all the same
+    // It decided a claim, or proved that the remote is there, all the same.
+    return is_distant || was_opening ? TcpEffect::refresh : TcpEffect::none;
   }
   if (connection.state == SessionState::tcp_reset) {
     const bool is_believed =

@@ -21,3 +21,42 @@ TEST_CASE("regression: a mapping is used again after one session of it has expir
   };
   CHECK_EQ(disagreement(setup, steps), "");
 }
+
+TEST_CASE("regression: a FIN that proves the remote, and is out of its window, keeps the session") {
+  Setup setup{};
+  setup.policies.resize(1, plain_policy());
+  setup.policies[0].timeouts.tcp_established = Time{10000};
+  const std::vector<Step> steps = {
+      {.what = What::out, .protocol = 6},
+      {.what = What::in, .protocol = 6, .tcp = {.sequence = 0}},
+      {.what = What::out,
+       .protocol = 6,
+       .tcp = {.flags = 18, .sequence = 0, .acknowledgment = 1, .window = 1}},
+      {.what = What::travel, .time = Time{35388}},
+      {.what = What::in, .protocol = 6, .tcp = {.flags = 17, .acknowledgment = 1}},
+      {.what = What::sweep},
+  };
+  CHECK_EQ(disagreement(setup, steps), "");
+}
+
+TEST_CASE("regression: an expired session makes room for what finds no port") {
+  Setup setup{.shards = 2};
+  setup.policies.resize(1, plain_policy());
+  setup.policies[0].external = {
+      .v4 = {Ipv4Address::of(203, 0, 113, 1), Ipv4Address::of(203, 0, 113, 2),
+             Ipv4Address::of(203, 0, 113, 3)},
+      .v6 = {Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}),
+             Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}),
+             Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3})}};
+  setup.policies[0].ports = PortRanges({{1010, 1019}, {1057, 1057}});
+  setup.policies[0].timeouts.udp = Time{1000};
+  setup.policies[0].namespaces = {{.first = 1, .last = 1, .session_limit = 2}};
+  const std::vector<Step> steps = {
+      {.what = What::out, .v6 = true, .from = {.port = 40000}},
+      {.what = What::out, .from = {.port = 1001}},
+      {.what = What::travel, .time = Time{64872}},
+      {.what = What::out, .v6 = true, .from = {.port = 40006}},
+      {.what = What::out, .from = {.port = 1001}},
+  };
+  CHECK_EQ(disagreement(setup, steps), "");
+}

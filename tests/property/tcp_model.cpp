@@ -280,12 +280,14 @@ TcpModel::Effect TcpModel::follow_data(const TcpSegment& segment, Side from) {
       return is_fin || from == Side::remote ? Effect::ignored : Effect::active;
     }
   }
-  if (is_opening()) {
+  const bool was_opening = is_opening();
+  if (was_opening) {
     const Effect effect = follow_early(segment, from);
     if (is_opening()) return effect;
   }
   if (is_fin && !would_take(other(from), last)) {
-    return is_near ? Effect::ignored : Effect::active;  // it decided a claim all the same
+    // It decided a claim, or was the remote's proof, all the same.
+    return is_near && !was_opening ? Effect::ignored : Effect::active;
   }
   if (reset_) {
     if (!would_take(other(from), sequence) || !would_take(from, acknowledgment)) {
