@@ -212,21 +212,23 @@ class Engine {
 
   // From now on events of these kinds are kept for take_events(), at most `capacity` of them (16 to
   // 2^24) in each shard and family, of which a quarter may be refused packets. What finds no room
-  // is lost, and told so by an event; packets never wait for the reader. Memory for them is taken
-  // here: `capacity` times sizeof(Event) for each shard and family, beside memory_size().
+  // is lost, and told so by an event; packets never wait for the reader. Port blocks have room for
+  // `capacity` more. Memory for them is taken here: `capacity` times sizeof(Event) for each shard
+  // and family, and for port blocks if there are some, beside memory_size().
   //
   // Called again with the same capacity it changes the kinds and keeps what was not read; another
-  // capacity gives that up. Sessions that are there before, or were taken over at the start, are
-  // not told as made, but their end is. Throws std::invalid_argument and std::bad_alloc, and then
-  // changes nothing.
+  // capacity gives that up. Sessions and blocks that are there before, or were taken over at the
+  // start, are not told as made or taken, but their end is. Throws std::invalid_argument and
+  // std::bad_alloc, and then changes nothing.
   void listen(EventKinds kinds, std::uint32_t capacity);
   // Gives up what was not read, and the memory.
   void stop_listening();
   // Moves events to `out`, at most out.size() of them, and returns how many; 0 means that none
   // waited. A shard's lock is held for as long as it takes to copy some. Those of a session and of
-  // its mapping come in the order in which they happened, as do all of one shard and family; those
-  // of different ones may be in any order, but for their time. There is one reader: each event is
-  // given once, whoever asks. `now` must be less than 24 days after any event that waits.
+  // its mapping come in the order in which they happened, as do all of one shard and family, and all
+  // of port blocks; those of different ones may be in any order, but for their time. There is one
+  // reader: each event is given once, whoever asks. `now` must be less than 24 days after any event
+  // that waits.
   std::size_t take_events(std::span<Event> out, Time now);
 
   std::uint32_t shard_count() const;

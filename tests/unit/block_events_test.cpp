@@ -1,6 +1,8 @@
 // What is told of port blocks (RFC 7422): that one was taken or given up, by whom, and when.
 #include <doctest/doctest.h>
 
+#include <map>
+
 #include "tests/unit/families.h"
 #include "tests/unit/listener.h"
 
@@ -145,4 +147,22 @@ TEST_CASE("block_events: who does not ask for them is told none, and who is slow
   gateway.engine.stop_listening();
   open(gateway, plain, 1000);
   CHECK(listener.take().empty());
+}
+
+TEST_CASE("block_events: a pattern means a block by any of its ports") {
+  Gateway gateway(in_blocks({40000, 40063}));
+  Listener listener(gateway, of_blocks);
+  open(gateway, green, 1000);
+  const auto told = listener.take();
+  REQUIRE_EQ(told.size(), 1);
+  const auto means = [&](const SessionPattern& pattern) { return pattern.matches(told.front()); };
+  CHECK(means({.namespaces = {{green, green}}}));
+  CHECK_FALSE(means({.namespaces = {{blue, blue}}}));
+  for (const PortRange& ports : {PortRange{39000, 40000}, PortRange{40007, 40007},
+                                 PortRange{40063, 50000}, PortRange{1, 65535}}) {
+    CHECK(means({.external = {.ports = ports}}));
+  }
+  CHECK_FALSE(means({.external = {.ports = {39000, 39999}}}));
+  CHECK_FALSE(means({.external = {.ports = {40064, 50000}}}));
+  CHECK_FALSE(means({.protocol = protocol::udp}));
 }
