@@ -73,7 +73,8 @@ std::size_t family_size(const EngineOptions& options, std::uint32_t capacity,
 
 std::size_t memory_size(const EngineOptions& options, std::uint32_t capacity,
                         const Policy& policy) {
-  return identifications_size + slots_of(options, policy) * NamespaceUses::bytes_per_slot() +
+  return identifications_size + sizeof(ForwardNamespaces) +
+         slots_of(options, policy) * NamespaceUses::bytes_per_slot() +
          family_size<Ipv4>(options, capacity, policy) +
          family_size<Ipv6>(options, capacity, policy);
 }

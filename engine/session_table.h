@@ -53,7 +53,7 @@ class SessionTable {
   TcpAside& aside(SessionRef ref) { return asides_[ref]; }
   std::uint32_t count() const { return slab_.count(); }
   std::uint32_t used() const { return slab_.used(); }
-  // Sessions of one namespace.
+  // Sessions that count there.
   std::uint32_t count(std::uint32_t slot) const { return activity_.count(slot); }
   // Where the session counts, and where its namespace does.
   std::uint32_t slot(SessionRef ref) const { return links_[ref].slot; }

@@ -50,6 +50,23 @@ TEST_CASE("memory_size: what a populated engine takes") {
   }
 }
 
+TEST_CASE("memory_size: port blocks are counted") {
+  Policy policy = roomy_policy();
+  policy.ports = {40000, 40063};
+  policy.namespaces[0].port_block = 64;
+  for (std::uint8_t host = 2; host <= 60; ++host) {
+    policy.external.v4.push_back(Host::of(203, 0, 113, host));
+  }
+  EngineOptions options = options_of(1, 1000);
+  options.populate = true;
+  const std::size_t before = resident();
+  const Gateway gateway(policy, options);
+  const double taken = static_cast<double>(resident() - before);
+  const double said = static_cast<double>(needed(options, policy));
+  CHECK_LT(taken, said * 1.1);
+  CHECK_GT(taken, said * 0.9);
+}
+
 TEST_CASE("memory_size: what an engine comes to take, whose sessions are all used") {
   struct Case {
     std::uint32_t shards;
