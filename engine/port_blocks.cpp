@@ -118,7 +118,7 @@ bool PortBlocks::use(NamespaceId owner, std::uint16_t port, Tick now) {
   const std::lock_guard lock(mutex_);
   pass_time(now);
   const std::uint32_t block = block_at(port);
-  if (block == none || owners_[blocks_[block].owner].id != owner) return false;
+  if (!belongs(block, owner)) return false;
   begin_use(block, no_kind);
   return true;
 }
@@ -135,28 +135,20 @@ bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint3
                        std::uint16_t port) {
   const std::lock_guard lock(mutex_);
   const std::uint32_t around = block_at(port);
-  if (around != none && owners_[blocks_[around].owner].id != taker.owner) return false;
-  if (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)) return false;
-  if (around == none) {
-    // As large as what others have taken over allows.
-    UnitRun run = UnitRun::around(port, taker.size / unit_size);
-    while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
-    if (!free_.has_all(run)) {
-      if (shares_mappings_) {
-        spaces_[protocol]->release(shard, port, 0, PortSpace::Rest::none);
-      }
-      return false;
-    }
-    take_block(taker.owner, run);
-  }
+  // As large as what others have taken over allows.
+  UnitRun run = UnitRun::around(port, taker.size / unit_size);
+  while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
+  const bool is_there = around == none ? free_.has_all(run) : belongs(around, taker.owner);
+  if (!is_there || (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)))
+    return false;
+  if (around == none) take_block(taker.owner, run);
   begin_use(block_at(port), shares_mappings_ ? kind_of(protocol, port) : no_kind);
   return true;
 }
 
 bool PortBlocks::has(NamespaceId owner, std::uint16_t port) const {
   const std::lock_guard lock(mutex_);
-  const std::uint32_t block = block_at(port);
-  return block != none && owners_[blocks_[block].owner].id == owner;
+  return belongs(block_at(port), owner);
 }
 
 void PortBlocks::port_returned(std::size_t protocol, std::uint16_t port) {

@@ -196,6 +196,9 @@ class PortBlocks {
   std::uint32_t block_at(std::uint16_t port) const {
     return block_of_unit_[port / unit_size] - std::uint32_t{1};
   }
+  bool belongs(std::uint32_t block, NamespaceId owner) const {
+    return block != none && owners_[blocks_[block].owner].id == owner;
+  }
   // Place of an owner's record, or none.
   std::uint32_t find(NamespaceId owner) const {
     return by_id_.find(hash(owner), [&](std::uint32_t at) { return owners_[at].id == owner; });
