@@ -67,7 +67,7 @@ struct DatagramKey {
 template <class Family>
 struct DatagramFate {
   Reason reason = Reason::fragment_waits;  // the first fragment's, which tells the verdict
-  // If it was accepted: what it left with.
+  // If it was translated: what it left with.
   typename Family::Address source{};
   typename Family::Address destination{};
   std::uint32_t identification = 0;

@@ -44,6 +44,7 @@
 #include "engine/tcp_state.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace swnat {
 namespace {
@@ -306,8 +307,11 @@ TcpEffect take_answer_from_outside(TcpConnection connection, const TcpSegment& s
 void see_fin(TcpConnection connection, TcpSender sender, std::uint32_t next) {
   const Sides sides(connection, sender);
   if (sides.other.saw_fin) return;
-  sides.other.saw_fin = true;
   sides.other_aside = next;
+  // Whoever takes over the memory of a process that ended here must not take another number for
+  // the FIN's.
+  std::atomic_signal_fence(std::memory_order_release);
+  sides.other.saw_fin = true;
   connection.claim = {};
 }
 

@@ -8,9 +8,7 @@
 // hairpin is two steps, and so is making room in a namespace whose first session to go another
 // shard has.
 //
-// Fragments take the slow way. The first one has the ports, so it is translated like a whole
-// packet, and what became of it is remembered for those that follow. One that comes before it is
-// held by the caller and given again.
+// Fragments (datagrams.h) take the slow way.
 #include "engine/translator.h"
 
 #include <algorithm>
@@ -21,7 +19,6 @@
 #include <tuple>
 #include <utility>
 
-#include "engine/fragment.h"
 #include "engine/lock.h"
 #include "engine/session_memory.h"
 
@@ -58,15 +55,6 @@ class Original {
   std::array<std::uint8_t, tcp_header_min> header_;
 };
 
-// How far the headers of a first fragment reach into its fragmented part.
-template <class Family>
-std::uint16_t headers_end(const Parsed<Family>& parsed) {
-  constexpr std::size_t identification_size = 4;  // the last field of an IPv6 fragment header
-  const std::size_t begin =
-      Family::version == 4 ? parsed.transport : parsed.identification + identification_size;
-  return static_cast<std::uint16_t>(parsed.transport - begin + first_fragment_min(parsed.protocol));
-}
-
 }  // namespace
 
 template <class Family>
@@ -81,7 +69,8 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                  block_events),
       snapshot_(std::move(snapshot)),
       hairpin_(snapshot_->policy().hairpin),
-      identifications_(identifications),
+      datagrams_(externals_.addresses().empty() ? 0 : options.shards, options.secret,
+                 identifications),
       make_room_(std::move(make_room)) {
   const Policy& policy = snapshot_->policy();
   if (externals_.addresses().empty()) return;
@@ -89,8 +78,6 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
     const auto part = session_memory_part<Family>(memory, options.shards, capacity, policy, number);
     const ShardOptions<Family> own{number, options.shards, options.secret, part};
     shards_.push_back(std::make_unique<Shard<Family>>(own, snapshot_, externals_, uses));
-    fragments_.push_back(std::unique_ptr<Fragments>(
-        new Fragments{{}, {fragment_limits<Family>(options.shards), options.secret}}));
   }
   change_forwards({}, policy, 0);
 }
@@ -99,7 +86,7 @@ template <class Family>
 void Translator<Family>::populate() {
   externals_.populate();
   for (const auto& one : shards_) one->populate();
-  for (const auto& one : fragments_) one->table.populate();
+  datagrams_.populate();
 }
 
 template <class Family>
@@ -128,19 +115,15 @@ Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& pa
   if (fault != Reason::unsupported_protocol && fault != Reason::icmp_unsupported) return fault;
   const bool is_inbound = packet.direction == Direction::inbound;
   const bool is_outbound = packet.direction == Direction::outbound;
-  DatagramFate<Family> fate{.reason = is_outbound ? fault : not_on_the_way_out(fault)};
+  Reason reason = is_outbound ? fault : not_on_the_way_out(fault);
   if (!is_inbound) {
     Shard<Family>& any = shard(0);
     const std::lock_guard lock(any.mutex);
-    fate.reason = any.rule_for(packet.namespace_id, parsed).value_or(fate.reason);
+    reason = any.rule_for(packet.namespace_id, parsed).value_or(reason);
   }
-  if (!parsed.piece.is_first() || (!is_inbound && packet.namespace_id == 0)) return fate.reason;
-  const DatagramKey<Family> key = datagram_of(parsed, packet);
-  packet.datagram = key.hash(secret_) | 1;
-  Fragments& fragments = fragments_of(parsed);
-  const std::lock_guard lock(fragments.mutex);
-  fragments.table.remember(key, fate, now);
-  return fate.reason;
+  if (!parsed.piece.is_first() || (!is_inbound && packet.namespace_id == 0)) return reason;
+  datagrams_.remember(datagrams_.name(parsed, packet), parsed, packet, reason, now);
+  return reason;
 }
 
 // A packet that is not common may belong to the session of one before or behind it, so those before
@@ -242,7 +225,7 @@ std::span<Lookup> Translator<Family>::translate_established(Shard<Family>& own,
       lookups[missed++] = lookup;
       continue;
     }
-    if (packet.direction == Direction::outbound) renumber(packet);
+    if (packet.direction == Direction::outbound) datagrams_.renumber(packet);
     packet.datagram = 0;
     own.count(packet.reason);
   }
@@ -282,7 +265,7 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
                                own.room_wanted(packet.namespace_id).has_value();
     if (may_make_room) break;
     if (!is_inbound) own.tell_refused(reason, parsed, packet, now);
-    if (reason == Reason::translated_outbound) renumber(packet);
+    if (reason == Reason::translated_outbound) datagrams_.renumber(packet);
     packet.datagram = 0;
     packet.reason = reason;
     own.count(reason);
@@ -308,14 +291,25 @@ Reason Translator<Family>::translate_one(const Parsed<Family>& parsed, Packet& p
     return packet.direction == Direction::outbound ? Reason::unknown_namespace
                                                    : Reason::foreign_fwmark;
   }
-  if (parsed.piece.is_later()) return later_fragment(parsed, packet, now);
+  if (parsed.piece.is_later()) return datagrams_.follow(parsed, packet, now);
   if (parsed.piece.is_first()) return first_fragment(parsed, packet, now);
   const Direction direction = packet.direction;
   const Reason reason = translate_whole(parsed, packet, now);
   const bool left_inside = direction != Direction::inbound && reason != Reason::translated_inbound;
   if (left_inside && reason != Reason::untranslated && verdict_of(reason) == Verdict::accept) {
-    renumber(packet);
+    datagrams_.renumber(packet);
   }
+  return reason;
+}
+
+template <class Family>
+Reason Translator<Family>::first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  const DatagramKey<Family> key = datagrams_.name(parsed, packet);
+  // Its sum cannot be finished here: that covers all of the datagram.
+  const Reason reason = packet.checksum == ChecksumState::complete
+                            ? translate_whole(parsed, packet, now)
+                            : Reason::fragment_unfinished;
+  datagrams_.remember(key, parsed, packet, reason, now);
   return reason;
 }
 
@@ -495,111 +489,6 @@ Reason Translator<Family>::hairpin_error(const Parsed<Family>& parsed, Packet& e
   return verdict_of(received) == Verdict::accept ? received : reason;
 }
 
-// --- fragments
-
-template <class Family>
-typename Translator<Family>::Fragments& Translator<Family>::fragments_of(
-    const Parsed<Family>& parsed) {
-  // By the bits that queues are steered by, so that a worker meets its own.
-  return *fragments_[parsed.piece.identification >> 1 & (shard_count() - 1)];
-}
-
-template <class Family>
-DatagramKey<Family> Translator<Family>::datagram_of(const Parsed<Family>& parsed,
-                                                    const Packet& packet) const {
-  const bool is_inbound = packet.direction == Direction::inbound;
-  return {.namespace_id = is_inbound ? 0 : packet.namespace_id,
-          .source = parsed.source,
-          .destination = parsed.destination,
-          .identification = parsed.piece.identification,
-          .protocol = Family::version == 4 ? parsed.protocol : std::uint8_t{0}};
-}
-
-template <class Family>
-Reason Translator<Family>::first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  const DatagramKey<Family> key = datagram_of(parsed, packet);
-  packet.datagram = key.hash(secret_) | 1;
-  const Direction direction = packet.direction;
-  DatagramFate<Family> fate{.reason = Reason::fragment_unfinished};
-  if (packet.checksum == ChecksumState::complete) {
-    fate.reason = translate_whole(parsed, packet, now);
-  }
-  fate.source_port = parsed.source_port;
-  fate.destination_port = parsed.destination_port;
-  fate.receiver = packet.namespace_id;
-  fate.identification = parsed.piece.identification;
-  fate.headers_end = headers_end(parsed);
-
-  Fragments& fragments = fragments_of(parsed);
-  const std::lock_guard lock(fragments.mutex);
-  if (verdict_of(fate.reason) == Verdict::accept) {
-    const std::uint8_t* ip = packet.bytes.data();
-    std::memcpy(&fate.source, ip + Family::source_offset, sizeof fate.source);
-    std::memcpy(&fate.destination, ip + Family::destination_offset, sizeof fate.destination);
-    const DatagramFate<Family>* known = fragments.table.find(key, now);
-    const bool is_copy = known != nullptr && known->source_port == fate.source_port &&
-                         known->destination_port == fate.destination_port &&
-                         known->source == fate.source && known->destination == fate.destination;
-    if (direction != Direction::inbound && fate.reason != Reason::untranslated) {
-      fate.identification = is_copy ? known->identification : new_identification(packet);
-      write_identification<Family>(packet.bytes.data(), parsed.identification, fate.identification);
-    }
-  }
-  fragments.table.remember(key, fate, now);
-  return fate.reason;
-}
-
-template <class Family>
-Reason Translator<Family>::later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  const DatagramKey<Family> key = datagram_of(parsed, packet);
-  packet.datagram = key.hash(secret_) | 1;
-  Fragments& fragments = fragments_of(parsed);
-  const std::lock_guard lock(fragments.mutex);
-  const DatagramFate<Family>* fate = fragments.table.find(key, now);
-  if (fate == nullptr) return Reason::fragment_waits;
-  if (verdict_of(fate->reason) != Verdict::accept || fate->reason == Reason::untranslated) {
-    return fate->reason;
-  }
-  if (parsed.piece.offset < fate->headers_end) return Reason::malformed_fragment;
-  std::uint8_t* ip = packet.bytes.data();
-  const ChecksumDelta delta = delta_of(Family::sum(parsed.source) + Family::sum(parsed.destination),
-                                       Family::sum(fate->source) + Family::sum(fate->destination));
-  write_addresses<Family>(ip, fate->source, fate->destination, delta);
-  if (fate->identification != parsed.piece.identification) {
-    write_identification<Family>(ip, parsed.identification, fate->identification);
-  }
-  packet.namespace_id = fate->receiver;
-  return fate->reason;
-}
-
-// For datagrams that a router may still cut into fragments (RFC 6864 section 4.1). A whole IPv6
-// packet has no identification.
-template <class Family>
-inline void Translator<Family>::renumber(Packet& packet) {
-  if constexpr (Family::version == 4) {
-    std::uint8_t* ip = packet.bytes.data();
-    if ((load_be16(ip + 6) & ipv4_dont_fragment) != 0) return;
-    write_identification<Family>(ip, ipv4_identification_offset, new_identification(packet));
-  }
-}
-
-template <class Family>
-std::uint32_t Translator<Family>::new_identification(const Packet& packet) {
-  // Segmentation numbers the packets that it makes on from the first.
-  constexpr std::size_t segment_min = 512;
-  const std::size_t count =
-      packet.checksum == ChecksumState::segmented ? packet.bytes.size() / segment_min + 1 : 1;
-  const std::uint8_t* ip = packet.bytes.data();
-  typename Family::Address source;
-  typename Family::Address destination;
-  std::memcpy(&source, ip + Family::source_offset, sizeof source);
-  std::memcpy(&destination, ip + Family::destination_offset, sizeof destination);
-  // An IPv6 receiver does not look at the protocol (RFC 8200 section 4.5).
-  const std::uint8_t protocol = Family::version == 4 ? ip[9] : std::uint8_t{0};
-  const std::uint64_t endpoints = Family::hash(source, destination, protocol, secret_);
-  return identifications_.next_wide(endpoints, static_cast<std::uint16_t>(count));
-}
-
 // --- the policy, and what is due
 
 template <class Family>
@@ -662,11 +551,7 @@ void Translator<Family>::change_forwards(const Policy& before, const Policy& aft
 template <class Family>
 std::uint32_t Translator<Family>::expire(std::uint32_t number, Tick now, std::uint32_t budget) {
   if (shards_.empty()) return 0;
-  {
-    Fragments& fragments = *fragments_[number];
-    const std::lock_guard lock(fragments.mutex);
-    fragments.table.expire(now, budget);
-  }
+  datagrams_.expire(number, now, budget);
   externals_.expire_blocks(number, now);
   const std::lock_guard lock(shard(number).mutex);
   return shard(number).expire(now, budget);

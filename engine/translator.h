@@ -13,9 +13,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/datagrams.h"
 #include "engine/externals.h"
-#include "engine/fragment_table.h"
-#include "engine/identification.h"
 #include "engine/shard.h"
 
 namespace swnat {
@@ -63,11 +62,6 @@ class Translator {
   void add_counters(Counters& sum) const;
 
  private:
-  struct alignas(64) Fragments {
-    std::mutex mutex;
-    FragmentTable<Family> table;
-  };
-
   Shard<Family>& shard(std::uint32_t number) { return *shards_[number]; }
   std::uint32_t shard_count() const { return shard_count_; }
   std::uint32_t shard_of(const Leg<Family>& leg, std::uint8_t protocol, bool is_inbound) const;
@@ -93,11 +87,6 @@ class Translator {
   Reason error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                           const Quoted<Family>& quoted, Packet& error, Tick now);
   Reason first_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Reason later_fragment(const Parsed<Family>& parsed, Packet& packet, Tick now);
-  Fragments& fragments_of(const Parsed<Family>& parsed);
-  DatagramKey<Family> datagram_of(const Parsed<Family>& parsed, const Packet& packet) const;
-  void renumber(Packet& packet);
-  std::uint32_t new_identification(const Packet& packet);
   void finish(Packet& packet, Reason reason);
   void end_unfit(Tick now);
   void change_forwards(const Policy& before, const Policy& after, Tick now);
@@ -106,10 +95,9 @@ class Translator {
   std::uint32_t shard_count_;
   Externals<Family> externals_;
   std::vector<std::unique_ptr<Shard<Family>>> shards_;
-  std::vector<std::unique_ptr<Fragments>> fragments_;  // as many, by bits of the identification
-  std::shared_ptr<const Snapshot> snapshot_;           // whose forwards have their ports
+  std::shared_ptr<const Snapshot> snapshot_;  // whose forwards have their ports
   std::atomic<bool> hairpin_;
-  Identifications& identifications_;
+  Datagrams<Family> datagrams_;
   std::function<void(RoomWanted, Tick now)> make_room_;
   // Packets that took the slow way, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};

@@ -165,7 +165,10 @@ void StateFile::open() {
       path_.leave_to_others();
       throw Error(fmt::format("state {}: another daemon uses it", path()));
     }
-    if (!is_at_its_path()) continue;
+    if (!is_at_its_path()) {
+      path_.leave_to_others();
+      continue;
+    }
     // Whoever had the lock before may have given it another size.
     if (::fstat(file_.get(), &file) != 0) fail(path(), "cannot be looked at", errno);
     map(static_cast<std::size_t>(file.st_size));

@@ -31,7 +31,7 @@ class StatePath {
   // Opens the file, or makes it (mode 0600) with the folders that are missing. Throws Error.
   FileDescriptor open();
   const std::string& text() const { return path_; }
-  // Another daemon has locked the file, whoever made it.
+  // The file at the path is another daemon's, whoever made it.
   void leave_to_others() { is_new_ = false; }
 
   // Renames the file; returns its new name. Throws Error.

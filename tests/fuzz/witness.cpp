@@ -109,34 +109,43 @@ void Witness::check_delivered(const Sides& sides) const {
           "a delivered packet comes from its sender, or from what was redirected to it");
 }
 
+// The receiver sees the sender as from its external endpoint or, where it was redirected to that,
+// as whom it asked.
 void Witness::check_hairpin(const Sides& sides) const {
-  require(is_external(policy_.external, sides.is.source),
-          "the receiver of a hairpin sees an external source");
   require(find_namespace(policy_, sides.receiver) != nullptr, "a hairpin has a receiver");
-  if (is_icmp_error(sides.before, sides.was)) {
-    std::uint8_t protocol = 0;
-    const Ends quoted = quoted_ends(sides.after, sides.is, protocol);
-    require(any([&](const SessionView& session) {
-              return session.namespace_id == sides.receiver && session.protocol == protocol &&
-                     session.internal == quoted.source &&
-                     session.internal.address == sides.is.destination;
-            }),
-            "a hairpinned error reaches who sent what it quotes");
-    return;
-  }
+  if (is_icmp_error(sides.before, sides.was)) return check_hairpinned_error(sides);
+  const std::uint8_t protocol = sides.was.protocol;
   const Ends came = sides.came();
   const Ends left = sides.left();
+  const auto is_received_from = [&](const IpEndpoint& external) {
+    return any([&](const SessionView& session) {
+      return session.namespace_id == sides.receiver && session.protocol == protocol &&
+             session.internal == left.destination && session.remote == external;
+    });
+  };
   require(any([&](const SessionView& session) {
-            return session.namespace_id == sides.sender && session.protocol == sides.was.protocol &&
-                   session.internal == came.source && session.external == left.source;
+            return session.namespace_id == sides.sender && session.protocol == protocol &&
+                   session.internal == came.source &&
+                   is_external(policy_.external, session.external.address) &&
+                   (session.external == left.source ||
+                    redirects(sides.receiver, protocol, left.source, session.external)) &&
+                   is_received_from(session.external);
           }),
-          "a hairpin's sender has a session");
+          "a hairpin goes from its sender's session to its receiver's");
+}
+
+void Witness::check_hairpinned_error(const Sides& sides) const {
+  std::uint8_t protocol = 0;
+  const Ends quoted = quoted_ends(sides.after, sides.is, protocol);
+  require(is_external(policy_.external, sides.is.source) ||
+              sides.is.source == quoted.destination.address,
+          "a hairpinned error comes from an external address, or from whom it was sent to");
   require(any([&](const SessionView& session) {
-            return session.namespace_id == sides.receiver &&
-                   session.protocol == sides.was.protocol && session.internal == left.destination &&
-                   session.remote == left.source;
+            return session.namespace_id == sides.receiver && session.protocol == protocol &&
+                   session.internal == quoted.source &&
+                   session.internal.address == sides.is.destination;
           }),
-          "a hairpin's receiver has a session");
+          "a hairpinned error reaches who sent what it quotes");
 }
 
 // It quotes what was delivered, and is seen outside as from the session's external address.

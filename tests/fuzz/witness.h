@@ -22,6 +22,7 @@ class Witness {
   void check_sent(const Sides& sides) const;
   void check_delivered(const Sides& sides) const;
   void check_hairpin(const Sides& sides) const;
+  void check_hairpinned_error(const Sides& sides) const;
   void check_sent_error(const Sides& sides) const;
   void check_delivered_error(const Sides& sides) const;
   bool redirects(NamespaceId id, std::uint8_t protocol, const IpEndpoint& from,

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "engine/port_set.h"
 #include "tests/unit/families.h"
 #include "tests/unit/listener.h"
 
@@ -48,7 +49,7 @@ TEST_CASE_TEMPLATE("block_events: a block from its first port to the end of its 
       Listener listener(gateway, of_blocks);
       gateway.travel(7s);
       const Time taken_at = gateway.now;
-      for (const std::uint16_t port : {1000, 1001, 1002}) {
+      for (std::uint16_t port = 1000; port < 1003; ++port) {
         open<F>(gateway, protocol::udp, id, at(F::client(), port), F::server());
       }
       const PortBlockView block = gateway.engine.port_blocks().front();
