@@ -196,9 +196,15 @@ TEST_CASE("rfc6888_req14_port_blocks") {
   policy.namespaces.push_back({.first = 3, .last = 3, .session_limit = 1000});
   for (NamespacePolicy& one : policy.namespaces) one.port_block = 64;
   Gateway gateway(policy, options_of(4));
+  gateway.engine.listen({EventKind::block_taken, EventKind::block_given_up}, 64);
+  std::vector<Event> log;
   const auto owner_of = [&](std::uint16_t port) -> NamespaceId {
-    for (const PortBlockView& block : gateway.engine.port_blocks()) {
-      if (block.ports.contains(port)) return block.namespace_id;
+    Event told;
+    while (gateway.engine.take_events({&told, 1}, gateway.now) != 0) log.push_back(told);
+    for (const Event& one : log) {
+      CHECK_EQ(one.kind, EventKind::block_taken);
+      const std::uint32_t first = one.external.port;
+      if (port >= first && port < first + one.count) return one.namespace_id;
     }
     return 0;
   };
@@ -210,6 +216,7 @@ TEST_CASE("rfc6888_req14_port_blocks") {
   }
   // 134 ports of each protocol, of which 8 are below 1024.
   for (const NamespaceUse& use : gateway.engine.namespaces()) CHECK_LE(use.port_blocks, 4);
+  CHECK_LE(log.size(), 8);
   const std::vector<PortBlockView> before = gateway.engine.port_blocks();
   gateway.travel(5min);
   gateway.expire_all();
