@@ -98,23 +98,24 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
-  std::span<std::byte> memory_of(const EngineOptions& options);
+  std::span<std::byte> memory_of(const EngineOptions& options, const Policy& policy);
   bool evict(RoomWanted wanted, Tick now);
-  void enforce_limits(Tick now);
+  void enforce_limits(Tick now) SWNAT_REQUIRES(policy_mutex_);
   template <class Do>
   void for_each_shard(Do&& act) const;
-  // Counted through both families; by this number with_shard() finds one, and locks it.
+  // Counted through both families; by this number with_shard() finds one.
   std::size_t all_shards_count() const { return v4_.shards().size() + v6_.shards().size(); }
   template <class Do>
   auto with_shard(std::size_t number, Do&& act) const;
 
   std::uint32_t shard_count_;
-  mutable std::mutex policy_mutex_;  // guards the next five
-  std::unordered_map<NamespaceId, std::uint32_t> slots_;
-  std::shared_ptr<const Snapshot> snapshot_;
-  PortBits withheld_tcp_;
-  PortBits withheld_udp_;
-  mutable std::vector<TwoWayTraffic> told_traffic_;  // by the namespaces' slots
+  mutable Mutex policy_mutex_;
+  std::unordered_map<NamespaceId, std::uint32_t> slots_ SWNAT_GUARDED_BY(policy_mutex_);
+  std::shared_ptr<const Snapshot> snapshot_ SWNAT_GUARDED_BY(policy_mutex_);
+  PortBits withheld_tcp_ SWNAT_GUARDED_BY(policy_mutex_);
+  PortBits withheld_udp_ SWNAT_GUARDED_BY(policy_mutex_);
+  // By the namespaces' slots.
+  mutable std::vector<TwoWayTraffic> told_traffic_ SWNAT_GUARDED_BY(policy_mutex_);
   mutable NamespaceUses uses_;
   std::optional<ReservedArray<std::byte>> own_memory_;
   bool has_sessions_ = false;  // the memory was written before
@@ -125,16 +126,17 @@ class Engine::State {
   Translator<Ipv6> v6_;
   std::atomic<std::uint64_t> not_ip_{0};
   const bool populates_;
-  std::mutex listening_mutex_;        // guards the next two
-  std::uint32_t event_capacity_ = 0;  // 0: nobody listens
-  std::size_t next_to_tell_ = 0;      // the shard whose events are read next
+  Mutex listening_mutex_;
+  std::uint32_t event_capacity_ SWNAT_GUARDED_BY(listening_mutex_) = 0;  // 0: nobody listens
+  // The shard whose events are read next.
+  std::size_t next_to_tell_ SWNAT_GUARDED_BY(listening_mutex_) = 0;
 };
 
 Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy> policy)
     : shard_count_(options.shards),
       snapshot_(std::make_shared<Snapshot>(std::move(policy), slots_)),
       uses_(options.max_sessions),
-      memory_(memory_of(options)),
+      memory_(memory_of(options, snapshot_->policy())),
       used_at_(memory_),
       identifications_(options.secret),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_,
@@ -160,9 +162,8 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
   used_at_.note(now.count());
 }
 
-std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
+std::span<std::byte> Engine::State::memory_of(const EngineOptions& options, const Policy& policy) {
   const std::uint32_t capacity = capacity_of(options);
-  const Policy& policy = snapshot_->policy();
   const std::size_t size = swnat::session_memory_size(options.shards, capacity, policy);
   std::span<std::byte> memory = options.session_memory;
   if (!memory.empty() && !options.now) {
@@ -204,7 +205,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
     std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
     Candidate first;
     for_each_shard([&](auto& one) {
-      const std::lock_guard lock(one.mutex);
+      const Lock lock(one.mutex);
       const std::optional<Candidate> found = one.first_to_go(wanted.slot);
       if (!found || (owner && !found->standing.goes_before(first.standing))) return;
       first = *found;
@@ -212,7 +213,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
     });
     if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
     const auto end_first = [&](auto* one) {
-      const std::lock_guard lock(one->mutex);
+      const Lock lock(one->mutex);
       return one->evict(wanted.slot, first, now);
     };
     if (std::visit(end_first, *owner)) return true;
@@ -221,7 +222,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
 }
 
 void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
-  const std::lock_guard policy_lock(policy_mutex_);
+  const Lock policy_lock(policy_mutex_);
   const Policy& before = snapshot_->policy();
   if (policy && (policy->external != before.external || policy->ports != before.ports ||
                  policy->mapping != before.mapping)) {
@@ -239,7 +240,7 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
   if (protocol != protocol::tcp && protocol != protocol::udp) {
     throw std::invalid_argument("only TCP and UDP ports can be withheld");
   }
-  const std::lock_guard lock(policy_mutex_);
+  const Lock lock(policy_mutex_);
   PortBits& before = protocol == protocol::tcp ? withheld_tcp_ : withheld_udp_;
   const PortBits changed = before ^ ports;
   if (changed.none()) return;
@@ -276,14 +277,14 @@ Counters Engine::State::counters() const {
 std::uint64_t Engine::State::session_count() const {
   std::uint64_t count = 0;
   for_each_shard([&](auto& one) {
-    const std::lock_guard lock(one.mutex);
+    const Lock lock(one.mutex);
     count += one.session_count();
   });
   return count;
 }
 
 std::vector<NamespaceUse> Engine::State::namespaces() const {
-  const std::lock_guard lock(policy_mutex_);
+  const Lock lock(policy_mutex_);
   std::vector<NamespaceUse> uses;
   for (const Tenant& tenant : snapshot_->tenants()) {
     uses.push_back({.id = tenant.id,
@@ -296,13 +297,13 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
 }
 
 std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
-  const std::lock_guard policy_lock(policy_mutex_);
+  const Lock policy_lock(policy_mutex_);
   std::vector<TwoWayTraffic> by_slot(slots_.size());
   for_each_shard([&](auto& one) {
     std::uint64_t position = 0;
     bool goes_on = true;
     while (goes_on) {
-      const std::lock_guard lock(one.mutex);
+      const Lock lock(one.mutex);
       goes_on = one.add_traffic(position, by_slot);
     }
   });
@@ -317,13 +318,8 @@ std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
 
 template <class Do>
 auto Engine::State::with_shard(std::size_t number, Do&& act) const {
-  const auto locked = [&](auto& one) {
-    const std::lock_guard lock(one.mutex);
-    return act(one);
-  };
   const auto first = v4_.shards();
-  return number < first.size() ? locked(*first[number])
-                               : locked(*v6_.shards()[number - first.size()]);
+  return number < first.size() ? act(*first[number]) : act(*v6_.shards()[number - first.size()]);
 }
 
 std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
@@ -331,7 +327,8 @@ std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& curso
   // A lock's hold may find none that is meant.
   std::size_t copied = 0;
   while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
-    copied = with_shard(cursor.shard, [&](const auto& one) {
+    copied = with_shard(cursor.shard, [&](auto& one) {
+      const Lock lock(one.mutex);
       const std::size_t count = one.copy_sessions(pattern, cursor.position, out, now);
       if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
       return count;
@@ -344,6 +341,7 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
                                                        Cursor& cursor, Tick now) {
   if (cursor.shard >= all_shards_count()) return {};
   return with_shard(cursor.shard, [&](auto& one) {
+    const Lock lock(one.mutex);
     const std::size_t count = one.end_sessions(pattern, cursor.position, now);
     if (one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
     return count;
@@ -352,7 +350,7 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
 
 // A capacity of 0: listens no more.
 void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
-  const std::lock_guard lock(listening_mutex_);
+  const Lock listening_lock(listening_mutex_);
   std::vector<std::unique_ptr<EventRing>> rings(all_shards_count());
   const bool changes = capacity != event_capacity_;
   if (changes && capacity != 0) {
@@ -363,6 +361,7 @@ void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
   }
   for (std::size_t number = 0; number < rings.size(); ++number) {
     with_shard(number, [&](auto& one) {
+      const Lock lock(one.mutex);
       if (changes) rings[number] = one.events().swap_ring(std::move(rings[number]));
       one.events().listen(kinds);
     });
@@ -373,13 +372,16 @@ void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
 // Begins where the call before ended, so that no shard waits for ever while others have much to
 // tell.
 std::size_t Engine::State::take_events(std::span<Event> out, Time now) {
-  const std::lock_guard lock(listening_mutex_);
+  const Lock listening_lock(listening_mutex_);
   if (event_capacity_ == 0) return 0;
   const std::size_t shards = all_shards_count();
   std::size_t taken = 0;
   for (std::size_t asked = 0; asked < shards && taken < out.size(); ++asked) {
     const auto rest = out.subspan(taken, std::min(out.size() - taken, events_per_lock));
-    taken += with_shard(next_to_tell_, [&](auto& one) { return one.events().take(rest, now); });
+    taken += with_shard(next_to_tell_, [&](auto& one) {
+      const Lock lock(one.mutex);
+      return one.events().take(rest, now);
+    });
     next_to_tell_ = (next_to_tell_ + 1) % shards;
   }
   return taken;
