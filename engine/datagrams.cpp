@@ -41,7 +41,10 @@ Datagrams<Family>::Datagrams(std::uint32_t tables, const Secret& secret,
 
 template <class Family>
 void Datagrams<Family>::populate() {
-  for (const auto& one : parts_) one->table.populate();
+  for (const auto& one : parts_) {
+    const Lock lock(one->mutex);
+    one->table.populate();
+  }
 }
 
 template <class Family>
@@ -72,7 +75,7 @@ void Datagrams<Family>::remember(const DatagramKey<Family>& key, const Parsed<Fa
     fate.headers_end = headers_end(parsed);
   }
   Part& part = part_of(parsed);
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   if (is_translated(reason) && packet.direction != Direction::inbound) {
     const DatagramFate<Family>* known = part.table.find(key, now);
     const bool is_again = known != nullptr && leave_alike(*known, fate);
@@ -86,7 +89,7 @@ template <class Family>
 Reason Datagrams<Family>::follow(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const DatagramKey<Family> key = name(parsed, packet);
   Part& part = part_of(parsed);
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   const DatagramFate<Family>* fate = part.table.find(key, now);
   if (fate == nullptr) return Reason::fragment_waits;
   if (!is_translated(fate->reason)) return fate->reason;
@@ -105,7 +108,7 @@ Reason Datagrams<Family>::follow(const Parsed<Family>& parsed, Packet& packet, T
 template <class Family>
 void Datagrams<Family>::expire(std::uint32_t table, Tick now, std::uint32_t budget) {
   Part& part = *parts_[table];
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   part.table.expire(now, budget);
 }
 

@@ -13,11 +13,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "engine/fragment_table.h"
 #include "engine/identification.h"
+#include "engine/lock.h"
 #include "engine/packet.h"
 #include "engine/parse.h"
 #include "engine/rewrite.h"
@@ -60,8 +60,8 @@ class Datagrams {
   struct alignas(64) Part {
     Part(const FragmentLimits& limits, const Secret& secret) : table(limits, secret) {}
 
-    std::mutex mutex;
-    FragmentTable<Family> table;
+    Mutex mutex;
+    FragmentTable<Family> table SWNAT_GUARDED_BY(mutex);
   };
 
   Part& part_of(const Parsed<Family>& parsed) {

@@ -108,29 +108,30 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
-  std::vector<ForwardUse> forwards_of_policy() const;
-  std::span<std::byte> memory_of(const EngineOptions& options);
+  std::vector<ForwardUse> forwards_of_policy() const SWNAT_REQUIRES(policy_mutex_);
+  std::span<std::byte> memory_of(const EngineOptions& options, const Policy& policy);
   bool evict(RoomWanted wanted, Tick now);
-  void enforce_limits(Tick now);
+  void enforce_limits(Tick now) SWNAT_REQUIRES(policy_mutex_);
   void enforce_limit(std::uint32_t slot, std::uint32_t limit, Tick now);
   template <class Do>
   void for_each_shard(Do&& act) const;
-  // Counted through both families; by this number with_shard() finds one, and locks it.
+  // Counted through both families; by this number with_shard() finds one.
   std::size_t all_shards_count() const { return v4_.shards().size() + v6_.shards().size(); }
   template <class Do>
   auto with_shard(std::size_t number, Do&& act) const;
-  // Where events are told: by each shard, and of all port blocks.
+  // Where events are told: by each shard, and of all port blocks. with_outlet() locks them.
   std::size_t outlet_count() const { return all_shards_count() + (has_port_blocks_ ? 1 : 0); }
   template <class Do>
   auto with_outlet(std::size_t number, Do&& act);
 
   std::uint32_t shard_count_;
-  mutable std::mutex policy_mutex_;  // guards the next five
-  Slots slots_;
-  std::shared_ptr<const Snapshot> snapshot_;
-  PortBits withheld_tcp_;
-  PortBits withheld_udp_;
-  mutable std::vector<TwoWayTraffic> told_traffic_;  // by the namespaces' slots
+  mutable Mutex policy_mutex_;
+  Slots slots_ SWNAT_GUARDED_BY(policy_mutex_);
+  std::shared_ptr<const Snapshot> snapshot_ SWNAT_GUARDED_BY(policy_mutex_);
+  PortBits withheld_tcp_ SWNAT_GUARDED_BY(policy_mutex_);
+  PortBits withheld_udp_ SWNAT_GUARDED_BY(policy_mutex_);
+  // By the namespaces' slots.
+  mutable std::vector<TwoWayTraffic> told_traffic_ SWNAT_GUARDED_BY(policy_mutex_);
   mutable NamespaceUses uses_;
   std::optional<ReservedArray<std::byte>> own_memory_;
   bool has_sessions_ = false;  // the memory was written before
@@ -143,16 +144,17 @@ class Engine::State {
   Translator<Ipv6> v6_;
   std::atomic<std::uint64_t> not_ip_{0};
   const bool populates_;
-  std::mutex listening_mutex_;        // guards the next two
-  std::uint32_t event_capacity_ = 0;  // 0: nobody listens
-  std::size_t next_to_tell_ = 0;      // the outlet whose events are read next
+  Mutex listening_mutex_;
+  std::uint32_t event_capacity_ SWNAT_GUARDED_BY(listening_mutex_) = 0;  // 0: nobody listens
+  // The outlet whose events are read next.
+  std::size_t next_to_tell_ SWNAT_GUARDED_BY(listening_mutex_) = 0;
 };
 
 Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy> policy)
     : shard_count_(options.shards),
       snapshot_(std::make_shared<Snapshot>(std::move(policy), slots_)),
       uses_(options.max_sessions),
-      memory_(memory_of(options)),
+      memory_(memory_of(options, snapshot_->policy())),
       used_at_(memory_),
       identifications_(options.secret),
       has_port_blocks_(snapshot_->policy().has_port_blocks()),
@@ -180,9 +182,8 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
   used_at_.note(now.count());
 }
 
-std::span<std::byte> Engine::State::memory_of(const EngineOptions& options) {
+std::span<std::byte> Engine::State::memory_of(const EngineOptions& options, const Policy& policy) {
   const std::uint32_t capacity = capacity_of(options);
-  const Policy& policy = snapshot_->policy();
   const std::size_t size = swnat::session_memory_size(options.shards, capacity, policy);
   std::span<std::byte> memory = options.session_memory;
   if (!memory.empty() && !options.now) {
@@ -224,7 +225,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
     std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
     Candidate first;
     for_each_shard([&](auto& one) {
-      const std::lock_guard lock(one.mutex);
+      const Lock lock(one.mutex);
       const std::optional<Candidate> found = one.first_to_go(wanted.slot);
       if (!found || (owner && !found->standing.goes_before(first.standing))) return;
       first = *found;
@@ -232,7 +233,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
     });
     if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
     const auto end_first = [&](auto* one) {
-      const std::lock_guard lock(one->mutex);
+      const Lock lock(one->mutex);
       return one->evict(wanted.slot, first, now);
     };
     if (std::visit(end_first, *owner)) return true;
@@ -241,7 +242,7 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
 }
 
 void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
-  const std::lock_guard policy_lock(policy_mutex_);
+  const Lock policy_lock(policy_mutex_);
   const Policy& before = snapshot_->policy();
   if (policy && (policy->external != before.external || policy->ports != before.ports ||
                  policy->mapping != before.mapping)) {
@@ -264,7 +265,7 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
   if (protocol != protocol::tcp && protocol != protocol::udp) {
     throw std::invalid_argument("only TCP and UDP ports can be withheld");
   }
-  const std::lock_guard lock(policy_mutex_);
+  const Lock lock(policy_mutex_);
   PortBits& before = protocol == protocol::tcp ? withheld_tcp_ : withheld_udp_;
   const PortBits changed = before ^ ports;
   if (changed.none()) return;
@@ -310,14 +311,14 @@ Counters Engine::State::counters() const {
 std::uint64_t Engine::State::session_count() const {
   std::uint64_t count = 0;
   for_each_shard([&](auto& one) {
-    const std::lock_guard lock(one.mutex);
+    const Lock lock(one.mutex);
     count += one.session_count();
   });
   return count;
 }
 
 std::vector<NamespaceUse> Engine::State::namespaces() const {
-  const std::lock_guard lock(policy_mutex_);
+  const Lock lock(policy_mutex_);
   std::unordered_map<NamespaceId, std::uint32_t> blocks;
   for (const PortBlockView& one : port_blocks()) ++blocks[one.namespace_id];
   std::vector<NamespaceUse> uses;
@@ -333,7 +334,6 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
   return uses;
 }
 
-// Of the policy that policy_mutex_ guards, or before anybody may change it.
 std::vector<ForwardUse> Engine::State::forwards_of_policy() const {
   std::vector<ForwardUse> uses;
   for (const ForwardRule& rule : snapshot_->policy().forwards) {
@@ -349,7 +349,7 @@ std::vector<ForwardUse> Engine::State::forwards_of_policy() const {
 }
 
 std::vector<ForwardUse> Engine::State::forwards() const {
-  const std::lock_guard lock(policy_mutex_);
+  const Lock lock(policy_mutex_);
   return forwards_of_policy();
 }
 
@@ -361,13 +361,13 @@ std::vector<PortBlockView> Engine::State::port_blocks() const {
 }
 
 std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
-  const std::lock_guard policy_lock(policy_mutex_);
+  const Lock policy_lock(policy_mutex_);
   std::vector<TwoWayTraffic> by_slot(slots_.namespaces.size());
   for_each_shard([&](auto& one) {
     std::uint64_t position = 0;
     bool goes_on = true;
     while (goes_on) {
-      const std::lock_guard lock(one.mutex);
+      const Lock lock(one.mutex);
       goes_on = one.add_traffic(position, by_slot);
     }
   });
@@ -382,13 +382,8 @@ std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
 
 template <class Do>
 auto Engine::State::with_shard(std::size_t number, Do&& act) const {
-  const auto locked = [&](auto& one) {
-    const std::lock_guard lock(one.mutex);
-    return act(one);
-  };
   const auto first = v4_.shards();
-  return number < first.size() ? locked(*first[number])
-                               : locked(*v6_.shards()[number - first.size()]);
+  return number < first.size() ? act(*first[number]) : act(*v6_.shards()[number - first.size()]);
 }
 
 std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
@@ -396,7 +391,8 @@ std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& curso
   // A lock's hold may find none that is meant.
   std::size_t copied = 0;
   while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
-    copied = with_shard(cursor.shard, [&](const auto& one) {
+    copied = with_shard(cursor.shard, [&](auto& one) {
+      const Lock lock(one.mutex);
       const std::size_t count = one.copy_sessions(pattern, cursor.position, out, now);
       if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
       return count;
@@ -409,6 +405,7 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
                                                        Cursor& cursor, Tick now) {
   if (cursor.shard >= all_shards_count()) return {};
   return with_shard(cursor.shard, [&](auto& one) {
+    const Lock lock(one.mutex);
     const std::size_t count = one.end_sessions(pattern, cursor.position, now);
     if (one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
     return count;
@@ -418,15 +415,18 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
 template <class Do>
 auto Engine::State::with_outlet(std::size_t number, Do&& act) {
   if (number < all_shards_count()) {
-    return with_shard(number, [&](auto& one) { return act(one.events()); });
+    return with_shard(number, [&](auto& one) {
+      const Lock lock(one.mutex);
+      return act(one.events());
+    });
   }
-  const std::lock_guard lock(block_events_.mutex);
+  const Lock lock(block_events_.mutex);
   return act(block_events_.outlet);
 }
 
 // A capacity of 0: listens no more.
 void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
-  const std::lock_guard lock(listening_mutex_);
+  const Lock listening_lock(listening_mutex_);
   std::vector<std::unique_ptr<EventRing>> rings(outlet_count());
   const bool changes = capacity != event_capacity_;
   if (changes && capacity != 0) {
@@ -446,7 +446,7 @@ void Engine::State::listen(EventKinds kinds, std::uint32_t capacity) {
 
 // Begins where the call before ended, so that nobody waits for ever while others have much to tell.
 std::size_t Engine::State::take_events(std::span<Event> out, Time now) {
-  const std::lock_guard lock(listening_mutex_);
+  const Lock listening_lock(listening_mutex_);
   if (event_capacity_ == 0) return 0;
   const std::size_t outlets = outlet_count();
   std::size_t taken = 0;

@@ -225,10 +225,10 @@ class Engine {
   void stop_listening();
   // Moves events to `out`, at most out.size() of them, and returns how many; 0 means that none
   // waited. A shard's lock is held for as long as it takes to copy some. Those of a session and of
-  // its mapping come in the order in which they happened, as do all of one shard and family, and all
-  // of port blocks; those of different ones may be in any order, but for their time. There is one
-  // reader: each event is given once, whoever asks. `now` must be less than 24 days after any event
-  // that waits.
+  // its mapping come in the order in which they happened, as do all of one shard and family, and
+  // all of port blocks; those of different ones may be in any order, but for their time. There is
+  // one reader: each event is given once, whoever asks. `now` must be less than 24 days after any
+  // event that waits.
   std::size_t take_events(std::span<Event> out, Time now);
 
   std::uint32_t shard_count() const;

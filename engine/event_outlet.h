@@ -3,12 +3,12 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <span>
 #include <utility>
 
 #include "engine/event.h"
 #include "engine/event_ring.h"
+#include "engine/lock.h"
 #include "engine/session.h"
 
 namespace swnat {
@@ -38,8 +38,8 @@ class EventOutlet {
 
 // One that several tell.
 struct SharedEventOutlet {
-  std::mutex mutex;  // held around every call
-  EventOutlet outlet;
+  Mutex mutex;
+  EventOutlet outlet SWNAT_GUARDED_BY(mutex);
 };
 
 }  // namespace swnat

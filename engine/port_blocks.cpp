@@ -51,7 +51,7 @@ void PortBlocks::populate() {
 std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size_t protocol,
                                               std::uint32_t shard, std::uint16_t like,
                                               std::uint64_t random, Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   PortSpace& space = *spaces_[protocol];
   const std::uint32_t owner = find(taker.owner);
@@ -76,7 +76,7 @@ std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size
 
 bool PortBlocks::has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
                          std::uint64_t random, Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   PortSpace& space = *spaces_[protocol];
   const std::uint32_t kind = kind_of(protocol, space.class_for(like));
@@ -87,7 +87,7 @@ bool PortBlocks::has_any(const BlockTaker& taker, std::size_t protocol, std::uin
 
 void PortBlocks::pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port,
                            Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   spaces_[protocol]->release(shard, port, now, PortSpace::Rest::full);
   end_use(block_at(port), kind_of(protocol, port));
@@ -95,7 +95,7 @@ void PortBlocks::pass_over(std::size_t protocol, std::uint32_t shard, std::uint1
 }
 
 std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched_max> found) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const std::uint32_t at = find(owner);
   if (at == none) return 0;
   OwnerRecord& record = owners_[at];
@@ -115,7 +115,7 @@ std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched
 }
 
 bool PortBlocks::use(NamespaceId owner, std::uint16_t port, Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   const std::uint32_t block = block_at(port);
   if (!belongs(block, owner)) return false;
@@ -124,7 +124,7 @@ bool PortBlocks::use(NamespaceId owner, std::uint16_t port, Tick now) {
 }
 
 void PortBlocks::release(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   if (!shares_mappings_) return end_use(block_at(port), no_kind);
   spaces_[protocol]->release(shard, port, now, PortSpace::Rest::none);
@@ -133,7 +133,7 @@ void PortBlocks::release(std::size_t protocol, std::uint32_t shard, std::uint16_
 
 bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
                        std::uint16_t port) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const std::uint32_t around = block_at(port);
   // As large as what others have taken over allows.
   UnitRun run = UnitRun::around(port, taker.size / unit_size);
@@ -147,19 +147,19 @@ bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint3
 }
 
 bool PortBlocks::has(NamespaceId owner, std::uint16_t port) const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return belongs(block_at(port), owner);
 }
 
 void PortBlocks::port_returned(std::size_t protocol, std::uint16_t port) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   const std::uint32_t block = block_at(port);
   if (block == none || !shares_mappings_) return;
   list(block, kind_of(protocol, port), blocks_[block].rests);
 }
 
 void PortBlocks::port_rests(std::uint16_t port, Tick now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   pass_time(now);
   rest_alone(port);
 }
@@ -231,7 +231,7 @@ void PortBlocks::give_up(std::uint32_t block) {
 
 void PortBlocks::tell(EventKind kind, std::uint32_t block) {
   const PortRange ports = run_of(block).ports();
-  const std::lock_guard lock(events_.mutex);
+  const Lock lock(events_.mutex);
   events_.outlet.tell(kind, {.time = std::chrono::milliseconds(latest_.value_or(0)),
                              .namespace_id = owners_[blocks_[block].owner].id,
                              .count = ports.last - ports.first + 1u,
@@ -332,7 +332,7 @@ void PortBlocks::expire(Tick now) {
   constexpr int together = 64;
   bool goes_on = true;
   while (goes_on) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     pass_time(now);
     goes_on = end_due_rests(together);
   }

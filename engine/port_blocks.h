@@ -30,7 +30,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <span>
 
@@ -38,6 +37,7 @@
 #include "engine/event_outlet.h"
 #include "engine/index.h"
 #include "engine/links.h"
+#include "engine/lock.h"
 #include "engine/memory.h"
 #include "engine/namespaces.h"
 #include "engine/policy.h"
@@ -84,7 +84,7 @@ class PortBlocks {
   // It is called with the lock held. False if there is none.
   template <class IsFound>
   bool use_new(const BlockTaker& taker, std::uint64_t random, Tick now, IsFound&& is_found) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     pass_time(now);
     const auto fresh = find_new(taker, Wanted::any, random, is_found);
     if (fresh) begin_use(take_new(taker, *fresh), no_kind);
@@ -93,7 +93,7 @@ class PortBlocks {
   // Whether it would be true.
   template <class IsFound>
   bool has_new(const BlockTaker& taker, std::uint64_t random, Tick now, IsFound&& is_found) {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     pass_time(now);
     return find_new(taker, Wanted::any, random, is_found).has_value();
   }
@@ -121,7 +121,7 @@ class PortBlocks {
   // For each block: owner, ports, and whether it rests. In the order of the ports.
   template <class Each>
   void for_each(Each&& each) const {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     for (std::uint32_t unit = 0; unit < unit_count; ++unit) {
       const Block& block = blocks_[unit];
       if (block.units != 0) each(owners_[block.owner].id, run_of(unit).ports(), block.rests);
@@ -248,7 +248,7 @@ class PortBlocks {
   std::uint32_t smallest_;              // block, in units
   std::array<BlockUnits, 3> usable_{};  // units that have any of the ports, by what is wanted
 
-  mutable std::mutex mutex_;                                // guards the rest
+  mutable Mutex mutex_;                                     // guards the rest
   BlockUnits free_;                                         // units that are in no block
   ReservedArray<std::uint16_t> block_of_unit_{unit_count};  // its first unit, one higher; 0: none
   ReservedArray<Block> blocks_{unit_count};

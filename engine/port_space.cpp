@@ -189,7 +189,7 @@ bool PortSpace::has_within(const PortRange& block, std::uint16_t like, Tick now)
   const Stretch within = stretch_within(block, number);
   if (within.size == 0) return false;
   return std::ranges::any_of(parts_, [&](const auto& part) {
-    const std::lock_guard lock(part->mutex);
+    const Lock lock(part->mutex);
     return std::ranges::any_of(part->sets[number], [&](PortSet& set) {
       return set.has_between(within.first, within.first + within.size, now);
     });
@@ -223,7 +223,7 @@ inline std::optional<std::uint16_t> PortSpace::take_near(std::uint32_t shard, st
 }
 
 bool PortSpace::take_like(std::uint32_t shard, std::uint16_t like, Tick now) {
-  const std::lock_guard lock(parts_[home_of(like)]->mutex);
+  const Lock lock(parts_[home_of(like)]->mutex);
   if (!set_of(like).take_free(place_of(like), now)) return false;
   set_owner(like, shard);
   return true;
@@ -235,7 +235,7 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   Part& part = *parts_[lender];
   PortSet& set = part.sets[choice.number][choice.parity];
   if (!set.may_serve(choice.now)) return {};
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   const auto place = set.take(start_of(choice.number, choice.random), choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
@@ -250,7 +250,7 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   if (!set.may_serve(choice.now)) return {};
   const std::uint32_t end = within.first + within.size;
   const auto offset = static_cast<std::uint32_t>(std::uint64_t{choice.random} * within.size >> 32);
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   const auto place = set.take_between(within.first, end, within.first + offset, choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
@@ -275,7 +275,7 @@ std::optional<std::uint16_t> PortSpace::take_resting(std::uint32_t shard, std::u
       parity = i % 2;
     }
     if (!longest) return {};
-    const std::lock_guard lock(parts_[lender]->mutex);
+    const Lock lock(parts_[lender]->mutex);
     const auto place = parts_[lender]->sets[number][parity].take_resting();
     if (!place) continue;
     const std::uint16_t port = port_at(number, *place, lender, parity);
@@ -305,7 +305,7 @@ bool PortSpace::take_exactly(std::uint32_t shard, std::uint16_t port) {
     end_displacement();
     return false;
   }
-  const std::lock_guard lock(parts_[home_of(port)]->mutex);
+  const Lock lock(parts_[home_of(port)]->mutex);
   if (!set_of(port).take_exactly(place_of(port)) && !unpark(port)) return false;
   set_owner(port, shard);
   return true;
@@ -329,7 +329,7 @@ bool PortSpace::unpark(std::uint16_t port) {
 void PortSpace::withhold(std::uint16_t port, bool is_withheld) {
   if (!in_range(port)) return;
   Part& part = *parts_[home_of(port)];
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   if (test(withheld_, port) == is_withheld) return;
   set(withheld_, port, is_withheld);
   if (is_withheld) {
@@ -351,7 +351,7 @@ void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port
     return;
   }
   Part& part = *parts_[home_of(port)];
-  const std::lock_guard lock(part.mutex);
+  const Lock lock(part.mutex);
   set_owner(port, home_of(port));
   if (part.withheld != 0 && is_withheld(port)) {
     set(parked_, port, true);

@@ -24,10 +24,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "engine/lock.h"
 #include "engine/memory.h"
 #include "engine/policy.h"
 #include "engine/port_set.h"
@@ -121,8 +121,10 @@ class PortSpace {
     std::uint32_t size = 0;
   };
   struct alignas(64) Part {
-    std::mutex mutex;  // guards the rest, and the owner and the bits of each of the ports
-    std::uint32_t withheld = 0;
+    // Guards the rest too, but for what a set tells without it, and the owner and the bits of each
+    // of the ports.
+    Mutex mutex;
+    std::uint32_t withheld SWNAT_GUARDED_BY(mutex) = 0;
     PortSet sets[2][2];  // by class, then parity
   };
 

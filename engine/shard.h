@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,6 +17,7 @@
 #include "engine/externals.h"
 #include "engine/family.h"
 #include "engine/icmp_error.h"
+#include "engine/lock.h"
 #include "engine/namespaces.h"
 #include "engine/parse.h"
 #include "engine/rewrite.h"
@@ -61,13 +61,13 @@ class alignas(64) Shard {
   Shard(const ShardOptions<Family>& options, std::shared_ptr<const Snapshot> snapshot,
         Externals<Family>& externals, NamespaceUses& uses);
 
-  std::mutex mutex;
+  Mutex mutex;
 
   // Takes over the sessions that its records hold, once, before any packet; none if their ticks are
   // not recent.
-  void adopt(Tick now, bool is_recent);
+  void adopt(Tick now, bool is_recent) SWNAT_REQUIRES(mutex);
 
-  void populate() { table_.populate(); }
+  void populate() SWNAT_REQUIRES(mutex) { table_.populate(); }
 
   const SessionIndex& flows() const { return table_.flows(); }
 
@@ -76,7 +76,8 @@ class alignas(64) Shard {
   // Translates a common packet (common_packet.h) and gives it its reason, if `ref` is its live
   // session; else changes nothing and returns false. Forced inline into the batch's loop: a call,
   // with the registers that it saves, is a fifteenth of an established packet's instructions.
-  [[gnu::always_inline]] bool translate_established(SessionRef ref, Packet& packet, Tick now);
+  [[gnu::always_inline]] bool translate_established(SessionRef ref, Packet& packet, Tick now)
+      SWNAT_REQUIRES(mutex);
 
   // Asks for the memory that the establishment of sessions for these packets will look at.
   void prefetch_establishment(std::span<const Lookup> lookups) const;
@@ -84,17 +85,19 @@ class alignas(64) Shard {
   // One packet: finds its session or establishes one. `flow`: the hash of its key. For outbound
   // packets of a namespace that is at its limit, session_limit is returned with nothing changed, if
   // sessions of other shards may have to go.
-  Reason outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
-  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now)
+      SWNAT_REQUIRES(mutex);
+  Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex) {
     return outbound(parsed, packet, inside_flow(parsed, packet).hash(secret_), now);
   }
-  Reason inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
-  Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
+  Reason inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now)
+      SWNAT_REQUIRES(mutex);
+  Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex) {
     return inbound(parsed, packet, outside_flow(0, parsed).hash(secret_), now);
   }
   // An answer to what a namespace's packet was redirected to, which comes with the namespace's
   // fwmark: from within the namespace, or from the gateway. No other session is looked for.
-  Reason answer(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  Reason answer(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex);
 
   // What can be said of a namespace's packet to an external address before anything is established.
   enum class Outlook : std::uint8_t {
@@ -103,59 +106,67 @@ class alignas(64) Shard {
     ruled,           // no session, but what becomes of it does not depend on who has the address
     asks_for_owner,  // of the external endpoint
   };
-  Outlook outlook(const Parsed<Family>& parsed, const Packet& packet, Tick now);
+  Outlook outlook(const Parsed<Family>& parsed, const Packet& packet, Tick now)
+      SWNAT_REQUIRES(mutex);
   // Whether a packet that comes in may be some namespace's, be it permitted or not.
-  bool has_owner(const Parsed<Family>& parsed, Tick now);
+  bool has_owner(const Parsed<Family>& parsed, Tick now) SWNAT_REQUIRES(mutex);
 
   // An ICMP error about a packet of one of its sessions: that it sent, or delivered. `sender`: the
   // namespace that the error comes from, 0 for the outside.
   Reason error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
-                          const Quoted<Family>& quoted, Packet& error, Tick now);
+                          const Quoted<Family>& quoted, Packet& error, Tick now)
+      SWNAT_REQUIRES(mutex);
   Reason error_about_delivered(const Parsed<Family>& parsed, const Quoted<Family>& quoted,
-                               Packet& error, Tick now);
+                               Packet& error, Tick now) SWNAT_REQUIRES(mutex);
 
   // What a rule says of a packet that no session can be made of: dropped or untranslated, or
   // nothing.
-  std::optional<Reason> rule_for(NamespaceId id, const Parsed<Family>& parsed) const;
+  std::optional<Reason> rule_for(NamespaceId id, const Parsed<Family>& parsed) const
+      SWNAT_REQUIRES(mutex);
 
   // Looks at no more than `budget` sessions; returns at how many.
-  std::uint32_t expire(Tick now, std::uint32_t budget);
+  std::uint32_t expire(Tick now, std::uint32_t budget) SWNAT_REQUIRES(mutex);
 
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
   // is refused.
-  std::optional<RoomWanted> room_wanted(NamespaceId id) const;
+  std::optional<RoomWanted> room_wanted(NamespaceId id) const SWNAT_REQUIRES(mutex);
   // The namespace's session here that has to go first; nothing if it has none.
-  std::optional<Candidate> first_to_go(std::uint32_t slot);
+  std::optional<Candidate> first_to_go(std::uint32_t slot) SWNAT_REQUIRES(mutex);
   // Ends that session. False if it does not stand as it did, or is gone.
-  bool evict(std::uint32_t slot, const Candidate& candidate, Tick now);
+  bool evict(std::uint32_t slot, const Candidate& candidate, Tick now) SWNAT_REQUIRES(mutex);
 
   // Follows a new policy from now on.
-  void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
+  void set_snapshot(std::shared_ptr<const Snapshot> snapshot) SWNAT_REQUIRES(mutex);
   // Ends the sessions that the policy does not allow, and counts the others where they are to, of
   // those at `position` and some after it, which moves on. False at the end.
-  bool end_unfit(std::uint32_t& position, Tick now);
+  bool end_unfit(std::uint32_t& position, Tick now) SWNAT_REQUIRES(mutex);
 
-  void count(Reason reason) { ++counters_[static_cast<std::size_t>(reason)]; }
-  const Counters& counters() const { return counters_; }
-  std::uint32_t session_count() const { return table_.count(); }
+  void count(Reason reason) SWNAT_REQUIRES(mutex) { ++counters_[static_cast<std::size_t>(reason)]; }
+  const Counters& counters() const SWNAT_REQUIRES(mutex) { return counters_; }
+  std::uint32_t session_count() const SWNAT_REQUIRES(mutex) { return table_.count(); }
 
   // As SessionTable::add_traffic().
-  bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const {
+  bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const
+      SWNAT_REQUIRES(mutex) {
     return table_.add_traffic(position, by_slot);
   }
 
   // Of the sessions at `position` and some after it, which moves on, those that are meant: copied
   // out, or ended. Both return how many.
   std::size_t copy_sessions(const SessionPattern& pattern, std::uint32_t& position,
-                            std::span<SessionView> out, Tick now) const {
+                            std::span<SessionView> out, Tick now) const SWNAT_REQUIRES(mutex) {
     return table_.copy(pattern, position, out, now);
   }
-  std::size_t end_sessions(const SessionPattern& pattern, std::uint32_t& position, Tick now);
-  bool is_end(std::uint32_t position) const { return position >= table_.used(); }
+  std::size_t end_sessions(const SessionPattern& pattern, std::uint32_t& position, Tick now)
+      SWNAT_REQUIRES(mutex);
+  bool is_end(std::uint32_t position) const SWNAT_REQUIRES(mutex) {
+    return position >= table_.used();
+  }
 
-  EventLog<Family>& events() { return events_; }
+  EventLog<Family>& events() SWNAT_REQUIRES(mutex) { return events_; }
   // No session will be made for this outbound packet.
-  void tell_refused(Reason reason, const Parsed<Family>& parsed, const Packet& packet, Tick now) {
+  void tell_refused(Reason reason, const Parsed<Family>& parsed, const Packet& packet, Tick now)
+      SWNAT_REQUIRES(mutex) {
     if (!events_.is_heard(EventKind::refused)) return;
     events_.refused(reason, packet.namespace_id, parsed.protocol, parsed.leg_from_inside(), {},
                     now);
@@ -218,11 +229,11 @@ class alignas(64) Shard {
   static Room room_of(const Tenant& tenant, const typename RuleBook<Family>::Forward* forward);
   std::uint32_t slot_for(const Record& session) const;
   void count_in(SessionRef ref, std::uint32_t slot);
-  bool evict_if_all_are_here(NamespaceId id, Tick now);
+  bool evict_if_all_are_here(NamespaceId id, Tick now) SWNAT_REQUIRES(mutex);
   bool evict_here(const RoomWanted& wanted, Tick now);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
-                            Tick now);
+                            Tick now) SWNAT_REQUIRES(mutex);
   Reason establish_inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                            Tick now);
   std::optional<Reason> refuses(const Parsed<Family>& parsed) const;

@@ -85,13 +85,19 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
 template <class Family>
 void Translator<Family>::populate() {
   externals_.populate();
-  for (const auto& one : shards_) one->populate();
+  for (const auto& one : shards_) {
+    const Lock lock(one->mutex);
+    one->populate();
+  }
   datagrams_.populate();
 }
 
 template <class Family>
 void Translator<Family>::adopt(Tick now, bool is_recent) {
-  for (const auto& one : shards_) one->adopt(now, is_recent);
+  for (const auto& one : shards_) {
+    const Lock lock(one->mutex);
+    one->adopt(now, is_recent);
+  }
 }
 
 // `leg` is as the packet shows it from the side that it comes from.
@@ -118,7 +124,7 @@ Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& pa
   Reason reason = is_outbound ? fault : not_on_the_way_out(fault);
   if (!is_inbound) {
     Shard<Family>& any = shard(0);
-    const std::lock_guard lock(any.mutex);
+    const Lock lock(any.mutex);
     reason = any.rule_for(packet.namespace_id, parsed).value_or(reason);
   }
   if (!parsed.piece.is_first() || (!is_inbound && packet.namespace_id == 0)) return reason;
@@ -202,7 +208,7 @@ std::size_t Translator<Family>::take_group(std::span<Lookup> waiting, Lookup* gr
 template <class Family>
 Places Translator<Family>::translate_group(std::span<Lookup> group, int end, Tick now) {
   Shard<Family>& own = shard(group[0].shard);
-  const auto lock = lock_soon(own.mutex);
+  const SoonLock lock(own.mutex);
   const std::span<Lookup> missed = translate_established(own, group, now);
   if (missed.empty()) return 0;
   Places left = 0;
@@ -333,7 +339,7 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
   for (int rounds_left = eviction_rounds;; --rounds_left) {
     std::optional<RoomWanted> room_wanted;
     {
-      const auto lock = lock_soon(own.mutex);
+      const SoonLock lock(own.mutex);
       const Reason reason = own.outbound(parsed, packet, now);
       if (reason == Reason::session_limit && rounds_left > 0) {
         room_wanted = own.room_wanted(packet.namespace_id);
@@ -351,7 +357,7 @@ template <class Family>
 Reason Translator<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
   Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
-  const auto lock = lock_soon(own.mutex);
+  const SoonLock lock(own.mutex);
   return own.inbound(parsed, packet, now);
 }
 
@@ -373,7 +379,7 @@ Reason Translator<Family>::icmp_error(const Parsed<Family>& parsed, Packet& erro
     if (reason != Reason::icmp_error_unmatched) return reason;
   }
   Shard<Family>& own = shard(shard_of_port(quoted.packet.destination_port, shard_count()));
-  const auto lock = lock_soon(own.mutex);
+  const SoonLock lock(own.mutex);
   return own.error_about_delivered(parsed, quoted, error, now);
 }
 
@@ -382,7 +388,7 @@ Reason Translator<Family>::error_about_sent(NamespaceId sender, const Parsed<Fam
                                             const Quoted<Family>& quoted, Packet& error, Tick now) {
   const Parsed<Family>& about = quoted.packet;
   Shard<Family>& own = shard(externals_.shard_of(about.source, about.protocol, about.source_port));
-  const auto lock = lock_soon(own.mutex);
+  const SoonLock lock(own.mutex);
   return own.error_about_sent(sender, parsed, quoted, error, now);
 }
 
@@ -407,7 +413,7 @@ Reason Translator<Family>::hairpin_to_external(const Parsed<Family>& parsed, Pac
   using Outlook = typename Shard<Family>::Outlook;
   if (packet.namespace_id != 0) {
     Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
-    const auto lock = lock_soon(own.mutex);
+    const SoonLock lock(own.mutex);
     Packet received = packet;
     received.direction = Direction::inbound;
     const Reason reason = own.answer(parsed, received, now);
@@ -419,7 +425,7 @@ Reason Translator<Family>::hairpin_to_external(const Parsed<Family>& parsed, Pac
   Outlook outlook;
   {
     Shard<Family>& own = shard(shard_of(parsed.leg_from_inside(), parsed.protocol, false));
-    const auto lock = lock_soon(own.mutex);
+    const SoonLock lock(own.mutex);
     outlook = own.outlook(parsed, packet, now);
   }
   if (outlook == Outlook::asks_for_owner) {
@@ -437,7 +443,7 @@ template <class Family>
 bool Translator<Family>::has_owner(const Parsed<Family>& parsed, Tick now) {
   if (protocol::is_portless(parsed.protocol)) return false;
   Shard<Family>& own = shard(shard_of(parsed.leg_from_outside(), parsed.protocol, true));
-  const auto lock = lock_soon(own.mutex);
+  const SoonLock lock(own.mutex);
   return own.has_owner(parsed, now);
 }
 
@@ -496,7 +502,7 @@ void Translator<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot, 
   if (shards_.empty()) return;
   hairpin_.store(snapshot->policy().hairpin, std::memory_order_relaxed);
   for (const auto& one : shards_) {
-    const std::lock_guard lock(one->mutex);
+    const Lock lock(one->mutex);
     one->set_snapshot(snapshot);
   }
   end_unfit(now);
@@ -510,7 +516,7 @@ void Translator<Family>::end_unfit(Tick now) {
     std::uint32_t position = 0;
     bool goes_on = true;
     while (goes_on) {
-      const std::lock_guard lock(one->mutex);
+      const Lock lock(one->mutex);
       goes_on = one->end_unfit(position, now);
     }
   }
@@ -553,7 +559,7 @@ std::uint32_t Translator<Family>::expire(std::uint32_t number, Tick now, std::ui
   if (shards_.empty()) return 0;
   datagrams_.expire(number, now, budget);
   externals_.expire_blocks(number, now);
-  const std::lock_guard lock(shard(number).mutex);
+  const Lock lock(shard(number).mutex);
   return shard(number).expire(now, budget);
 }
 
@@ -572,7 +578,7 @@ void Translator<Family>::add_counters(Counters& sum) const {
     sum[i] += other_counters_[i].load(std::memory_order_relaxed);
   }
   for (const auto& one : shards_) {
-    const std::lock_guard lock(one->mutex);
+    const Lock lock(one->mutex);
     for (std::size_t i = 0; i < reason_count; ++i) sum[i] += one->counters()[i];
   }
 }

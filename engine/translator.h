@@ -8,7 +8,6 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -70,9 +69,10 @@ class Translator {
   Places translate_group(std::span<Lookup> group, int end, Tick now);
   void translate_alone(Packet& packet, Tick now);
   Reason untranslatable(Reason fault, const Parsed<Family>& parsed, Packet& packet, Tick now);
-  std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now);
+  std::span<Lookup> translate_established(Shard<Family>& own, std::span<Lookup> lookups, Tick now)
+      SWNAT_REQUIRES(own.mutex);
   std::span<Lookup> translate_missed(Shard<Family>& own, std::span<Lookup> lookups, int end,
-                                     Tick now);
+                                     Tick now) SWNAT_REQUIRES(own.mutex);
   Reason translate_one(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason translate_whole(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);

@@ -104,8 +104,9 @@ RuleKeeper::~RuleKeeper() {
 
 void RuleKeeper::start() {
   thread_ = std::thread([this] { run(); });
-  std::unique_lock lock(mutex_);
-  first_look_.wait_for(lock, longest_start, [this] { return has_looked_; });
+  const Lock lock(mutex_);
+  first_look_.wait_for(mutex_, longest_start,
+                       [this]() SWNAT_REQUIRES(mutex_) { return has_looked_; });
 }
 
 void RuleKeeper::request_stop() {
@@ -121,14 +122,14 @@ void RuleKeeper::wake() {
 
 void RuleKeeper::set_config(std::shared_ptr<const rules::Config> config) {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     next_config_ = std::move(config);
   }
   wake();
 }
 
 RuleStatus RuleKeeper::status() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return status_;
 }
 
@@ -139,7 +140,7 @@ void RuleKeeper::run() {
     schedule_.saw(events_.read(), now());
     if (stopping_ || now() < schedule_.due()) continue;
     look();
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     has_looked_ = true;
     first_look_.notify_all();
   }
@@ -186,7 +187,7 @@ void RuleKeeper::look() {
 
 std::optional<rules::Inspection> RuleKeeper::inspect() {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (next_config_) {
       config_ = std::exchange(next_config_, nullptr);
       inspector_.reset();
@@ -218,7 +219,7 @@ bool RuleKeeper::repair(const rules::Inspection& seen) {
         " earliest",
         difference, pause.count() / 1000);
   }
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   ++status_.repairs;
   return true;
 }
@@ -282,7 +283,7 @@ void RuleKeeper::tell(rules::Inspection seen, bool was_repaired) {
     if (!told_notes_.contains(note)) log("{}", note);
   }
   told_notes_ = std::move(notes);
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   status_.seen = std::move(seen);
   status_.unread_queues = unread_queues_.size();
 }
@@ -291,7 +292,7 @@ void RuleKeeper::tell(rules::Inspection seen, bool was_repaired) {
 void RuleKeeper::tell_fault(const std::string& text) {
   if (text == std::exchange(told_fault_, text) || text.empty()) return;
   log("rules: {}", text);
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   status_.seen.state = rules::RuleState::differ;
   status_.seen.differences = {text};
 }

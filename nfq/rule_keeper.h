@@ -17,13 +17,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "engine/lock.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/kernel_events.h"
 #include "nfq/look_schedule.h"
@@ -82,11 +82,11 @@ class RuleKeeper {
   FileDescriptor wakeup_;
   std::atomic<bool> stopping_{false};
 
-  mutable std::mutex mutex_;  // guards the next three
-  std::shared_ptr<const rules::Config> next_config_;
-  RuleStatus status_;
-  bool has_looked_ = false;
-  std::condition_variable first_look_;
+  mutable Mutex mutex_;
+  std::shared_ptr<const rules::Config> next_config_ SWNAT_GUARDED_BY(mutex_);
+  RuleStatus status_ SWNAT_GUARDED_BY(mutex_);
+  bool has_looked_ SWNAT_GUARDED_BY(mutex_) = false;
+  std::condition_variable_any first_look_;
 
   // The thread's own.
   std::shared_ptr<const rules::Config> config_;
