@@ -51,6 +51,7 @@ inline constexpr std::uint16_t ipv6_fragment_offset = 0xfff8;  // in bytes
 inline constexpr std::size_t tcp_header_min = 20;
 inline constexpr std::size_t tcp_checksum_offset = 16;
 inline constexpr std::uint8_t tcp_scale_max = 14;  // RFC 7323 section 2.3
+inline constexpr std::uint8_t no_tcp_scale = 15;   // where a SYN has no window scale option
 namespace tcp_flag {
 inline constexpr std::uint8_t fin = 0x01;
 inline constexpr std::uint8_t syn = 0x02;

@@ -16,6 +16,7 @@
 
 #include "engine/address.h"
 #include "engine/checksum.h"
+#include "engine/headers.h"
 #include "engine/packet.h"
 #include "engine/traffic_counters.h"
 
@@ -128,9 +129,6 @@ constexpr Rank rank_of(SessionState state) {
       state == SessionState::tcp_syn_internal || state == SessionState::tcp_syn_remote;
   return is_opening || is_asked(state) ? Rank::unanswered : Rank::active;
 }
-
-// An offer of the window scale option (RFC 7323) that was not made.
-inline constexpr std::uint8_t no_tcp_scale = 15;
 
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {

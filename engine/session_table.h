@@ -24,7 +24,6 @@
 #include "engine/session_pattern.h"
 #include "engine/session_view.h"
 #include "engine/slab.h"
-#include "engine/tcp_state.h"
 #include "engine/timer_wheel.h"
 #include "engine/traffic.h"
 

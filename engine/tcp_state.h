@@ -4,24 +4,11 @@
 
 #include <cstdint>
 
-#include "engine/bytes.h"
 #include "engine/headers.h"
 #include "engine/session.h"
+#include "engine/tcp_segment.h"
 
 namespace swnat {
-
-struct TcpSegment {
-  std::uint32_t sequence = 0;
-  std::uint32_t acknowledgment = 0;
-  std::uint32_t payload_size = 0;
-  std::uint16_t window = 0;
-  std::uint8_t flags = 0;
-  std::uint8_t scale = no_tcp_scale;  // from the window scale option of a SYN
-};
-
-// `segment` is at least a whole TCP header, options included, with `size` bytes up to the payload's
-// end.
-TcpSegment read_tcp_segment(const std::uint8_t* segment, std::uint16_t size);
 
 enum class TcpSender : std::uint8_t { internal, remote };
 
@@ -47,16 +34,6 @@ void open(TcpConnection connection, const TcpSegment& syn, TcpSender sender);
 TcpEffect advance(TcpConnection connection, const TcpSegment& segment, TcpSender sender);
 
 // The pieces that a segment of an established connection meets, inline for the batch's loop.
-
-// What the fixed part of the header says.
-inline TcpSegment read_tcp_header(const std::uint8_t* header) {
-  TcpSegment read;
-  read.sequence = load_be32(header + 4);
-  read.acknowledgment = load_be32(header + 8);
-  read.window = load_be16(header + 14);
-  read.flags = header[13];
-  return read;
-}
 
 // Whether a number is as near to the next one as data of the connection, late or early, can be: no
 // window of the receiver is wider.
