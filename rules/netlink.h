@@ -4,8 +4,10 @@
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -42,6 +44,45 @@ template <class Take>
 void for_each_attribute(const nlattr& outer, Take take) {
   mnl_attr_parse_nested(&outer, call_with_attribute<Take>, &take);
 }
+
+// The attributes of a message behind a header of its kind, or those within an attribute, by their
+// types.
+template <std::size_t types>
+class Attributes {
+ public:
+  Attributes(const nlmsghdr& message, std::size_t header) {
+    for_each_attribute(message, header, [this](const nlattr& each) { add(each); });
+  }
+  explicit Attributes(const nlattr& outer) {
+    for_each_attribute(outer, [this](const nlattr& each) { add(each); });
+  }
+
+  bool has(std::size_t type) const { return found_[type] != nullptr; }
+  // Null if there is none.
+  const nlattr* get(std::size_t type) const { return found_[type]; }
+  // 0 if there is none, or it has another size.
+  template <class T = std::uint32_t>
+  T number(std::size_t type) const {
+    T value{};
+    if (has(type) && mnl_attr_get_payload_len(found_[type]) == sizeof value) {
+      std::memcpy(&value, mnl_attr_get_payload(found_[type]), sizeof value);
+    }
+    return value;
+  }
+  std::string text(std::size_t type) const {
+    if (!has(type)) return "";
+    const char* first = static_cast<const char*>(mnl_attr_get_payload(found_[type]));
+    return {first, strnlen(first, mnl_attr_get_payload_len(found_[type]))};
+  }
+
+ private:
+  void add(const nlattr& each) {
+    const std::uint16_t type = mnl_attr_get_type(&each);
+    if (type < types) found_[type] = &each;
+  }
+
+  std::array<const nlattr*, types> found_{};
+};
 
 class NetlinkSocket {
  public:

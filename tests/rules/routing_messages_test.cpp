@@ -24,7 +24,7 @@ IpRule again(const IpRule& rule) {
   return rule_in(message.get()).value();
 }
 
-const Interfaces interfaces{{}, {}, {{"blue0", 7}}};
+const Interfaces interfaces{{}, {{"blue0", 7}}};
 
 FwmarkRoute again(const FwmarkRoute& route) {
   Message message;
