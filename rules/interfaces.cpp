@@ -11,12 +11,6 @@
 namespace swnat::rules {
 namespace {
 
-const ifinfomsg* link_in(const nlmsghdr& message) {
-  if (message.nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(&message) < sizeof(ifinfomsg))
-    return nullptr;
-  return static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
-}
-
 // Empty for other messages.
 std::string address_text(const nlmsghdr& message) {
   if (message.nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(&message) < sizeof(ifaddrmsg))
@@ -32,47 +26,47 @@ std::string address_text(const nlmsghdr& message) {
 
 }  // namespace
 
-std::vector<std::uint8_t> list_links() {
-  return NetlinkSocket(NETLINK_ROUTE)
-      .dump(
-          [](nlmsghdr& message) {
-            message.nlmsg_type = RTM_GETLINK;
-            mnl_nlmsg_put_extra_header(&message, sizeof(ifinfomsg));
-            // Of thousands, the counters are most of what there is to tell.
-            mnl_attr_put_u32(&message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-          },
-          "listing interfaces");
-}
-
-std::string link_name(const nlmsghdr& message) {
-  if (link_in(message) == nullptr) return "";
-  return Attributes<IFLA_IFNAME + 1>(message, sizeof(ifinfomsg)).text(IFLA_IFNAME);
+void list_links(const std::function<void()>& start, const std::function<void(const Link&)>& take) {
+  const auto ask = [](nlmsghdr& message) {
+    message.nlmsg_type = RTM_GETLINK;
+    mnl_nlmsg_put_extra_header(&message, sizeof(ifinfomsg));
+    mnl_attr_put_u32(&message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  };
+  NetlinkSocket(NETLINK_ROUTE).dump(ask, "listing interfaces", start, [&](const nlmsghdr& message) {
+    if (message.nlmsg_type != RTM_NEWLINK ||
+        mnl_nlmsg_get_payload_len(&message) < sizeof(ifinfomsg)) {
+      return;
+    }
+    const auto& header = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+    const Attributes<IFLA_AF_SPEC + 1> has(message, sizeof header);
+    take({has.text(IFLA_IFNAME), static_cast<unsigned>(header.ifi_index),
+          (header.ifi_flags & IFF_UP) != 0, has.get(IFLA_AF_SPEC)});
+  });
 }
 
 Interfaces current_interfaces() {
   Interfaces found;
-  for_each_netlink_message(list_links(), [&](const nlmsghdr& message) {
-    const ifinfomsg* link = link_in(message);
-    if (link == nullptr) return;
-    std::string name = link_name(message);
-    found.numbers[name] = static_cast<unsigned>(link->ifi_index);
-    found.is_up[std::move(name)] = (link->ifi_flags & IFF_UP) != 0;
-  });
+  list_links([&] { found = {}; },
+             [&](const Link& link) {
+               found.numbers[link.name] = link.number;
+               found.is_up[link.name] = link.is_up;
+             });
   return found;
 }
 
 std::set<std::string> current_addresses() {
   std::set<std::string> found;
-  const auto all = NetlinkSocket(NETLINK_ROUTE)
-                       .dump(
-                           [](nlmsghdr& message) {
-                             message.nlmsg_type = RTM_GETADDR;
-                             mnl_nlmsg_put_extra_header(&message, sizeof(ifaddrmsg));
-                           },
-                           "listing addresses");
-  for_each_netlink_message(all, [&](const nlmsghdr& message) {
-    if (std::string text = address_text(message); !text.empty()) found.insert(std::move(text));
-  });
+  const auto ask = [](nlmsghdr& message) {
+    message.nlmsg_type = RTM_GETADDR;
+    mnl_nlmsg_put_extra_header(&message, sizeof(ifaddrmsg));
+  };
+  NetlinkSocket(NETLINK_ROUTE)
+      .dump(
+          ask, "listing addresses", [&] { found.clear(); },
+          [&](const nlmsghdr& message) {
+            if (std::string text = address_text(message); !text.empty())
+              found.insert(std::move(text));
+          });
   return found;
 }
 

@@ -3,12 +3,10 @@
 
 #include <libmnl/libmnl.h>
 
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <set>
 #include <string>
-#include <vector>
 
 namespace swnat::rules {
 
@@ -31,9 +29,15 @@ std::set<std::string> current_addresses();
 // Whether there is one of this name; not of another that it may be called by besides.
 bool has_interface(const std::string& name);
 
-// The kernel's messages about all interfaces. Throws KernelError.
-std::vector<std::uint8_t> list_links();
-// The name that such a message is about; empty if it is another kind of message.
-std::string link_name(const nlmsghdr& message);
+// One interface, as the kernel lists it.
+struct Link {
+  std::string name;
+  unsigned number = 0;
+  bool is_up = false;
+  const nlattr* sysctls = nullptr;  // IFLA_AF_SPEC; null if there is none
+};
+// Lists all, one after the other; `start` is called before the first, again where they changed
+// meanwhile. Throws KernelError.
+void list_links(const std::function<void()>& start, const std::function<void(const Link&)>& take);
 
 }  // namespace swnat::rules

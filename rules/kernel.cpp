@@ -266,7 +266,8 @@ void require_external_interface(const Config& config) {
 std::string configuration_digest(const Config& config) {
   // Either format tells two configurations apart.
   Digest digest;
-  digest.add(render(config, Format::iptables));
+  digest.add(config.file);
+  add_to(digest, make_plan(config, Format::iptables));
   return fmt::format("{:016x}", digest.value());
 }
 

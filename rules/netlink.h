@@ -89,6 +89,7 @@ class NetlinkSocket {
   // Writes header and attributes of a message into an empty one, by mnl_nlmsg_put_extra_header()
   // and mnl_attr_put(); flags other than NLM_F_REQUEST, NLM_F_DUMP and NLM_F_ACK are its own.
   using Fill = std::function<void(nlmsghdr&)>;
+  using Take = std::function<void(const nlmsghdr&)>;
 
   // NETLINK_ROUTE or NETLINK_NETFILTER. Throws KernelError.
   explicit NetlinkSocket(int protocol);
@@ -96,6 +97,10 @@ class NetlinkSocket {
   // The messages of the kernel's answer; none if what they belong to does not exist. Asks again
   // where others changed it meanwhile. `what` is for the message of a failure. Throws KernelError.
   std::vector<std::uint8_t> dump(const Fill& fill, std::string_view what);
+  // The same for more than should be in memory at once: `take` is given one message after the
+  // other, and `start` is called before the first, each time that it asks.
+  void dump(const Fill& fill, std::string_view what, const std::function<void()>& start,
+            const Take& take);
 
   // Has the kernel do this many things in order, of which `fill` writes the message and `text` is
   // for the message of a failure. Throws KernelError for the first that failed; of those behind it
@@ -113,7 +118,7 @@ class NetlinkSocket {
   };
   void send(std::uint8_t* bytes, std::size_t size) const;
   std::span<const std::uint8_t> receive(std::span<std::uint8_t> room) const;
-  bool dump_once(const Fill& fill, std::string_view what, std::vector<std::uint8_t>& all);
+  bool dump_once(const Fill& fill, std::string_view what, const Take& take);
 
   std::unique_ptr<mnl_socket, Closer> socket_;
   std::uint32_t sequence_ = 0;

@@ -3,7 +3,6 @@
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -56,16 +55,14 @@ std::optional<std::int32_t> value_in(const nlattr& families, const Known& known)
 SysctlReader::Listed SysctlReader::list() {
   static_assert(std::size(all_known) == known_count);
   Listed all;
-  for_each_netlink_message(list_links(), [&](const nlmsghdr& message) {
-    const std::string name = link_name(message);
-    if (name.empty()) return;
-    const Attributes<IFLA_AF_SPEC + 1> has(message, sizeof(ifinfomsg));
-    if (!has.has(IFLA_AF_SPEC)) return;
-    Values& values = all[name];
-    for (std::size_t i = 0; i < known_count; ++i) {
-      values[i] = value_in(*has.get(IFLA_AF_SPEC), all_known[i]);
-    }
-  });
+  list_links([&] { all.clear(); },
+             [&](const Link& link) {
+               if (link.sysctls == nullptr) return;
+               Values& values = all[link.name];
+               for (std::size_t i = 0; i < known_count; ++i) {
+                 values[i] = value_in(*link.sysctls, all_known[i]);
+               }
+             });
   return all;
 }
 
