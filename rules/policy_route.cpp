@@ -15,13 +15,15 @@
 // kernel takes the first away when the interface goes down. Without the second, what is for the
 // tenant would then be routed like everything else, back to the outside.
 //
-// Jumps lead to rules of higher priority, which are added first.
+// Jumps lead to rules of higher priority, which are added first, before those that lead to a table.
 #include "rules/policy_route.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -78,30 +80,60 @@ std::string to_text(const RoutingChange& change) {
                      change.is_removal ? "del" : "replace", to_text(route));
 }
 
+// The table that a rule leads to, if it leads to one.
+std::optional<std::uint32_t> table_of(const IpRule& rule) {
+  constexpr std::string_view lookup = "lookup ";
+  const std::size_t place = rule.what.rfind(lookup);
+  std::uint32_t table = 0;
+  if (place == std::string::npos) return std::nullopt;
+  const char* end = rule.what.data() + rule.what.size();
+  if (std::from_chars(rule.what.data() + place + lookup.size(), end, table).ptr != end)
+    return std::nullopt;
+  return table;
+}
+
+// Of one family, those in the one set only; higher priorities first.
+std::vector<IpRule> in_one_only(const std::set<IpRule>& one, const std::set<IpRule>& other,
+                                Family family) {
+  std::vector<IpRule> all;
+  for (auto rule = one.rbegin(); rule != one.rend(); ++rule) {
+    if (rule->family == family && !other.contains(*rule)) all.push_back(*rule);
+  }
+  return all;
+}
+
 // What leads from the one to the other in this family. Rules that go come before those that come,
 // since the kernel does not tell two apart that differ in where they lead only. Meanwhile the rules
 // of netfilter hold back what would go astray.
+//
+// For each rule that changes, the kernel visits all tables of IPv6, be they empty. It makes a table
+// for the first rule that leads there, or the first route. So rules that lead to none come first,
+// and routes of tables that no rule led to so far come last.
 std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRouting& wanted,
                                    const Interfaces& interfaces, Family family) {
   const std::set<IpRule> old_rules(current.rules.begin(), current.rules.end());
   const std::set<IpRule> new_rules(wanted.rules.begin(), wanted.rules.end());
+  std::vector<IpRule> added = in_one_only(new_rules, old_rules, family);
+  std::stable_partition(added.begin(), added.end(),
+                        [](const IpRule& rule) { return !table_of(rule); });
+  std::set<std::uint32_t> new_tables;
+  for (const IpRule& rule : added) new_tables.insert(table_of(rule).value_or(0));
+  for (const IpRule& rule : old_rules) new_tables.erase(table_of(rule).value_or(0));
+
   const std::set<FwmarkRoute> old_routes(current.routes.begin(), current.routes.end());
   std::set<std::tuple<std::uint32_t, std::string, bool>> kept;
   std::vector<RoutingChange> all;
+  std::vector<RoutingChange> last;
   for (const FwmarkRoute& route : wanted.routes) {
     if (route.family != family) continue;
     if (!route.interface.empty() && !interfaces.has_up(route.interface)) continue;
     kept.insert({route.table, route.to, route.interface.empty()});
-    if (!old_routes.contains(route)) all.push_back({false, route});
+    if (old_routes.contains(route)) continue;
+    (new_tables.contains(route.table) ? last : all).push_back({false, route});
   }
-  const auto in_one_only = [&](const std::set<IpRule>& one, const std::set<IpRule>& other,
-                               bool is_removal) {
-    for (auto rule = one.rbegin(); rule != one.rend(); ++rule) {
-      if (rule->family == family && !other.contains(*rule)) all.push_back({is_removal, *rule});
-    }
-  };
-  in_one_only(old_rules, new_rules, true);
-  in_one_only(new_rules, old_rules, false);
+  for (const IpRule& rule : in_one_only(old_rules, new_rules, family)) all.push_back({true, rule});
+  for (const IpRule& rule : added) all.push_back({false, rule});
+  all.insert(all.end(), last.begin(), last.end());
   for (const FwmarkRoute& route : current.routes) {
     if (route.family != family || kept.contains({route.table, route.to, route.interface.empty()}))
       continue;
