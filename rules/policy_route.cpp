@@ -4,7 +4,8 @@
 // each of which ends with a jump to our last rule, which does nothing:
 //
 //   fwmark 0 goto unmarked       what has no namespace's fwmark
-//   fwmark 0x1 lookup …          each namespace's table, or a jump to the list of those alike
+//   fwmark 0x1 lookup …          each namespace's table, or a jump to the list of those alike;
+//                                to its network only, where the table is shared (table_sharing.h)
 //   unmarked: iif lo goto end    the gateway's own
 //   from 10.0.0.0/24 blackhole   a tenant's, but without its fwmark: by the rules of netfilter it
 //                                would have one, so they are gone, or its interface has another
@@ -23,6 +24,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -34,6 +36,7 @@
 #include "rules/netlink.h"
 #include "rules/networks.h"
 #include "rules/routing_messages.h"
+#include "rules/table_sharing.h"
 
 namespace swnat::rules {
 namespace {
@@ -159,9 +162,12 @@ void make(const std::vector<RoutingChange>& all, const Interfaces& interfaces,
 // One family's rules, in order.
 class RuleList {
  public:
-  RuleList(Family family, std::uint32_t mask) : family_(family), mask_(mask) {}
+  RuleList(Family family, std::uint32_t mask, const std::map<std::uint32_t, IpNetwork>& sharing)
+      : family_(family), mask_(mask), sharing_(sharing) {}
 
   std::string selector(const BitString& bits, bool is_fwmark) const;
+  // Where a namespace's fwmark leads.
+  std::string lookup(std::uint32_t fwmark) const;
   void add(std::uint32_t priority, std::string what) {
     rules_.push_back({family_, priority, std::move(what)});
   }
@@ -175,6 +181,7 @@ class RuleList {
  private:
   Family family_;
   std::uint32_t mask_;
+  const std::map<std::uint32_t, IpNetwork>& sharing_;
   std::vector<IpRule> rules_;
   std::vector<std::uint32_t> ends_;  // where lists jump to the last rule
 };
@@ -187,14 +194,21 @@ std::string RuleList::selector(const BitString& bits, bool is_fwmark) const {
   return fmt::format("from {}", to_text(network_of(bits, family_)));
 }
 
+std::string RuleList::lookup(std::uint32_t fwmark) const {
+  const auto shares = sharing_.find(fwmark);
+  if (shares != sharing_.end()) {
+    return fmt::format("to {} lookup {}", to_text(shares->second), shared_route_table);
+  }
+  // A fwmark whose table would not fit was refused when the configuration was checked.
+  return fmt::format("lookup {}", route_table(fwmark, mask_).value());
+}
+
 std::uint32_t RuleList::add_tree(const BitNode& node, std::uint32_t priority, bool is_fwmark) {
   const std::uint32_t own = priority;
   const std::uint32_t end = priority + 2;
   priority += 3;
   for (const BitString& leaf : node.leaves) {
-    const std::string action =
-        is_fwmark ? fmt::format("lookup {}", route_table(number_of(leaf), mask_).value())
-                  : std::string("blackhole");
+    const std::string action = is_fwmark ? lookup(number_of(leaf)) : std::string("blackhole");
     add(own, fmt::format("{} {}", selector(leaf, is_fwmark), action));
   }
   for (const BitNode& child : node.children) {
@@ -215,9 +229,10 @@ void RuleList::close(std::uint32_t last_priority) {
 
 std::vector<IpRule> ip_rules(const Config& config, Family family,
                              const std::vector<std::uint32_t>& fwmarks,
-                             const std::vector<IpNetwork>& networks) {
+                             const std::vector<IpNetwork>& networks,
+                             const std::map<std::uint32_t, IpNetwork>& sharing) {
   if (fwmarks.empty() && networks.empty()) return {};
-  RuleList list(family, config.fwmark_mask);
+  RuleList list(family, config.fwmark_mask, sharing);
   std::vector<BitString> marks;
   for (const std::uint32_t fwmark : fwmarks) marks.push_back(bits_of(fwmark));
   std::uint32_t priority = first_rule_priority + 1;
@@ -253,19 +268,21 @@ PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTena
   PolicyRouting routing;
   const std::vector<IpNetwork> networks = tenant_networks(config, removed);
   for (const Family family : all_families) {
+    const std::map<std::uint32_t, IpNetwork> sharing = sharing_networks(config, family);
     std::vector<std::uint32_t> fwmarks;
     for (const NamespaceConfig& each : config.namespaces) {
       if (each.interfaces.empty() || texts(each.subnets, family).empty()) continue;
       fwmarks.push_back(each.fwmark_first);
-      // A fwmark whose table would not fit was refused when the configuration was checked.
-      const std::uint32_t table = route_table(each.fwmark_first, config.fwmark_mask).value();
+      const std::uint32_t table = sharing.contains(each.fwmark_first)
+                                      ? shared_route_table
+                                      : route_table(each.fwmark_first, config.fwmark_mask).value();
       add_routes(each, table, family, routing.routes);
     }
     std::vector<IpNetwork> own;
     for (const IpNetwork& each : networks) {
       if (family_of(each) == family) own.push_back(each);
     }
-    std::vector<IpRule> rules = ip_rules(config, family, fwmarks, own);
+    std::vector<IpRule> rules = ip_rules(config, family, fwmarks, own, sharing);
     std::sort(rules.begin(), rules.end());
     routing.rules.insert(routing.rules.end(), rules.begin(), rules.end());
   }

@@ -70,6 +70,11 @@ void put_word(const std::string& word, const std::string& value, const IpRule& r
     if (!network) refuse(rule);
     header.src_len = static_cast<std::uint8_t>(length_of(*network));
     put_address(FRA_SRC, address_of(*network), message);
+  } else if (word == "to") {
+    const auto network = parse_network(value);
+    if (!network) refuse(rule);
+    header.dst_len = static_cast<std::uint8_t>(length_of(*network));
+    put_address(FRA_DST, address_of(*network), message);
   } else if (word == "lookup") {
     header.action = FR_ACT_TO_TBL;
     mnl_attr_put_u32(&message, FRA_TABLE, number_in(value, rule));
@@ -114,6 +119,10 @@ std::optional<IpRule> rule_in(const nlmsghdr& message) {
   if (header.src_len != 0 || header.action == FR_ACT_BLACKHOLE) {
     const IpAddress from = address_in(has, FRA_SRC, rule.family);
     rule.what += fmt::format("from {} ", network_text(from, header.src_len));
+  }
+  if (header.dst_len != 0) {
+    const IpAddress to = address_in(has, FRA_DST, rule.family);
+    rule.what += fmt::format("to {} ", network_text(to, header.dst_len));
   }
   switch (header.action) {
     case FR_ACT_TO_TBL:
