@@ -16,7 +16,7 @@
 // kernel takes the first away when the interface goes down. Without the second, what is for the
 // tenant would then be routed like everything else, back to the outside.
 //
-// Jumps lead to rules of higher priority, which are added first, before those that lead to a table.
+// Jumps lead to rules of higher priority, which are added first.
 #include "rules/policy_route.h"
 
 #include <fmt/format.h>
@@ -95,6 +95,15 @@ std::optional<std::uint32_t> table_of(const IpRule& rule) {
   return table;
 }
 
+std::set<std::uint32_t> tables_of(const std::set<IpRule>& rules, Family family) {
+  std::set<std::uint32_t> tables;
+  for (const IpRule& rule : rules) {
+    const auto table = table_of(rule);
+    if (table && rule.family == family) tables.insert(*table);
+  }
+  return tables;
+}
+
 // Of one family, those in the one set only; higher priorities first.
 std::vector<IpRule> in_one_only(const std::set<IpRule>& one, const std::set<IpRule>& other,
                                 Family family) {
@@ -109,19 +118,22 @@ std::vector<IpRule> in_one_only(const std::set<IpRule>& one, const std::set<IpRu
 // since the kernel does not tell two apart that differ in where they lead only. Meanwhile the rules
 // of netfilter hold back what would go astray.
 //
-// For each rule that changes, the kernel visits all tables of IPv6, be they empty. It makes a table
-// for the first rule that leads there, or the first route. So rules that lead to none come first,
-// and routes of tables that no rule led to so far come last.
+// For each rule that changes, the kernel visits all tables and routes of IPv6. So routes of tables
+// that no rule led to so far come last, and those of tables that none leads to any more go first.
+// Rules make tables too: those that make one of their own come after the others, although the
+// kernel then looks long for their place.
 std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRouting& wanted,
                                    const Interfaces& interfaces, Family family) {
   const std::set<IpRule> old_rules(current.rules.begin(), current.rules.end());
   const std::set<IpRule> new_rules(wanted.rules.begin(), wanted.rules.end());
+  const std::set<std::uint32_t> old_tables = tables_of(old_rules, family);
+  const std::set<std::uint32_t> new_tables = tables_of(new_rules, family);
   std::vector<IpRule> added = in_one_only(new_rules, old_rules, family);
-  std::stable_partition(added.begin(), added.end(),
-                        [](const IpRule& rule) { return !table_of(rule); });
-  std::set<std::uint32_t> new_tables;
-  for (const IpRule& rule : added) new_tables.insert(table_of(rule).value_or(0));
-  for (const IpRule& rule : old_rules) new_tables.erase(table_of(rule).value_or(0));
+  std::stable_partition(added.begin(), added.end(), [&](const IpRule& rule) {
+    const auto table = table_of(rule);
+    return family == Family::ipv4 || !table || *table == shared_route_table ||
+           old_tables.contains(*table);
+  });
 
   const std::set<FwmarkRoute> old_routes(current.routes.begin(), current.routes.end());
   std::set<std::tuple<std::uint32_t, std::string, bool>> kept;
@@ -132,16 +144,16 @@ std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRou
     if (!route.interface.empty() && !interfaces.has_up(route.interface)) continue;
     kept.insert({route.table, route.to, route.interface.empty()});
     if (old_routes.contains(route)) continue;
-    (new_tables.contains(route.table) ? last : all).push_back({false, route});
+    (old_tables.contains(route.table) ? all : last).push_back({false, route});
+  }
+  for (const FwmarkRoute& route : current.routes) {
+    if (route.family != family || kept.contains({route.table, route.to, route.interface.empty()}))
+      continue;
+    (new_tables.contains(route.table) ? last : all).push_back({true, route});
   }
   for (const IpRule& rule : in_one_only(old_rules, new_rules, family)) all.push_back({true, rule});
   for (const IpRule& rule : added) all.push_back({false, rule});
   all.insert(all.end(), last.begin(), last.end());
-  for (const FwmarkRoute& route : current.routes) {
-    if (route.family != family || kept.contains({route.table, route.to, route.interface.empty()}))
-      continue;
-    all.push_back({true, route});
-  }
   return all;
 }
 
