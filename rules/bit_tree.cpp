@@ -81,6 +81,15 @@ IpNetwork network_of(const BitString& bits, Family family) {
   return Network<Ipv4Address>{Ipv4Address::from_host(number_of(bits)), length};
 }
 
+bool holds(const BitString& wide, const BitString& other) {
+  BitString cut = other;
+  for (unsigned bit = wide.length; bit < other.length; ++bit) {
+    cut.octets[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
+  }
+  cut.length = wide.length;
+  return wide.length <= other.length && cut == wide;
+}
+
 std::uint32_t number_of(const BitString& bits) {
   std::uint32_t number = 0;
   for (unsigned i = 0; i < 4; ++i) number = number << 8 | bits.octets[i];

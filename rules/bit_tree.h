@@ -23,6 +23,9 @@ BitString bits_of(std::uint32_t fwmark);
 BitString bits_of(const IpNetwork& network);
 IpNetwork network_of(const BitString& bits, Family family);
 
+// Whether the other one begins with it, or is it.
+bool holds(const BitString& wide, const BitString& other);
+
 // The first four octets as a number.
 std::uint32_t number_of(const BitString& bits);
 

@@ -15,6 +15,9 @@ constexpr bool is_route_table(std::uint32_t table) {
   return table >= first_route_table && table < end_of_route_tables;
 }
 
+// No namespace has the fwmark 0. What shares a table is in policy_route.h.
+inline constexpr std::uint32_t shared_route_table = first_route_table;
+
 // Each fwmark under the mask has a table of its own; nullopt for one whose table would not fit.
 constexpr std::optional<std::uint32_t> route_table(std::uint32_t fwmark, std::uint32_t mask) {
   const std::uint32_t place = fwmark >> std::countr_zero(mask);

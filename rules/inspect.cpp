@@ -108,7 +108,7 @@ std::optional<Inspection> Inspector::inspect(std::optional<std::uint32_t> genera
   } else {
     seen = inspect_unrecorded(record.has_value(), lister_.list(false), interfaces);
   }
-  seen.notes = interface_notes(*config_, interfaces);
+  seen.notes = interface_notes(*config_, interfaces, current_addresses());
   return seen;
 }
 
@@ -162,7 +162,8 @@ Differences differences(const Record& record, const RuleListing& present,
   return found;
 }
 
-std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces) {
+std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces,
+                                         const std::set<std::string>& addresses) {
   std::vector<std::string> waiting;
   if (!interfaces.has_up(config.external_interface)) {
     waiting.push_back(fmt::format("the external interface {} is {}", config.external_interface,
@@ -177,7 +178,7 @@ std::vector<std::string> interface_notes(const Config& config, const Interfaces&
   }
   std::vector<std::string> routed;
   for (const IpAddress& address : config.external_addresses) {
-    if (interfaces.addresses.contains(to_text(address))) continue;
+    if (addresses.contains(to_text(address))) continue;
     routed.push_back(fmt::format("external address {} is on no interface here", to_text(address)));
   }
   std::vector<std::string> notes;

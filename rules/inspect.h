@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,8 @@ void add_differences(const PolicyRouting& wanted, const PolicyRouting& present, 
 PolicyRouting possible(const PolicyRouting& wanted, const Interfaces& interfaces);
 Differences differences(const Record& record, const RuleListing& present,
                         const Interfaces& interfaces);
-std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces);
+std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces,
+                                         const std::set<std::string>& addresses);
 // "0-3", "5".
 std::string queues_text(std::uint32_t first, std::uint32_t count);
 

@@ -1,59 +1,79 @@
 #include "rules/interfaces.h"
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <ifaddrs.h>
-#include <linux/if_packet.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <netinet/in.h>
 
-#include <cerrno>
-#include <cstring>
-#include <memory>
-
-#include "rules/kernel.h"
+#include "engine/address_text.h"
+#include "rules/netlink.h"
 
 namespace swnat::rules {
 namespace {
 
-std::string text_of(const sockaddr& address) {
-  char text[INET6_ADDRSTRLEN] = "";
-  if (address.sa_family == AF_INET) {
-    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
-  } else if (address.sa_family == AF_INET6) {
-    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6&>(address).sin6_addr, text,
-              sizeof text);
-  }
-  return text;
-}
-
-// Those without an address of their link, such as tun, are listed without their number.
-unsigned number_of(const ifaddrs& interface) {
-  if (interface.ifa_addr == nullptr) return if_nametoindex(interface.ifa_name);
-  return static_cast<unsigned>(
-      reinterpret_cast<const sockaddr_ll*>(interface.ifa_addr)->sll_ifindex);
+// Empty for other messages.
+std::string address_text(const nlmsghdr& message) {
+  if (message.nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(&message) < sizeof(ifaddrmsg))
+    return "";
+  const auto& header = *static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(&message));
+  const Attributes<IFA_MAX + 1> has(message, sizeof header);
+  // With a peer the other one is the peer's.
+  const auto own = has.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS;
+  if (header.ifa_family == AF_INET) return to_text(has.number<Ipv4Address>(own));
+  if (header.ifa_family == AF_INET6) return to_text(has.number<Ipv6Address>(own));
+  return "";
 }
 
 }  // namespace
 
-Interfaces current_interfaces() {
-  ifaddrs* first = nullptr;
-  if (getifaddrs(&first) != 0) {
-    throw KernelError(fmt::format("interfaces cannot be listed: {}", std::strerror(errno)));
-  }
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> all(first, freeifaddrs);
-  Interfaces found;
-  for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
-    // An address's label may be longer than the name: "wan0:1".
-    std::string name = each->ifa_name;
-    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family == AF_PACKET) {
-      found.numbers[name] = number_of(*each);
-      found.is_up[std::move(name)] = (each->ifa_flags & IFF_UP) != 0;
-    } else {
-      found.addresses.insert(text_of(*each->ifa_addr));
+void list_links(const std::function<void()>& start, const std::function<void(const Link&)>& take) {
+  const auto ask = [](nlmsghdr& message) {
+    message.nlmsg_type = RTM_GETLINK;
+    mnl_nlmsg_put_extra_header(&message, sizeof(ifinfomsg));
+    mnl_attr_put_u32(&message, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  };
+  NetlinkSocket(NETLINK_ROUTE).dump(ask, "listing interfaces", start, [&](const nlmsghdr& message) {
+    if (message.nlmsg_type != RTM_NEWLINK ||
+        mnl_nlmsg_get_payload_len(&message) < sizeof(ifinfomsg)) {
+      return;
     }
-  }
+    const auto& header = *static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(&message));
+    const Attributes<IFLA_AF_SPEC + 1> has(message, sizeof header);
+    take({has.text(IFLA_IFNAME), static_cast<unsigned>(header.ifi_index),
+          (header.ifi_flags & IFF_UP) != 0, has.get(IFLA_AF_SPEC)});
+  });
+}
+
+Interfaces current_interfaces() {
+  Interfaces found;
+  list_links([&] { found = {}; },
+             [&](const Link& link) {
+               found.numbers[link.name] = link.number;
+               found.is_up[link.name] = link.is_up;
+             });
   return found;
+}
+
+std::set<std::string> current_addresses() {
+  std::set<std::string> found;
+  const auto ask = [](nlmsghdr& message) {
+    message.nlmsg_type = RTM_GETADDR;
+    mnl_nlmsg_put_extra_header(&message, sizeof(ifaddrmsg));
+  };
+  NetlinkSocket(NETLINK_ROUTE)
+      .dump(
+          ask, "listing addresses", [&] { found.clear(); },
+          [&](const nlmsghdr& message) {
+            if (std::string text = address_text(message); !text.empty())
+              found.insert(std::move(text));
+          });
+  return found;
+}
+
+bool has_interface(const std::string& name) {
+  char found[IF_NAMESIZE] = "";
+  const unsigned number = if_nametoindex(name.c_str());
+  return number != 0 && if_indextoname(number, found) != nullptr && name == found;
 }
 
 }  // namespace swnat::rules

@@ -30,6 +30,7 @@
 #include "rules/queue_rules.h"
 #include "rules/record.h"
 #include "rules/remains.h"
+#include "rules/sysctl_reader.h"
 
 namespace swnat::rules {
 namespace {
@@ -192,9 +193,7 @@ void bring_to_nothing(const Record& record) {
 
 // As far as it goes: an interface, and its sysctls with it, may have gone since.
 void restore(const std::vector<Sysctl>& writes) {
-  for (const Sysctl& each : writes) {
-    if (read_sysctl(each.name)) write_sysctl(each);
-  }
+  for (const Sysctl& each : writes) write_sysctl_if_there(each);
 }
 
 void remove_all(const Record& record, const RecordFolder& folder) {
@@ -224,8 +223,9 @@ struct Change {
   void apply() {
     folder.save(pending);
     bring_to(plan.layout);
+    SysctlReader reader;
     for (const Sysctl& each : work.writes) {
-      const auto value = read_sysctl(each.name);
+      const auto value = reader.read(each.name);
       // One before it in the list may have switched it.
       if (value == each.value) continue;
       // What writing to it changes besides is put back after it.
@@ -234,6 +234,7 @@ struct Change {
       }
       if (value) undo.push_back({each.name, *value});
       write_sysctl(each);
+      reader.wrote(each.name);
     }
     Record after = pending;
     after.layout = plan.layout;
@@ -257,7 +258,7 @@ struct Change {
 }  // namespace
 
 void require_external_interface(const Config& config) {
-  if (current_interfaces().has(config.external_interface)) return;
+  if (has_interface(config.external_interface)) return;
   throw KernelError(fmt::format("there is no interface {} here, which [external] interface names",
                                 config.external_interface));
 }
@@ -265,7 +266,8 @@ void require_external_interface(const Config& config) {
 std::string configuration_digest(const Config& config) {
   // Either format tells two configurations apart.
   Digest digest;
-  digest.add(render(config, Format::iptables));
+  digest.add(config.file);
+  add_to(digest, make_plan(config, Format::iptables));
   return fmt::format("{:016x}", digest.value());
 }
 

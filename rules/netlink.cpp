@@ -90,8 +90,7 @@ std::span<const std::uint8_t> NetlinkSocket::receive(std::span<std::uint8_t> roo
 }
 
 // False if others changed it meanwhile, so that some may be there twice and some not at all.
-bool NetlinkSocket::dump_once(const Fill& fill, std::string_view what,
-                              std::vector<std::uint8_t>& all) {
+bool NetlinkSocket::dump_once(const Fill& fill, std::string_view what, const Take& take) {
   alignas(nlmsghdr) std::uint8_t bytes[answer_max];
   nlmsghdr& request = *mnl_nlmsg_put_header(bytes);
   fill(request);
@@ -109,22 +108,31 @@ bool NetlinkSocket::dump_once(const Fill& fill, std::string_view what,
         is_done = true;
         return;
       }
-      const auto* first = reinterpret_cast<const std::uint8_t*>(&message);
-      all.insert(all.end(), first, first + message.nlmsg_len);
-      all.resize(NLMSG_ALIGN(all.size()));
+      take(message);
     });
   }
   return is_consistent;
 }
 
-std::vector<std::uint8_t> NetlinkSocket::dump(const Fill& fill, std::string_view what) {
+void NetlinkSocket::dump(const Fill& fill, std::string_view what,
+                         const std::function<void()>& start, const Take& take) {
   constexpr int attempts = 10;
-  std::vector<std::uint8_t> all;
   // One that changes all the time is taken as it is: who looks at it then looks again.
   for (int i = 0; i < attempts; ++i) {
-    all.clear();
-    if (dump_once(fill, what, all)) break;
+    start();
+    if (dump_once(fill, what, take)) break;
   }
+}
+
+std::vector<std::uint8_t> NetlinkSocket::dump(const Fill& fill, std::string_view what) {
+  std::vector<std::uint8_t> all;
+  dump(
+      fill, what, [&] { all.clear(); },
+      [&](const nlmsghdr& message) {
+        const auto* first = reinterpret_cast<const std::uint8_t*>(&message);
+        all.insert(all.end(), first, first + message.nlmsg_len);
+        all.resize(NLMSG_ALIGN(all.size()));
+      });
   return all;
 }
 

@@ -4,8 +4,10 @@
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -43,11 +45,51 @@ void for_each_attribute(const nlattr& outer, Take take) {
   mnl_attr_parse_nested(&outer, call_with_attribute<Take>, &take);
 }
 
+// The attributes of a message behind a header of its kind, or those within an attribute, by their
+// types.
+template <std::size_t types>
+class Attributes {
+ public:
+  Attributes(const nlmsghdr& message, std::size_t header) {
+    for_each_attribute(message, header, [this](const nlattr& each) { add(each); });
+  }
+  explicit Attributes(const nlattr& outer) {
+    for_each_attribute(outer, [this](const nlattr& each) { add(each); });
+  }
+
+  bool has(std::size_t type) const { return found_[type] != nullptr; }
+  // Null if there is none.
+  const nlattr* get(std::size_t type) const { return found_[type]; }
+  // 0 if there is none, or it has another size.
+  template <class T = std::uint32_t>
+  T number(std::size_t type) const {
+    T value{};
+    if (has(type) && mnl_attr_get_payload_len(found_[type]) == sizeof value) {
+      std::memcpy(&value, mnl_attr_get_payload(found_[type]), sizeof value);
+    }
+    return value;
+  }
+  std::string text(std::size_t type) const {
+    if (!has(type)) return "";
+    const char* first = static_cast<const char*>(mnl_attr_get_payload(found_[type]));
+    return {first, strnlen(first, mnl_attr_get_payload_len(found_[type]))};
+  }
+
+ private:
+  void add(const nlattr& each) {
+    const std::uint16_t type = mnl_attr_get_type(&each);
+    if (type < types) found_[type] = &each;
+  }
+
+  std::array<const nlattr*, types> found_{};
+};
+
 class NetlinkSocket {
  public:
   // Writes header and attributes of a message into an empty one, by mnl_nlmsg_put_extra_header()
   // and mnl_attr_put(); flags other than NLM_F_REQUEST, NLM_F_DUMP and NLM_F_ACK are its own.
   using Fill = std::function<void(nlmsghdr&)>;
+  using Take = std::function<void(const nlmsghdr&)>;
 
   // NETLINK_ROUTE or NETLINK_NETFILTER. Throws KernelError.
   explicit NetlinkSocket(int protocol);
@@ -55,6 +97,10 @@ class NetlinkSocket {
   // The messages of the kernel's answer; none if what they belong to does not exist. Asks again
   // where others changed it meanwhile. `what` is for the message of a failure. Throws KernelError.
   std::vector<std::uint8_t> dump(const Fill& fill, std::string_view what);
+  // The same for more than should be in memory at once: `take` is given one message after the
+  // other, and `start` is called before the first, each time that it asks.
+  void dump(const Fill& fill, std::string_view what, const std::function<void()>& start,
+            const Take& take);
 
   // Has the kernel do this many things in order, of which `fill` writes the message and `text` is
   // for the message of a failure. Throws KernelError for the first that failed; of those behind it
@@ -72,7 +118,7 @@ class NetlinkSocket {
   };
   void send(std::uint8_t* bytes, std::size_t size) const;
   std::span<const std::uint8_t> receive(std::span<std::uint8_t> room) const;
-  bool dump_once(const Fill& fill, std::string_view what, std::vector<std::uint8_t>& all);
+  bool dump_once(const Fill& fill, std::string_view what, const Take& take);
 
   std::unique_ptr<mnl_socket, Closer> socket_;
   std::uint32_t sequence_ = 0;

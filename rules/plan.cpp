@@ -89,6 +89,31 @@ std::optional<PortRange> local_ports(const PortRanges& reserved) {
                    static_cast<std::uint16_t>(first + count - 1)};
 }
 
+void add_to(Digest& digest, const std::vector<IptablesTable>& tables) {
+  for (const IptablesTable& table : tables) {
+    digest.add(fmt::format("*{} {}\n", iptables_program(table.family), table.name));
+    for (const IptablesChain& chain : table.chains) {
+      digest.add(fmt::format(":{}\n", chain.name));
+      for (const std::string& rule : chain.rules) digest.add(rule + '\n');
+    }
+  }
+}
+
+void add_to(Digest& digest, const PolicyRouting& routing) {
+  for (const IpRule& rule : routing.rules) {
+    digest.add(ip_option(rule.family));
+    digest.add(to_text(rule));
+  }
+  for (const FwmarkRoute& route : routing.routes) {
+    digest.add(ip_option(route.family));
+    digest.add(to_text(route));
+  }
+}
+
+void add_to(Digest& digest, const PortRange& ports) {
+  digest.add(fmt::format("{}-{}\n", ports.first, ports.last));
+}
+
 }  // namespace
 
 Plan make_plan(const Config& config, Format format, const std::vector<RemovedTenant>& removed) {
@@ -103,6 +128,17 @@ Plan make_plan(const Config& config, Format format, const std::vector<RemovedTen
   plan.local_ports = local_ports(config.ports);
   if (is_used(config, Family::ipv6)) plan.advertised_interface = config.external_interface;
   return plan;
+}
+
+void add_to(Digest& digest, const Plan& plan) {
+  digest.add(plan.layout.nft);
+  add_to(digest, plan.layout.iptables);
+  add_to(digest, plan.layout.routing);
+  for (const Sysctl& each : plan.sysctls) digest.add(fmt::format("{}={}\n", each.name, each.value));
+  for (const PortRange& each : plan.reserved_ports) add_to(digest, each);
+  add_to(digest, plan.nat_ports);
+  if (plan.local_ports) add_to(digest, *plan.local_ports);
+  digest.add(plan.advertised_interface);
 }
 
 }  // namespace swnat::rules

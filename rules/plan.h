@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rules/config.h"
+#include "rules/digest.h"
 #include "rules/iptables_text.h"
 #include "rules/kernel.h"
 #include "rules/policy_route.h"
@@ -51,5 +52,8 @@ inline constexpr const char* forwarding_sysctls[] = {"net/ipv4/ip_forward",
 
 // `format` is nft or iptables.
 Plan make_plan(const Config& config, Format format, const std::vector<RemovedTenant>& removed = {});
+
+// All that it asks of the kernel, apart from removed tenants.
+void add_to(Digest& digest, const Plan& plan);
 
 }  // namespace swnat::rules

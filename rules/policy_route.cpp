@@ -4,7 +4,8 @@
 // each of which ends with a jump to our last rule, which does nothing:
 //
 //   fwmark 0 goto unmarked       what has no namespace's fwmark
-//   fwmark 0x1 lookup …          each namespace's table, or a jump to the list of those alike
+//   fwmark 0x1 lookup …          each namespace's table, or a jump to the list of those alike;
+//                                to its network only, where the table is shared (table_sharing.h)
 //   unmarked: iif lo goto end    the gateway's own
 //   from 10.0.0.0/24 blackhole   a tenant's, but without its fwmark: by the rules of netfilter it
 //                                would have one, so they are gone, or its interface has another
@@ -22,6 +23,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -32,6 +36,7 @@
 #include "rules/netlink.h"
 #include "rules/networks.h"
 #include "rules/routing_messages.h"
+#include "rules/table_sharing.h"
 
 namespace swnat::rules {
 namespace {
@@ -78,35 +83,77 @@ std::string to_text(const RoutingChange& change) {
                      change.is_removal ? "del" : "replace", to_text(route));
 }
 
+// The table that a rule leads to, if it leads to one.
+std::optional<std::uint32_t> table_of(const IpRule& rule) {
+  constexpr std::string_view lookup = "lookup ";
+  const std::size_t place = rule.what.rfind(lookup);
+  std::uint32_t table = 0;
+  if (place == std::string::npos) return std::nullopt;
+  const char* end = rule.what.data() + rule.what.size();
+  if (std::from_chars(rule.what.data() + place + lookup.size(), end, table).ptr != end)
+    return std::nullopt;
+  return table;
+}
+
+std::set<std::uint32_t> tables_of(const std::set<IpRule>& rules, Family family) {
+  std::set<std::uint32_t> tables;
+  for (const IpRule& rule : rules) {
+    const auto table = table_of(rule);
+    if (table && rule.family == family) tables.insert(*table);
+  }
+  return tables;
+}
+
+// Of one family, those in the one set only; higher priorities first.
+std::vector<IpRule> in_one_only(const std::set<IpRule>& one, const std::set<IpRule>& other,
+                                Family family) {
+  std::vector<IpRule> all;
+  for (auto rule = one.rbegin(); rule != one.rend(); ++rule) {
+    if (rule->family == family && !other.contains(*rule)) all.push_back(*rule);
+  }
+  return all;
+}
+
 // What leads from the one to the other in this family. Rules that go come before those that come,
 // since the kernel does not tell two apart that differ in where they lead only. Meanwhile the rules
 // of netfilter hold back what would go astray.
+//
+// For each rule that changes, the kernel visits all tables and routes of IPv6. So routes of tables
+// that no rule led to so far come last, and those of tables that none leads to any more go first.
+// Rules make tables too: those that make one of their own come after the others, although the
+// kernel then looks long for their place.
 std::vector<RoutingChange> changes(const PolicyRouting& current, const PolicyRouting& wanted,
                                    const Interfaces& interfaces, Family family) {
   const std::set<IpRule> old_rules(current.rules.begin(), current.rules.end());
   const std::set<IpRule> new_rules(wanted.rules.begin(), wanted.rules.end());
+  const std::set<std::uint32_t> old_tables = tables_of(old_rules, family);
+  const std::set<std::uint32_t> new_tables = tables_of(new_rules, family);
+  std::vector<IpRule> added = in_one_only(new_rules, old_rules, family);
+  std::stable_partition(added.begin(), added.end(), [&](const IpRule& rule) {
+    const auto table = table_of(rule);
+    return family == Family::ipv4 || !table || *table == shared_route_table ||
+           old_tables.contains(*table);
+  });
+
   const std::set<FwmarkRoute> old_routes(current.routes.begin(), current.routes.end());
   std::set<std::tuple<std::uint32_t, std::string, bool>> kept;
   std::vector<RoutingChange> all;
+  std::vector<RoutingChange> last;
   for (const FwmarkRoute& route : wanted.routes) {
     if (route.family != family) continue;
     if (!route.interface.empty() && !interfaces.has_up(route.interface)) continue;
     kept.insert({route.table, route.to, route.interface.empty()});
-    if (!old_routes.contains(route)) all.push_back({false, route});
+    if (old_routes.contains(route)) continue;
+    (old_tables.contains(route.table) ? all : last).push_back({false, route});
   }
-  const auto in_one_only = [&](const std::set<IpRule>& one, const std::set<IpRule>& other,
-                               bool is_removal) {
-    for (auto rule = one.rbegin(); rule != one.rend(); ++rule) {
-      if (rule->family == family && !other.contains(*rule)) all.push_back({is_removal, *rule});
-    }
-  };
-  in_one_only(old_rules, new_rules, true);
-  in_one_only(new_rules, old_rules, false);
   for (const FwmarkRoute& route : current.routes) {
     if (route.family != family || kept.contains({route.table, route.to, route.interface.empty()}))
       continue;
-    all.push_back({true, route});
+    (new_tables.contains(route.table) ? last : all).push_back({true, route});
   }
+  for (const IpRule& rule : in_one_only(old_rules, new_rules, family)) all.push_back({true, rule});
+  for (const IpRule& rule : added) all.push_back({false, rule});
+  all.insert(all.end(), last.begin(), last.end());
   return all;
 }
 
@@ -127,9 +174,12 @@ void make(const std::vector<RoutingChange>& all, const Interfaces& interfaces,
 // One family's rules, in order.
 class RuleList {
  public:
-  RuleList(Family family, std::uint32_t mask) : family_(family), mask_(mask) {}
+  RuleList(Family family, std::uint32_t mask, const std::map<std::uint32_t, IpNetwork>& sharing)
+      : family_(family), mask_(mask), sharing_(sharing) {}
 
   std::string selector(const BitString& bits, bool is_fwmark) const;
+  // Where a namespace's fwmark leads.
+  std::string lookup(std::uint32_t fwmark) const;
   void add(std::uint32_t priority, std::string what) {
     rules_.push_back({family_, priority, std::move(what)});
   }
@@ -143,6 +193,7 @@ class RuleList {
  private:
   Family family_;
   std::uint32_t mask_;
+  const std::map<std::uint32_t, IpNetwork>& sharing_;
   std::vector<IpRule> rules_;
   std::vector<std::uint32_t> ends_;  // where lists jump to the last rule
 };
@@ -155,14 +206,21 @@ std::string RuleList::selector(const BitString& bits, bool is_fwmark) const {
   return fmt::format("from {}", to_text(network_of(bits, family_)));
 }
 
+std::string RuleList::lookup(std::uint32_t fwmark) const {
+  const auto shares = sharing_.find(fwmark);
+  if (shares != sharing_.end()) {
+    return fmt::format("to {} lookup {}", to_text(shares->second), shared_route_table);
+  }
+  // A fwmark whose table would not fit was refused when the configuration was checked.
+  return fmt::format("lookup {}", route_table(fwmark, mask_).value());
+}
+
 std::uint32_t RuleList::add_tree(const BitNode& node, std::uint32_t priority, bool is_fwmark) {
   const std::uint32_t own = priority;
   const std::uint32_t end = priority + 2;
   priority += 3;
   for (const BitString& leaf : node.leaves) {
-    const std::string action =
-        is_fwmark ? fmt::format("lookup {}", route_table(number_of(leaf), mask_).value())
-                  : std::string("blackhole");
+    const std::string action = is_fwmark ? lookup(number_of(leaf)) : std::string("blackhole");
     add(own, fmt::format("{} {}", selector(leaf, is_fwmark), action));
   }
   for (const BitNode& child : node.children) {
@@ -183,9 +241,10 @@ void RuleList::close(std::uint32_t last_priority) {
 
 std::vector<IpRule> ip_rules(const Config& config, Family family,
                              const std::vector<std::uint32_t>& fwmarks,
-                             const std::vector<IpNetwork>& networks) {
+                             const std::vector<IpNetwork>& networks,
+                             const std::map<std::uint32_t, IpNetwork>& sharing) {
   if (fwmarks.empty() && networks.empty()) return {};
-  RuleList list(family, config.fwmark_mask);
+  RuleList list(family, config.fwmark_mask, sharing);
   std::vector<BitString> marks;
   for (const std::uint32_t fwmark : fwmarks) marks.push_back(bits_of(fwmark));
   std::uint32_t priority = first_rule_priority + 1;
@@ -221,19 +280,21 @@ PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTena
   PolicyRouting routing;
   const std::vector<IpNetwork> networks = tenant_networks(config, removed);
   for (const Family family : all_families) {
+    const std::map<std::uint32_t, IpNetwork> sharing = sharing_networks(config, family);
     std::vector<std::uint32_t> fwmarks;
     for (const NamespaceConfig& each : config.namespaces) {
       if (each.interfaces.empty() || texts(each.subnets, family).empty()) continue;
       fwmarks.push_back(each.fwmark_first);
-      // A fwmark whose table would not fit was refused when the configuration was checked.
-      const std::uint32_t table = route_table(each.fwmark_first, config.fwmark_mask).value();
+      const std::uint32_t table = sharing.contains(each.fwmark_first)
+                                      ? shared_route_table
+                                      : route_table(each.fwmark_first, config.fwmark_mask).value();
       add_routes(each, table, family, routing.routes);
     }
     std::vector<IpNetwork> own;
     for (const IpNetwork& each : networks) {
       if (family_of(each) == family) own.push_back(each);
     }
-    std::vector<IpRule> rules = ip_rules(config, family, fwmarks, own);
+    std::vector<IpRule> rules = ip_rules(config, family, fwmarks, own, sharing);
     std::sort(rules.begin(), rules.end());
     routing.rules.insert(routing.rules.end(), rules.begin(), rules.end());
   }

@@ -6,6 +6,7 @@
 #include "rules/kernel.h"
 #include "rules/lines.h"
 #include "rules/process.h"
+#include "rules/sysctl_reader.h"
 
 namespace swnat::rules {
 namespace {
@@ -38,7 +39,8 @@ void put_back_iptables(Record& record, const RecordFolder& folder) {
 // What a sysctl was before is written down first, as by `up`.
 void put_back_sysctls(Record& record, const RecordFolder& folder) {
   std::vector<Sysctl> asked = record.stock->sysctls;
-  std::erase_if(asked, [](const Sysctl& each) { return !read_sysctl(each.name); });
+  SysctlReader reader;
+  std::erase_if(asked, [&](const Sysctl& each) { return !reader.read(each.name); });
   const SysctlWork work = sysctl_work(asked, record.sysctls);
   record.sysctls = during(record.sysctls, work.after);
   folder.save(record);

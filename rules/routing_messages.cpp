@@ -6,10 +6,8 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <sstream>
 #include <variant>
 
@@ -25,41 +23,12 @@ std::uint8_t family_number(Family family) {
   return family == Family::ipv4 ? AF_INET : AF_INET6;
 }
 
-// The attributes of a message behind a header of its kind, by their types.
+// The unspecified one if there is none.
 template <std::size_t types>
-class Attributes {
- public:
-  Attributes(const nlmsghdr& message, std::size_t header) {
-    for_each_attribute(message, header, [this](const nlattr& each) {
-      const std::uint16_t type = mnl_attr_get_type(&each);
-      if (type < types) found_[type] = &each;
-    });
-  }
-
-  bool has(std::size_t type) const { return found_[type] != nullptr; }
-  // 0 if there is none, or it has another size.
-  template <class T = std::uint32_t>
-  T number(std::size_t type) const {
-    T value{};
-    if (has(type) && mnl_attr_get_payload_len(found_[type]) == sizeof value) {
-      std::memcpy(&value, mnl_attr_get_payload(found_[type]), sizeof value);
-    }
-    return value;
-  }
-  std::string text(std::size_t type) const {
-    if (!has(type)) return "";
-    const char* first = static_cast<const char*>(mnl_attr_get_payload(found_[type]));
-    return {first, strnlen(first, mnl_attr_get_payload_len(found_[type]))};
-  }
-  // The unspecified one if there is none.
-  IpAddress address(std::size_t type, Family family) const {
-    if (family == Family::ipv4) return number<Ipv4Address>(type);
-    return number<Ipv6Address>(type);
-  }
-
- private:
-  std::array<const nlattr*, types> found_{};
-};
+IpAddress address_in(const Attributes<types>& all, std::size_t type, Family family) {
+  if (family == Family::ipv4) return all.template number<Ipv4Address>(type);
+  return all.template number<Ipv6Address>(type);
+}
 
 std::string network_text(const IpAddress& address, std::uint8_t length) {
   return fmt::format("{}/{}", to_text(address), length);
@@ -101,6 +70,11 @@ void put_word(const std::string& word, const std::string& value, const IpRule& r
     if (!network) refuse(rule);
     header.src_len = static_cast<std::uint8_t>(length_of(*network));
     put_address(FRA_SRC, address_of(*network), message);
+  } else if (word == "to") {
+    const auto network = parse_network(value);
+    if (!network) refuse(rule);
+    header.dst_len = static_cast<std::uint8_t>(length_of(*network));
+    put_address(FRA_DST, address_of(*network), message);
   } else if (word == "lookup") {
     header.action = FR_ACT_TO_TBL;
     mnl_attr_put_u32(&message, FRA_TABLE, number_in(value, rule));
@@ -143,8 +117,12 @@ std::optional<IpRule> rule_in(const nlmsghdr& message) {
   if (has.has(FRA_IIFNAME)) rule.what += fmt::format("iif {} ", has.text(FRA_IIFNAME));
   // Each that drops is from a network; the kernel does not tell of one that holds all addresses.
   if (header.src_len != 0 || header.action == FR_ACT_BLACKHOLE) {
-    const IpAddress from = has.address(FRA_SRC, rule.family);
+    const IpAddress from = address_in(has, FRA_SRC, rule.family);
     rule.what += fmt::format("from {} ", network_text(from, header.src_len));
+  }
+  if (header.dst_len != 0) {
+    const IpAddress to = address_in(has, FRA_DST, rule.family);
+    rule.what += fmt::format("to {} ", network_text(to, header.dst_len));
   }
   switch (header.action) {
     case FR_ACT_TO_TBL:
@@ -175,8 +153,8 @@ std::optional<FwmarkRoute> route_in(const nlmsghdr& message, const InterfaceName
   route.family = header.rtm_family == AF_INET6 ? Family::ipv6 : Family::ipv4;
   route.table = has.number(RTA_TABLE);
   if (!is_route_table(route.table)) return std::nullopt;
-  route.to = network_text(has.address(RTA_DST, route.family), header.rtm_dst_len);
-  if (has.has(RTA_GATEWAY)) route.via = to_text(has.address(RTA_GATEWAY, route.family));
+  route.to = network_text(address_in(has, RTA_DST, route.family), header.rtm_dst_len);
+  if (has.has(RTA_GATEWAY)) route.via = to_text(address_in(has, RTA_GATEWAY, route.family));
   if (header.rtm_type == RTN_UNREACHABLE) return route;
   // One that came since the interfaces were listed has no name here: it is none that was asked for.
   const auto name = interfaces.find(has.number(RTA_OIF));

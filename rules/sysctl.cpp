@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "rules/kernel.h"
+#include "rules/sysctl_reader.h"
 
 namespace swnat::rules {
 namespace {
@@ -93,7 +94,8 @@ std::string on_one_line(std::string value) {
 }
 
 // What switching forwarding writes to besides, as it is now.
-void read_switched(std::string_view forwarding, std::map<std::string, std::string>& values) {
+void read_switched(std::string_view forwarding, SysctlReader& reader,
+                   std::map<std::string, std::string>& values) {
   const std::string family(family_folder(forwarding));
   std::vector<std::string> names;
   if (family == "net/ipv4/") names.push_back("net/ipv4/conf/all/accept_redirects");
@@ -107,7 +109,7 @@ void read_switched(std::string_view forwarding, std::map<std::string, std::strin
     if (interface != "all") names.push_back(fmt::format("{}conf/{}/forwarding", family, interface));
   }
   for (const std::string& name : names) {
-    if (const auto value = read_sysctl(name)) values[name] = *value;
+    if (const auto value = reader.read(name)) values[name] = *value;
   }
 }
 
@@ -117,8 +119,8 @@ bool is_written(const SysctlChange& change, const std::string& value) {
 
 // Puts back what nobody changed since.
 void put_back(const std::string& name, const SysctlChange& change, const SysctlRecord& record,
-              std::vector<Sysctl>& writes) {
-  const auto current = read_sysctl(name);
+              SysctlReader& reader, std::vector<Sysctl>& writes) {
+  const auto current = reader.read(name);
   if (!current || !is_written(change, *current)) return;
   if (*current != change.original) writes.push_back({name, change.original});
   for (Sysctl& other : switched_with(name, record)) writes.push_back(std::move(other));
@@ -172,8 +174,6 @@ std::optional<Sysctl> wanted_advertisements(const Plan& plan, const SysctlRecord
 
 }  // namespace
 
-// There are some for each interface, of which there may be thousands: without the buffers and the
-// locale of streams.
 std::optional<std::string> read_sysctl(std::string_view name) {
   const std::string path = path_of(name);
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -192,17 +192,35 @@ std::optional<std::string> read_sysctl(std::string_view name) {
   return value;
 }
 
-void write_sysctl(const Sysctl& sysctl) {
+namespace {
+
+// 0, an error, or -1 where it took only a part.
+int try_to_write(const Sysctl& sysctl) {
   const int fd = open(path_of(sysctl.name).c_str(), O_WRONLY | O_CLOEXEC);
   // Something must be written even to empty a list.
   const std::string line = sysctl.value + '\n';
   const ssize_t written = fd < 0 ? -1 : write(fd, line.data(), line.size());
   const int error = errno;
   if (fd >= 0) close(fd);
-  if (written == static_cast<ssize_t>(line.size())) return;
-  throw KernelError(
-      fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name), sysctl.value,
-                  written < 0 ? std::strerror(error) : "it takes only a part of that"));
+  if (written < 0) return error;
+  return written == static_cast<ssize_t>(line.size()) ? 0 : -1;
+}
+
+[[noreturn]] void fail_to_write(const Sysctl& sysctl, int error) {
+  throw KernelError(fmt::format("{} cannot be set to \"{}\": {}", path_of(sysctl.name),
+                                sysctl.value,
+                                error > 0 ? std::strerror(error) : "it takes only a part of that"));
+}
+
+}  // namespace
+
+void write_sysctl(const Sysctl& sysctl) {
+  if (const int error = try_to_write(sysctl); error != 0) fail_to_write(sysctl, error);
+}
+
+void write_sysctl_if_there(const Sysctl& sysctl) {
+  const int error = try_to_write(sysctl);
+  if (error != 0 && error != ENOENT && error != ENOTDIR) fail_to_write(sysctl, error);
 }
 
 SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
@@ -220,14 +238,15 @@ SysctlWork sysctl_work(const Plan& plan, const SysctlRecord& record) {
 
 SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& record) {
   SysctlWork work;
+  SysctlReader reader;
   work.asked = asked;
   std::set<std::string_view> stays;
   for (const Sysctl& each : asked) stays.insert(each.name);
   for (const auto& [name, change] : record.changes) {
-    if (!stays.contains(name)) put_back(name, change, record, work.writes);
+    if (!stays.contains(name)) put_back(name, change, record, reader, work.writes);
   }
   for (const Sysctl& each : asked) {
-    const auto current = read_sysctl(each.name);
+    const auto current = reader.read(each.name);
     // Of an interface that is not there yet.
     if (!current && is_of_interface(each.name)) continue;
     if (!current) throw KernelError(fmt::format("{} cannot be read", path_of(each.name)));
@@ -237,7 +256,7 @@ SysctlWork sysctl_work(const std::vector<Sysctl>& asked, const SysctlRecord& rec
     set(each.name, original, *current, value, work);
     if (!is_forwarding(each.name) || !work.after.changes.contains(each.name)) continue;
     if (*current != value) {
-      read_switched(each.name, work.after.forwarding);
+      read_switched(each.name, reader, work.after.forwarding);
       continue;
     }
     for (const Sysctl& other : switched_with(each.name, record)) {
@@ -253,9 +272,10 @@ std::vector<std::string> sysctl_differences(const std::vector<Sysctl>& asked) {
   const auto reserved = std::find_if(asked.begin(), asked.end(), [](const Sysctl& each) {
     return each.name == reserved_ports_sysctl;
   });
+  SysctlReader reader;
   std::vector<std::string> lines;
   for (const Sysctl& each : asked) {
-    const auto current = read_sysctl(each.name);
+    const auto current = reader.read(each.name);
     if (!current || *current == each.value) continue;
     if (each.name == reserved_ports_sysctl) {
       if (merge_ports(*current, each.value) == merge_ports(*current, "")) continue;
@@ -282,13 +302,14 @@ SysctlRecord during(const SysctlRecord& before, const SysctlRecord& after) {
 }
 
 std::vector<Sysctl> sysctl_restoration(const SysctlRecord& record) {
+  SysctlReader reader;
   std::vector<Sysctl> writes;
   // Forwarding ends before anything else changes.
   for (const auto& [name, change] : record.changes) {
-    if (is_forwarding(name)) put_back(name, change, record, writes);
+    if (is_forwarding(name)) put_back(name, change, record, reader, writes);
   }
   for (const auto& [name, change] : record.changes) {
-    if (!is_forwarding(name)) put_back(name, change, record, writes);
+    if (!is_forwarding(name)) put_back(name, change, record, reader, writes);
   }
   return writes;
 }

@@ -53,6 +53,8 @@ std::vector<Sysctl> switched_with(const std::string& name, const SysctlRecord& r
 
 // Throws KernelError.
 void write_sysctl(const Sysctl& sysctl);
+// The same, but nothing if there is none of this name.
+void write_sysctl_if_there(const Sysctl& sysctl);
 // nullopt if there is none of this name, such as of an interface that is gone. Throws KernelError
 // if it cannot be opened for another reason.
 std::optional<std::string> read_sysctl(std::string_view name);

@@ -23,15 +23,6 @@ bool are_halves(const BitString& low, const BitString& high) {
   return other != low && other == high;
 }
 
-bool holds(const BitString& wide, const BitString& other) {
-  BitString cut = other;
-  for (unsigned bit = wide.length; bit < other.length; ++bit) {
-    cut.octets[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
-  }
-  cut.length = wide.length;
-  return wide.length <= other.length && cut == wide;
-}
-
 // Of one family.
 std::vector<BitString> joined(std::vector<BitString> all) {
   std::sort(all.begin(), all.end());

@@ -115,8 +115,7 @@ TEST_CASE("interfaces that are waited for and addresses that are nowhere are not
   }
   Interfaces interfaces;
   interfaces.is_up = {{"wan0", true}, {"a0", true}, {"b0", false}};
-  interfaces.addresses = {"2001:db8:1::1"};
-  CHECK(interface_notes(config, interfaces) ==
+  CHECK(interface_notes(config, interfaces, {"2001:db8:1::1"}) ==
         std::vector<std::string>{"namespace b waits for interface b0, which is down",
                                  "namespace c waits for interface c0",
                                  "namespace d waits for interface d0",

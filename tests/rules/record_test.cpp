@@ -57,6 +57,16 @@ TEST_CASE("a record is read as it was written") {
   CHECK(record->sysctls.changes.at("net/ipv4/ip_local_reserved_ports").written.size() == 2);
 }
 
+TEST_CASE("whatever a text has, the record can be read") {
+  Record record = example();
+  record.stock->rules.nft["a"] = "back\\slash \x01 \xc3\xa4 \xff end\n";
+  record.stock->rules.nft["b"] = "";
+  const auto read = record_from_json(to_json(record, here), here);
+  REQUIRE(read);
+  CHECK(read->stock->rules.nft.at("a") == "back\\slash \x01 \xc3\xa4 \xef\xbf\xbd end\n");
+  CHECK(read->stock->rules.nft.at("b").empty());
+}
+
 TEST_CASE("a record without a layout stays so") {
   const auto record = record_from_json(to_json(Record{}, here), here);
   REQUIRE(record);

@@ -24,7 +24,7 @@ IpRule again(const IpRule& rule) {
   return rule_in(message.get()).value();
 }
 
-const Interfaces interfaces{{}, {}, {{"blue0", 7}}};
+const Interfaces interfaces{{}, {{"blue0", 7}}};
 
 FwmarkRoute again(const FwmarkRoute& route) {
   Message message;
@@ -43,13 +43,17 @@ TEST_CASE("rules are read as they were told") {
     CHECK_EQ(again(rule).what, rule.what);
     CHECK(again(rule) == rule);
   }
-  const IpRule rule{Family::ipv6, 5301, "from fd00::/64 blackhole"};
-  CHECK(again(rule) == rule);
+  for (const char* what :
+       {"from fd00::/64 blackhole", "fwmark 0x1/0xffff to fd00::/64 lookup 1392508928"}) {
+    const IpRule rule{Family::ipv6, 5301, what};
+    CHECK_EQ(again(rule).what, rule.what);
+    CHECK(again(rule) == rule);
+  }
 }
 
 TEST_CASE("a rule in other words is refused") {
-  for (const char* what :
-       {"fwmark 0x1 lookup 5", "fwmark x/1 nop", "goto", "from nowhere blackhole", "prohibit x"}) {
+  for (const char* what : {"fwmark 0x1 lookup 5", "fwmark x/1 nop", "goto",
+                           "from nowhere blackhole", "to nowhere lookup 5", "prohibit x"}) {
     Message message;
     CHECK_THROWS_AS(put_rule({Family::ipv4, 5301, what}, false, message.start()), KernelError);
   }

@@ -147,6 +147,47 @@ TEST_CASE("each of thousands of fwmarks finds its table, and all others none, in
   CHECK(walk(rules, 0, true).met <= 6);
 }
 
+// Where each route of IPv6 is.
+std::map<std::string, std::uint32_t> tables_of(const Config& config) {
+  std::map<std::string, std::uint32_t> tables;
+  for (const FwmarkRoute& route : policy_routing(config, {}).routes) {
+    if (route.family == Family::ipv6 && !route.interface.empty()) {
+      tables[route.interface + " " + route.to] = route.table;
+    }
+  }
+  return tables;
+}
+
+TEST_CASE("namespaces share a table of IPv6 as far as their networks lie apart") {
+  Config config = with_tenants(7);
+  const char* networks[] = {"fd01::/64", "fd02::/64", "fd03::/48", "fd03:0:0:7::/64",
+                            "fd04::/64", "fd04::/64", "fd05::/64"};
+  for (std::size_t i = 0; i < 7; ++i) {
+    config.namespaces[i].subnets.push_back(parse_network(networks[i]).value());
+  }
+  // Two networks of one namespace would need two rules.
+  config.namespaces[6].subnets.push_back(parse_network("fd06::/64").value());
+  const std::uint32_t shared = 0x5300'0000;
+  CHECK(tables_of(config) ==
+        std::map<std::string, std::uint32_t>{{"t1 fd01::/64", shared},
+                                             {"t2 fd02::/64", shared},
+                                             {"t3 fd03::/48", shared + 9},
+                                             {"t4 fd03:0:0:7::/64", shared + 12},
+                                             {"t5 fd04::/64", shared + 15},
+                                             {"t6 fd04::/64", shared + 18},
+                                             {"t7 fd05::/64", shared + 21},
+                                             {"t7 fd06::/64", shared + 21}});
+  std::map<std::string, int> found;
+  for (const IpRule& rule : policy_routing(config, {}).rules) {
+    if (rule.family == Family::ipv6 && rule.what.find(" lookup ") != std::string::npos) {
+      ++found[rule.what];
+    }
+  }
+  CHECK(found.size() == 7);
+  CHECK(found.contains("fwmark 0x3/0xffff to fd01::/64 lookup 1392508928"));
+  CHECK(found.contains("fwmark 0x9/0xffff lookup 1392508937"));
+}
+
 TEST_CASE("one priority never has a fwmark of zeros beside others") {
   std::map<std::uint32_t, std::size_t> all;
   std::map<std::uint32_t, std::size_t> zeros;

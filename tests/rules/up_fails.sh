@@ -58,15 +58,17 @@ is_killed_at() { # name, argument, count
 kill_parent='kill -9 $PPID; exit 1'
 
 # The steps of `up`, as the program, the argument and the call. The kernel's abilities are tried before, in a
-# namespace of their own: those calls count too. Rules and routes of both families are listed before they are changed.
+# namespace of their own: those calls count too. Interfaces are listed twice before (three times where there is a
+# record of another up), then rules and routes of both families; these are changed next, and sysctls are looked at.
 steps=(
   "nft -f 2"
   "iptables-restore --noflush 1"
   "iptables-restore --noflush 2"
   "ip6tables-restore --noflush 1"
   "ip6tables-restore --noflush 2"
-  "netlink sendmsg 5"
-  "netlink sendmsg 6"
+  "netlink sendmsg 7"
+  "netlink sendmsg 8"
+  "netlink sendmsg 9"
 )
 # One of two parts, which take half the time each: the steps before this one, or the rest.
 middle=4
@@ -151,7 +153,7 @@ ip link set green0 down
 ip link set green0 mtu 1000 # too little for IPv6
 ip link set green0 up
 write_config "$green"
-expect_error "ip -6 route replace fd00::/64 dev green0 table $((0x53000002)) proto 83 failed: " swnat up
+expect_error "ip -6 route replace fd00::/64 dev green0 table $((0x53000000)) proto 83 failed: " swnat up
 ip link set green0 mtu 1500
 expect_told() { # text: `up` does its work, and says one line with that
   swnat up 2>"$folder/err" || fail "up with an interface that is not there or down failed"
