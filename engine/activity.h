@@ -64,14 +64,14 @@ class Activity {
     }
   }
 
-  // How many the namespace has.
+  // How many the namespace, or the forward, that has this slot has.
   std::uint32_t count(std::uint32_t slot) const {
     std::uint32_t count = 0;
     for (const Queue& queue : queues_[slot].of_rank) count += queue.count;
     return count;
   }
 
-  // The namespace's session in this shard that has to go first, or no_session. `records[ref]` has
+  // Its session in this shard that has to go first, or no_session. `records[ref]` has
   // the session's last_active.
   template <class Records>
   SessionRef first_to_go(LinkTable& links, const Records& records, std::uint32_t slot) {

@@ -93,7 +93,7 @@ struct ForwardUse {
 
 // A block of ports of one external address (NamespacePolicy::port_block).
 struct PortBlockView {
-  NamespaceId namespace_id = 0;  // 0: of all those that have no blocks of their own
+  NamespaceId namespace_id = 0;
   IpAddress external;
   PortRange ports;
   bool rests = false;  // nobody has a port in it; soon others may have it
@@ -158,13 +158,12 @@ class Engine {
   // `budget` means that nothing is due. Call it for every shard, about once a second or when idle.
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
 
-  // Replaces the policy. Sessions live on, except those of namespaces that are gone or now over
-  // their limit, and those that its rules would not have let come about as they are. Port blocks
-  // keep their size; the sessions of a namespace that had no blocks of its own and is to have some,
-  // or the other way round, end. Throws std::invalid_argument if external addresses, ports or
-  // mapping differ, if there were port blocks and are to be none, or the other way round, if the
-  // policy is not valid, or a namespace is new beyond the number that fits, and then changes
-  // nothing.
+  // Replaces the policy. Sessions live on, except those of namespaces that are gone, of namespaces
+  // or forwards that are now over their limit, and those that its rules would not have let come
+  // about as they are. Port blocks keep their size. Throws std::invalid_argument if external
+  // addresses, ports or mapping differ, if there were port blocks and are to be none, or the other
+  // way round, if the policy is not valid, or a namespace is new beyond the number that fits, and
+  // then changes nothing.
   void set_policy(std::shared_ptr<const Policy> policy, Time now);
 
   // From now on no session gets one of these external ports that has none yet: somebody else uses

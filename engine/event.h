@@ -50,7 +50,7 @@ constexpr std::string_view name_of(EventKind kind) {
   X(expired) /* idle for the time of its state */                         \
   X(closed)  /* both ends closed the connection, and its time was over */ \
   X(reset)   /* one end reset the connection, and its time was over */    \
-  X(evicted) /* the namespace was at its session limit, or beyond it */   \
+  X(evicted) /* its namespace, or forward, was at its session limit */    \
   X(policy)  /* a new policy would not have let it come about */          \
   X(flushed) /* Engine::end_sessions() */
 
@@ -125,8 +125,8 @@ struct Event {
   std::uint8_t protocol = 0;                    // IP protocol number
   bool is_from_outside = false;  // the first packet came, or the refused one comes, from outside
   bool is_forward = false;  // made, ended: the external endpoint is a rule's (Policy::forwards)
-  NamespaceId namespace_id = 0;  // blocks: 0 for all those that have none of their own
-  std::uint64_t count = 0;       // lost: how many, since `time`; blocks: of how many ports
+  NamespaceId namespace_id = 0;
+  std::uint64_t count = 0;  // lost: how many, since `time`; blocks: of how many ports
   IpEndpoint internal = {};
   // Of blocks with the first port. The unspecified address without a port if a packet was refused
   // on the way out: it has none.

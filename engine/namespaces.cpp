@@ -102,8 +102,6 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
   positions_.resize(table_size);
   shift_ = 64 - static_cast<std::uint32_t>(std::countr_zero(table_size));
-  const auto largest =
-      std::ranges::max_element(policy_->namespaces, {}, &NamespacePolicy::port_block);
   for (const NamespacePolicy& one : policy_->namespaces) {
     for (std::uint64_t id = one.first; id <= one.last; ++id) {
       const auto next_slot = static_cast<std::uint32_t>(next.namespaces.size());
@@ -111,11 +109,8 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
           next.namespaces.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < max_namespaces,
               "more than 65536 namespaces since the engine was made");
-      const BlockTaker blocks = one.port_block != 0
-                                    ? BlockTaker{static_cast<NamespaceId>(id), one.port_block}
-                                    : BlockTaker{0, largest->port_block};
       tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
-                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one, blocks});
+                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
       std::uint64_t at = id * spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
       positions_[at] = static_cast<std::uint32_t>(tenants_.size());

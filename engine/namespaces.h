@@ -51,8 +51,7 @@ struct Slots {
   void keep_only(const Policy& policy);
 };
 
-// Who takes ports in blocks: a namespace, or 0 for all those that have no blocks of their own; and
-// of how many ports a new block is. 0 where there are no blocks at all.
+// Who takes ports in blocks, and of how many ports a new one is; 0: of as few as may be.
 struct BlockTaker {
   NamespaceId owner = 0;
   std::uint32_t size = 0;
@@ -64,7 +63,8 @@ struct Tenant {
   std::uint32_t session_limit = 0;
   std::uint32_t port_limit = 0;  // the greatest number where there is none
   const NamespacePolicy* policy = nullptr;
-  BlockTaker blocks = {};
+
+  BlockTaker blocks() const { return {id, policy->port_block}; }
 };
 
 class Snapshot {

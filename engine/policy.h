@@ -91,8 +91,8 @@ enum class Filtering : std::uint8_t {
   address_and_port_dependent,  // endpoints that the mapping has a session with
 };
 
-// What a new outbound session does in a namespace that is at its limit. Inbound packets never
-// evict: the outside must not be able to end a tenant's sessions.
+// What a new outbound session does in a namespace that is at its limit. For inbound packets nothing
+// ends that lives: the outside must not be able to end a tenant's sessions.
 enum class AtLimit : std::uint8_t {
   evict_oldest,  // one ends that is over, else one never answered, else the least recently active
   refuse,        // the packet is dropped (RFC 6888 REQ-11), unless one that is over can end
@@ -146,8 +146,7 @@ struct NamespacePolicy {
   // from port_block_min to port_block_max, and no less than twice the engine's shards. A block is
   // an aligned run of the ports of one external address, for TCP, UDP and ICMP identifiers
   // together, and one namespace's alone until it has rested; it may lie partly outside
-  // Policy::ports. The namespaces that have none, where others have some, share blocks of the
-  // largest size.
+  // Policy::ports. The namespaces that have none, where others have some, get the smallest ones.
   std::uint32_t port_block = 0;
   // A subset of Policy::external. Empty in a family: all of that family.
   AddressLists external = {};

@@ -38,6 +38,7 @@ std::size_t PortBlocks::memory_size() {
 }
 
 void PortBlocks::populate() {
+  const Lock lock(mutex_);
   block_of_unit_.populate();
   blocks_.populate();
   for (auto& room : rooms_) room.populate();
@@ -99,7 +100,8 @@ std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched
   const std::uint32_t at = find(owner);
   if (at == none) return 0;
   OwnerRecord& record = owners_[at];
-  const auto ports = [&](std::uint32_t block) { return run_of(block).ports(); };
+  const auto ports = [&](std::uint32_t block)
+                         SWNAT_REQUIRES(mutex_) { return run_of(block).ports(); };
   const std::uint32_t oldest = record.blocks.first();
   const std::uint32_t newest = record.blocks.last();
   const std::size_t count = std::min<std::size_t>(record.count, searched_max);
@@ -136,7 +138,7 @@ bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint3
   const Lock lock(mutex_);
   const std::uint32_t around = block_at(port);
   // As large as what others have taken over allows.
-  UnitRun run = UnitRun::around(port, taker.size / unit_size);
+  UnitRun run = UnitRun::around(port, units_for(taker));
   while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
   const bool is_there = around == none ? free_.has_all(run) : belongs(around, taker.owner);
   if (!is_there || (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)))

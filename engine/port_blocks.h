@@ -3,8 +3,9 @@
 // Theory of operation
 //
 // A block is an aligned run of ports, for TCP, UDP and ICMP identifiers together, and belongs to an
-// owner: a namespace, or 0, which stands for all those that have no blocks of their own. So who
-// knows when each block was taken and given up knows whose each port was.
+// owner, a namespace. So who knows when each block was taken and given up knows whose each port
+// was. A namespace that is to have no blocks has the smallest ones: were its ports another's at
+// once, what still comes to them would be, too.
 //
 // The space is counted in units of the smallest block. A block's record lies at its first unit, and
 // each unit knows its block. An owner has its blocks in a list by age, and those that may have a
@@ -191,54 +192,63 @@ class PortBlocks {
     return kind == 4 ? Wanted::any : kind % 2 == 0 ? Wanted::low : Wanted::high;
   }
 
-  UnitRun run_of(std::uint32_t block) const { return {block, blocks_[block].units}; }
+  // How many units a new block of the taker's has.
+  std::uint32_t units_for(const BlockTaker& taker) const {
+    return std::max(taker.size / unit_size, smallest_);
+  }
+  UnitRun run_of(std::uint32_t block) const SWNAT_REQUIRES(mutex_) {
+    return {block, blocks_[block].units};
+  }
   // The block that a port is in, or none.
-  std::uint32_t block_at(std::uint16_t port) const {
+  std::uint32_t block_at(std::uint16_t port) const SWNAT_REQUIRES(mutex_) {
     return block_of_unit_[port / unit_size] - std::uint32_t{1};
   }
-  bool belongs(std::uint32_t block, NamespaceId owner) const {
+  bool belongs(std::uint32_t block, NamespaceId owner) const SWNAT_REQUIRES(mutex_) {
     return block != none && owners_[blocks_[block].owner].id == owner;
   }
   // Place of an owner's record, or none.
-  std::uint32_t find(NamespaceId owner) const {
-    return by_id_.find(hash(owner), [&](std::uint32_t at) { return owners_[at].id == owner; });
+  std::uint32_t find(NamespaceId owner) const SWNAT_REQUIRES(mutex_) {
+    const OwnerRecord* const owners = &owners_[0];
+    return by_id_.find(hash(owner), [&](std::uint32_t at) { return owners[at].id == owner; });
   }
 
   static bool reaches_low(std::uint32_t block) { return block < low_units; }
   const BlockUnits& usable(Wanted wanted) const {
     return usable_[static_cast<std::size_t>(wanted)];
   }
-  std::uint32_t next_resting(std::array<std::uint32_t, 2>& next, Wanted wanted) const;
+  std::uint32_t next_resting(std::array<std::uint32_t, 2>& next, Wanted wanted) const
+      SWNAT_REQUIRES(mutex_);
 
   // In these `is_found` tells whether it found a port in a PortRange.
   template <class IsFound>
-  std::uint32_t find_own(std::uint32_t owner, std::uint32_t kind, IsFound& is_found);
+  std::uint32_t find_own(std::uint32_t owner, std::uint32_t kind, IsFound& is_found)
+      SWNAT_REQUIRES(mutex_);
   template <class IsFound>
   std::optional<NewBlock> find_new(const BlockTaker& taker, Wanted wanted, std::uint64_t random,
-                                   IsFound& is_found) const;
+                                   IsFound& is_found) const SWNAT_REQUIRES(mutex_);
   template <class IsFound>
   std::optional<NewBlock> find_resting(const BlockTaker& taker, Wanted wanted,
-                                       IsFound& is_found) const;
+                                       IsFound& is_found) const SWNAT_REQUIRES(mutex_);
 
-  std::uint32_t take_new(const BlockTaker& taker, const NewBlock& fresh);
-  void take_block(NamespaceId owner, const UnitRun& run);
-  void give_up(std::uint32_t block);
-  void tell(EventKind kind, std::uint32_t block);
-  void count_capacity(std::uint32_t block);
-  std::uint32_t record_of(NamespaceId owner);
+  std::uint32_t take_new(const BlockTaker& taker, const NewBlock& fresh) SWNAT_REQUIRES(mutex_);
+  void take_block(NamespaceId owner, const UnitRun& run) SWNAT_REQUIRES(mutex_);
+  void give_up(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void tell(EventKind kind, std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void count_capacity(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  std::uint32_t record_of(NamespaceId owner) SWNAT_REQUIRES(mutex_);
 
-  void begin_use(std::uint32_t block, std::uint32_t kind);
-  void end_use(std::uint32_t block, std::uint32_t kind);
-  void begin_rest(std::uint32_t block);
-  void end_rest(std::uint32_t block);
-  void list(std::uint32_t block, std::uint32_t kind, bool at_end);
-  void unlist(std::uint32_t block, std::uint32_t kind);
-  void list_all(std::uint32_t block, bool at_end);
+  void begin_use(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
+  void end_use(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
+  void begin_rest(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void end_rest(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void list(std::uint32_t block, std::uint32_t kind, bool at_end) SWNAT_REQUIRES(mutex_);
+  void unlist(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
+  void list_all(std::uint32_t block, bool at_end) SWNAT_REQUIRES(mutex_);
 
-  void pass_time(Tick now);
-  bool end_due_rests(int blocks_max);
-  void rest_alone(std::uint16_t port);
-  void list_rested();
+  void pass_time(Tick now) SWNAT_REQUIRES(mutex_);
+  bool end_due_rests(int blocks_max) SWNAT_REQUIRES(mutex_);
+  void rest_alone(std::uint16_t port) SWNAT_REQUIRES(mutex_);
+  void list_rested() SWNAT_REQUIRES(mutex_);
 
   const PortRanges ranges_;
   IpAddress external_;
@@ -248,21 +258,25 @@ class PortBlocks {
   std::uint32_t smallest_;              // block, in units
   std::array<BlockUnits, 3> usable_{};  // units that have any of the ports, by what is wanted
 
-  mutable Mutex mutex_;                                     // guards the rest
-  BlockUnits free_;                                         // units that are in no block
-  ReservedArray<std::uint16_t> block_of_unit_{unit_count};  // its first unit, one higher; 0: none
-  ReservedArray<Block> blocks_{unit_count};
-  std::array<ReservedArray<RoomLink>, kind_count> rooms_;
-  ReservedArray<OwnerRecord> owners_{unit_count};
-  ListEnds spare_owners_;
-  std::uint32_t owners_used_ = 0;  // records at or beyond this place were never used
-  Index by_id_{unit_count};        // owners
-  ListEnds resting_[2];            // by when: those that reach_low(), and the others
+  mutable Mutex mutex_;
+  // Units that are in no block, and the first unit of the block that each is in, one higher; 0:
+  // none.
+  BlockUnits free_ SWNAT_GUARDED_BY(mutex_);
+  ReservedArray<std::uint16_t> block_of_unit_ SWNAT_GUARDED_BY(mutex_){unit_count};
+  ReservedArray<Block> blocks_ SWNAT_GUARDED_BY(mutex_){unit_count};
+  std::array<ReservedArray<RoomLink>, kind_count> rooms_ SWNAT_GUARDED_BY(mutex_);
+  ReservedArray<OwnerRecord> owners_ SWNAT_GUARDED_BY(mutex_){unit_count};
+  ListEnds spare_owners_ SWNAT_GUARDED_BY(mutex_);
+  // Records at or beyond this place were never used.
+  std::uint32_t owners_used_ SWNAT_GUARDED_BY(mutex_) = 0;
+  Index by_id_ SWNAT_GUARDED_BY(mutex_){unit_count};  // owners
+  // By when: those that reach_low(), and the others.
+  ListEnds resting_[2] SWNAT_GUARDED_BY(mutex_);
   // Ports that rest alone: their units, since when each the last of its, and the earliest of all.
-  BlockUnits rested_alone_;
-  ReservedArray<Tick> alone_since_{unit_count};
-  std::optional<Tick> earliest_alone_;
-  std::optional<Tick> latest_;  // the time
+  BlockUnits rested_alone_ SWNAT_GUARDED_BY(mutex_);
+  ReservedArray<Tick> alone_since_ SWNAT_GUARDED_BY(mutex_){unit_count};
+  std::optional<Tick> earliest_alone_ SWNAT_GUARDED_BY(mutex_);
+  std::optional<Tick> latest_ SWNAT_GUARDED_BY(mutex_);  // the time
 };
 
 // Of the blocks that the owner has one that has a port of the kind, or none.
@@ -283,15 +297,17 @@ std::optional<PortBlocks::NewBlock> PortBlocks::find_new(const BlockTaker& taker
   BlockUnits fit = usable(wanted);
   int unfit = 0;
   // Where there is no room for a whole block, a smaller one is better than none.
-  for (std::uint32_t units = taker.size / unit_size; units >= smallest_; units /= 2) {
+  for (std::uint32_t units = units_for(taker); units >= smallest_; units /= 2) {
     BlockUnits candidates = free_.runs(fit, units);
     for (; unfit < unfit_max; ++unfit) {
+      // Other bits than those that the port in the block follows from, or both could be foreseen
+      // together; by the multiplier of a congruential generator.
+      random *= 0xd134'2543'de82'ef95;
       const auto unit = candidates.draw(static_cast<std::uint32_t>(random >> 32));
       if (!unit) break;
       const UnitRun run{*unit, units};
       if (is_found(run.ports())) return NewBlock{run, none};
-      fit.remove(run);                  // nor are parts of it of any use
-      random *= 0xd134'2543'de82'ef95;  // a multiplier of a congruential generator
+      fit.remove(run);  // nor are parts of it of any use
     }
   }
   return find_resting(taker, wanted, is_found);
@@ -306,7 +322,7 @@ std::optional<PortBlocks::NewBlock> PortBlocks::find_resting(const BlockTaker& t
     if (block == none) return {};
     // Of a large one a part may do.
     const std::uint32_t size = blocks_[block].units;
-    UnitRun run{block, std::min(size, taker.size / unit_size)};
+    UnitRun run{block, std::min(size, units_for(taker))};
     for (; run.first < block + size && unfit < unfit_max; run.first += run.count, ++unfit) {
       if (is_found(run.ports())) return NewBlock{run, block};
     }

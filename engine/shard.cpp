@@ -206,7 +206,7 @@ template <class Family>
 SessionRef Shard<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
-    if (ref == no_session || !may_have_unfit_ || may_stay(table_[ref])) return ref;
+    if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
     release(ref, EndCause::policy, now);
   }
 }
@@ -734,7 +734,7 @@ bool Shard<Family>::end_unfit(std::uint32_t& position, Tick now) {
   for (; position < end; ++position) {
     const Record& session = table_[position];
     if (session.state == SessionState::free) continue;
-    if (!may_stay(session)) {
+    if (!fits(session)) {
       release(position, EndCause::policy, now);
     } else if (const std::uint32_t slot = slot_for(session); slot != table_.slot(position)) {
       count_in(position, slot);

@@ -258,7 +258,6 @@ class alignas(64) Shard {
   bool find_port_in_new_block(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   void release_in_block(const Leg<Family>& outside, std::uint8_t protocol, Tick now);
   bool may_adopt_in_block(const Record& session, SessionRef mapping);
-  bool may_stay(const Record& session);
   Reason establish(const Plan& plan, const Parsed<Family>& parsed, Packet& packet, Tick now);
 
   // Whether its mapping has a port that is its namespace's by choice, which port_limit counts.

@@ -7,7 +7,7 @@ namespace swnat {
 template <class Family>
 bool Shard<Family>::has_port_of_block(const Plan& plan, std::uint8_t protocol, Tick now) {
   return externals_.blocks(plan.external.address)
-      .has_any(plan.tenant.blocks, Externals<Family>::place_of(protocol), plan.inside.local_port,
+      .has_any(plan.tenant.blocks(), Externals<Family>::place_of(protocol), plan.inside.local_port,
                random_.next(), now);
 }
 
@@ -15,7 +15,7 @@ template <class Family>
 std::optional<std::uint16_t> Shard<Family>::take_port_of_block(const Plan& plan,
                                                                std::uint8_t protocol, Tick now) {
   return externals_.blocks(plan.external.address)
-      .take(plan.tenant.blocks, Externals<Family>::place_of(protocol), number_,
+      .take(plan.tenant.blocks(), Externals<Family>::place_of(protocol), number_,
             plan.inside.local_port, random_.next(), now);
 }
 
@@ -34,7 +34,7 @@ bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Choic
                                         Tick now) {
   constexpr std::uint32_t tried_of_newest = tried_per_parity / 2;
   PortBlocks& blocks = externals_.blocks(plan.external.address);
-  const NamespaceId owner = plan.tenant.blocks.owner;
+  const NamespaceId owner = plan.tenant.id;
   const PortRanges& ranges = snapshot_->policy().ports;
   const PortSpace& space = externals_.ports(plan.external.address, protocol);
   const auto serves = [&](std::uint16_t port) {
@@ -89,7 +89,7 @@ bool Shard<Family>::find_port_in_new_block(Plan& plan, std::uint8_t protocol, Ch
     return false;
   };
   PortBlocks& blocks = externals_.blocks(address);
-  const BlockTaker& taker = plan.tenant.blocks;
+  const BlockTaker taker = plan.tenant.blocks();
   if (choice == Choice::possible) return blocks.has_new(taker, random_.next(), now, is_found);
   if (!blocks.use_new(taker, random_.next(), now, is_found)) return false;
   if (is_free_outside(plan, protocol, now)) return true;
@@ -103,23 +103,13 @@ void Shard<Family>::release_in_block(const Leg<Family>& outside, std::uint8_t pr
       .release(Externals<Family>::place_of(protocol), number_, outside.local_port, now);
 }
 
-// A port outside its owner's blocks would be another's by what is known of these.
-template <class Family>
-bool Shard<Family>::may_stay(const Record& session) {
-  if (!fits(session)) return false;
-  if (!externals_.has_blocks() || !counts_as_port(session)) return true;
-  const Tenant* tenant = snapshot_->find(session.namespace_id);
-  return externals_.blocks(session.outside.local)
-      .has(tenant->blocks.owner, session.outside.local_port);
-}
-
 // `mapping`: another session of the same mapping, whose port it is already.
 template <class Family>
 bool Shard<Family>::may_adopt_in_block(const Record& session, SessionRef mapping) {
   if (!externals_.has_blocks() || !counts_as_port(session) || mapping != no_session) return true;
   const Tenant* tenant = snapshot_->find(session.namespace_id);
   return externals_.blocks(session.outside.local)
-      .adopt(tenant->blocks, Externals<Family>::place_of(session.protocol), number_,
+      .adopt(tenant->blocks(), Externals<Family>::place_of(session.protocol), number_,
              session.outside.local_port);
 }
 
@@ -131,7 +121,6 @@ bool Shard<Family>::may_adopt_in_block(const Record& session, SessionRef mapping
   template bool Shard<Family>::find_port_in_blocks(Plan&, std::uint8_t, Choice, Tick);             \
   template bool Shard<Family>::find_port_in_new_block(Plan&, std::uint8_t, Choice, Tick);          \
   template void Shard<Family>::release_in_block(const Leg<Family>&, std::uint8_t, Tick);           \
-  template bool Shard<Family>::may_stay(const Record&);                                            \
   template bool Shard<Family>::may_adopt_in_block(const Record&, SessionRef);
 SWNAT_SHARD_BLOCKS(Ipv4)
 SWNAT_SHARD_BLOCKS(Ipv6)

@@ -183,11 +183,13 @@ std::string namespaces_text(const Json& document) {
                             {"PORT LIMIT", Align::right},
                             {"BLOCKS", Align::right}}));
   for (const Json& one : document.at("namespaces")) {
-    table.add(with_traffic({one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
-                            number(one.at("session_limit")), number(one.at("ports")),
-                            one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
-                            one.at("port_block") == 0 ? "none" : number(one.at("port_blocks"))},
-                           one));
+    table.add(with_traffic(
+        {one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
+         number(one.at("session_limit")), number(one.at("ports")),
+         one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
+         one.at("port_block") == 0 && one.at("port_blocks") == 0 ? "none"
+                                                                 : number(one.at("port_blocks"))},
+        one));
   }
   return table.text() + forwards_text(document);
 }

@@ -200,9 +200,7 @@ class Model {
                                   const IpEndpoint& internal) const;
   void revive(const std::set<std::string>& shown, Time now);
   bool fits(const ModelSession& session) const;
-  NamespaceId block_owner(NamespaceId tenant) const;
-  void end_unfit(const std::set<std::string>& shown,
-                 const std::map<NamespaceId, NamespaceId>& changed_owners, Time now);
+  void end_unfit(const std::set<std::string>& shown, Time now);
   void enforce_limits(const std::set<std::string>& shown);
 
   // Time and counts (model_checks.cpp).

@@ -39,7 +39,7 @@ bool overlap(const PortBlockView& a, const PortBlockView& b) {
 
 bool Model::is_own(const PortBlockView& block, const ModelSession& session,
                    const IpAddress& external) const {
-  return block.namespace_id == block_owner(session.tenant) && block.external == external;
+  return block.namespace_id == session.tenant && block.external == external;
 }
 
 // Whether it has rested by now.
@@ -83,7 +83,7 @@ void Model::check_port_in_blocks(const ModelSession& session, const IpEndpoint& 
       std::ranges::find_if(after, [&](const auto& one) { return is_in(external, one); });
   if (block == after.end() || !is_own(*block, session, external.address)) {
     throw Disagreement(text(external) + " is in no block of namespace " +
-                       std::to_string(block_owner(session.tenant)));
+                       std::to_string(session.tenant));
   }
   const int rank = rank_of(session, external.port);
   const bool per_remote = policy_.mapping == Mapping::address_and_port_dependent;
@@ -126,12 +126,10 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   for (const PortBlockView& one : seen_->blocks_before) {
     if (overlap(one, block)) rested = &one;
   }
-  std::uint32_t wanted = policy_of(session.tenant)->port_block;
-  for (const NamespacePolicy& one : policy_.namespaces) {
-    if (block_owner(session.tenant) == 0) wanted = std::max(wanted, one.port_block);
-  }
-  if (size_of(block) > wanted) throw Disagreement(name_of(block) + " is too large");
+  // Who is to have none has the smallest.
   const std::uint32_t least = std::max(64u, 2 * options_.shards);
+  const std::uint32_t wanted = std::max(policy_of(session.tenant)->port_block, least);
+  if (size_of(block) > wanted) throw Disagreement(name_of(block) + " is too large");
   const bool is_early = rested != nullptr && !may_be_gone(*rested);
   // Of what size a run would have been better.
   const std::uint32_t better = is_early ? least : size_of(block) < wanted ? size_of(block) * 2 : 0;

@@ -82,12 +82,6 @@ NamespaceId Model::realm_of(NamespaceId tenant, const IpEndpoint& from,
   return stays ? tenant : 0;
 }
 
-// Whose blocks its ports are in; 0: those of all who have none of their own.
-NamespaceId Model::block_owner(NamespaceId tenant) const {
-  const NamespacePolicy* policy = policy_of(tenant);
-  return policy == nullptr || policy->port_block == 0 ? 0 : tenant;
-}
-
 const ForwardRule* Model::forward_to(std::uint8_t protocol, const IpEndpoint& external) const {
   for (const ForwardRule& rule : policy_.forwards) {
     if (rule.protocol == protocol && rule.external == external) return &rule;
@@ -134,17 +128,10 @@ void Model::configure(Policy policy, Time now) {
   for (const ForwardRule& rule : policy_.forwards) {
     ledger_.freed(rule.protocol, rule.external, now, now, false);
   }
-  std::map<NamespaceId, NamespaceId> owners;
-  for (const ModelSession& one : sessions_) owners[one.tenant] = block_owner(one.tenant);
-  for (const ExpiredSession& one : expired_) {
-    owners[one.session.tenant] = block_owner(one.session.tenant);
-  }
   policy_ = std::move(policy);
   const std::set<std::string> there = shown();
   revive(there, now);
-  // What changes is whose blocks a port would have to be in.
-  std::erase_if(owners, [&](const auto& one) { return one.second == block_owner(one.first); });
-  end_unfit(there, owners, now);
+  end_unfit(there, now);
   travel(now);
   for (const ForwardRule& rule : policy_.forwards) ledger_.taken(rule.protocol, rule.external);
   enforce_limits(there);
@@ -170,12 +157,9 @@ void Model::revive(const std::set<std::string>& shown, Time now) {
   }
 }
 
-void Model::end_unfit(const std::set<std::string>& shown,
-                      const std::map<NamespaceId, NamespaceId>& changed_owners, Time now) {
+void Model::end_unfit(const std::set<std::string>& shown, Time now) {
   const auto is_unfit = [&](const ModelSession& session) {
-    const bool has_own_port = has_ports(session.protocol) && !session.forwarded;
-    return policy_of(session.tenant) == nullptr || !fits(session) ||
-           (has_own_port && changed_owners.contains(session.tenant));
+    return policy_of(session.tenant) == nullptr || !fits(session);
   };
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto one = session++;

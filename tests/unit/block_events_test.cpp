@@ -12,7 +12,7 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr NamespaceId plain = 3;  // has no blocks of its own
+constexpr NamespaceId plain = 3;  // is to have no blocks, and gets the smallest
 constexpr EventKinds of_blocks{EventKind::block_taken, EventKind::block_given_up};
 
 // One block of 64, or some.
@@ -60,7 +60,7 @@ TEST_CASE_TEMPLATE("block_events: a block from its first port to the end of its 
       const auto told = listener.take();
       REQUIRE_EQ(told.size(), 2);
       for (const Event& event : told) {
-        CHECK_EQ(event.namespace_id, id == plain ? 0 : id);
+        CHECK_EQ(event.namespace_id, id);
         CHECK(event.external == IpEndpoint{F::external(), block.ports.first});
         CHECK_EQ(event.count, 64);
         CHECK(event.internal == IpEndpoint{});
