@@ -5,22 +5,26 @@
 #include <optional>
 #include <string>
 
+#include "engine/lock.h"
 #include "nfq/log_stream.h"
 
 namespace swnat::nfq {
 namespace {
 
+Mutex mutex;
 // Made when the daemon starts; commands that end by themselves wait for who reads their errors.
-std::optional<LogStream> stream;
+std::optional<LogStream> stream SWNAT_GUARDED_BY(mutex);
 
 }  // namespace
 
 void log_without_waiting() {
+  const Lock lock(mutex);
   stream.emplace(STDERR_FILENO);
 }
 
 void write_log(std::string_view line) {
   const std::string text = fmt::format("swnat-nfq: {}\n", line);
+  const Lock lock(mutex);
   if (stream) {
     stream->write(text);
     return;

@@ -10,8 +10,8 @@ namespace swnat::nfq {
 // it takes some again: a daemon must not wait for who reads them.
 void log_without_waiting();
 
-// Writes "swnat-nfq: LINE" to standard error. Never fails: there is nobody left to be told. From
-// the main thread only.
+// Writes "swnat-nfq: LINE" to standard error. Never fails: there is nobody left to be told. Any
+// thread.
 void write_log(std::string_view line);
 
 template <class... Args>
