@@ -70,10 +70,4 @@ std::set<std::string> current_addresses() {
   return found;
 }
 
-bool has_interface(const std::string& name) {
-  char found[IF_NAMESIZE] = "";
-  const unsigned number = if_nametoindex(name.c_str());
-  return number != 0 && if_indextoname(number, found) != nullptr && name == found;
-}
-
 }  // namespace swnat::rules

@@ -26,8 +26,6 @@ struct Interfaces {
 Interfaces current_interfaces();
 // All addresses of all interfaces, as to_text() has them. Throws KernelError.
 std::set<std::string> current_addresses();
-// Whether there is one of this name; not of another that it may be called by besides.
-bool has_interface(const std::string& name);
 
 // One interface, as the kernel lists it.
 struct Link {

@@ -258,7 +258,7 @@ struct Change {
 }  // namespace
 
 void require_external_interface(const Config& config) {
-  if (has_interface(config.external_interface)) return;
+  if (current_interfaces().has(config.external_interface)) return;
   throw KernelError(fmt::format("there is no interface {} here, which [external] interface names",
                                 config.external_interface));
 }

@@ -58,7 +58,7 @@ is_killed_at() { # name, argument, count
 kill_parent='kill -9 $PPID; exit 1'
 
 # The steps of `up`, as the program, the argument and the call. The kernel's abilities are tried before, in a
-# namespace of their own: those calls count too. Interfaces are listed twice before (three times where there is a
+# namespace of their own: those calls count too. Interfaces are listed three times before (four times where there is a
 # record of another up), then rules and routes of both families; these are changed next, and sysctls are looked at.
 steps=(
   "nft -f 2"
@@ -66,9 +66,9 @@ steps=(
   "iptables-restore --noflush 2"
   "ip6tables-restore --noflush 1"
   "ip6tables-restore --noflush 2"
-  "netlink sendmsg 7"
   "netlink sendmsg 8"
   "netlink sendmsg 9"
+  "netlink sendmsg 10"
 )
 # One of two parts, which take half the time each: the steps before this one, or the rest.
 middle=4
