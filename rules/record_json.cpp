@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "rules/json_text.h"
 #include "rules/printable.h"
 
 namespace swnat::rules {
@@ -12,9 +11,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t version = 3;
+constexpr int version = 3;
 
-std::uint64_t number_of(Family family) {
+int to_json(Family family) {
   return family == Family::ipv4 ? 4 : 6;
 }
 
@@ -22,105 +21,31 @@ Family family_in(const Json& json) {
   return json.at("family") == 6 ? Family::ipv6 : Family::ipv4;
 }
 
-void add(const IptablesTable& table, JsonText& json) {
-  json.begin_object();
-  json.key("chains");
-  json.begin_array();
-  for (const IptablesChain& chain : table.chains) {
-    json.begin_object();
-    json.add("name", chain.name);
-    json.add("rules", chain.rules);
-    json.end_object();
+Json layout_to_json(const Layout& layout) {
+  Json json = {{"nft", layout.nft},
+               {"iptables", Json::array()},
+               {"rules", Json::array()},
+               {"routes", Json::array()}};
+  for (const IptablesTable& table : layout.iptables) {
+    Json chains = Json::array();
+    for (const IptablesChain& chain : table.chains) {
+      chains.push_back({{"name", chain.name}, {"rules", chain.rules}});
+    }
+    json["iptables"].push_back(
+        {{"family", to_json(table.family)}, {"name", table.name}, {"chains", chains}});
   }
-  json.end_array();
-  json.add("family", number_of(table.family));
-  json.add("name", table.name);
-  json.end_object();
-}
-
-void add(const IpRule& rule, JsonText& json) {
-  json.begin_object();
-  json.add("family", number_of(rule.family));
-  json.add("priority", std::uint64_t{rule.priority});
-  json.add("what", rule.what);
-  json.end_object();
-}
-
-void add(const FwmarkRoute& route, JsonText& json) {
-  json.begin_object();
-  json.add("family", number_of(route.family));
-  json.add("interface", route.interface);
-  json.add("table", std::uint64_t{route.table});
-  json.add("to", route.to);
-  json.add("via", route.via);
-  json.end_object();
-}
-
-void add(const RemovedTenant& tenant, JsonText& json) {
-  json.begin_object();
-  json.add("interfaces", tenant.interfaces);
-  json.key("sources");
-  json.begin_array();
-  for (const IpNetwork& network : tenant.sources) json.add(to_text(network));
-  json.end_array();
-  json.end_object();
-}
-
-void add(const Sysctl& sysctl, JsonText& json) {
-  json.begin_array();
-  json.add(sysctl.name);
-  json.add(sysctl.value);
-  json.end_array();
-}
-
-template <class Value>
-void add_all(std::string_view name, const std::vector<Value>& values, JsonText& json) {
-  json.key(name);
-  json.begin_array();
-  for (const Value& each : values) add(each, json);
-  json.end_array();
-}
-
-void add(const Layout& layout, JsonText& json) {
-  json.begin_object();
-  add_all("iptables", layout.iptables, json);
-  json.add("nft", layout.nft);
-  add_all("routes", layout.routing.routes, json);
-  add_all("rules", layout.routing.rules, json);
-  json.end_object();
-}
-
-void add(const Stock& stock, JsonText& json) {
-  json.begin_object();
-  json.add("configuration", stock.configuration);
-  json.add("first_queue", std::uint64_t{stock.first_queue});
-  json.add("iptables", stock.rules.iptables);
-  json.add("nft", stock.rules.nft);
-  add_all("sysctls", stock.sysctls, json);
-  json.add("workers", std::uint64_t{stock.workers});
-  json.end_object();
-}
-
-void add(const std::map<std::string, SysctlChange>& changes, JsonText& json) {
-  json.begin_object();
-  for (const auto& [name, change] : changes) {
-    json.key(name);
-    json.begin_object();
-    json.add("original", change.original);
-    json.add("written", change.written);
-    json.end_object();
+  for (const IpRule& rule : layout.routing.rules) {
+    json["rules"].push_back(
+        {{"family", to_json(rule.family)}, {"priority", rule.priority}, {"what", rule.what}});
   }
-  json.end_object();
-}
-
-template <class Value>
-void add_optional(std::string_view name, const std::optional<Value>& value, JsonText& json) {
-  json.key(name);
-  if (value) {
-    add(*value, json);
-  } else {
-    json.add_null();
+  for (const FwmarkRoute& route : layout.routing.routes) {
+    json["routes"].push_back({{"family", to_json(route.family)},
+                              {"table", route.table},
+                              {"to", route.to},
+                              {"via", route.via},
+                              {"interface", route.interface}});
   }
+  return json;
 }
 
 Layout layout_from_json(const Json& json) {
@@ -143,6 +68,16 @@ Layout layout_from_json(const Json& json) {
   return layout;
 }
 
+Json to_json(const std::vector<RemovedTenant>& tenants) {
+  Json json = Json::array();
+  for (const RemovedTenant& each : tenants) {
+    std::vector<std::string> sources;
+    for (const IpNetwork& network : each.sources) sources.push_back(to_text(network));
+    json.push_back({{"interfaces", each.interfaces}, {"sources", sources}});
+  }
+  return json;
+}
+
 std::vector<RemovedTenant> tenants_from_json(const Json& json) {
   std::vector<RemovedTenant> all;
   for (const Json& each : json) {
@@ -154,6 +89,14 @@ std::vector<RemovedTenant> tenants_from_json(const Json& json) {
     all.push_back(std::move(tenant));
   }
   return all;
+}
+
+Json stock_to_json(const Stock& stock) {
+  Json json = {{"nft", stock.rules.nft},           {"iptables", stock.rules.iptables},
+               {"sysctls", Json::array()},         {"configuration", stock.configuration},
+               {"first_queue", stock.first_queue}, {"workers", stock.workers}};
+  for (const Sysctl& each : stock.sysctls) json["sysctls"].push_back({each.name, each.value});
+  return json;
 }
 
 Stock stock_from_json(const Json& json) {
@@ -170,22 +113,25 @@ Stock stock_from_json(const Json& json) {
 }  // namespace
 
 std::string to_json(const Record& record, const RecordOrigin& origin) {
-  JsonText json;
-  json.begin_object();
-  json.add("boot_id", origin.boot_id);
-  json.add("forwarding", record.sysctls.forwarding);
-  add_optional("layout", record.layout, json);
-  json.add("made_chains", record.made_chains);
-  json.add("made_folders", record.made_folders);
-  json.add("namespace_cookie", origin.namespace_cookie);
-  add_all("removed", record.removed, json);
-  add_optional("stock", record.stock, json);
-  json.key("sysctls");
-  add(record.sysctls.changes, json);
-  add_all("tenants", record.tenants, json);
-  json.add("version", version);
-  json.end_object();
-  return json.take() + "\n";
+  Json sysctls = Json::object();
+  for (const auto& [name, change] : record.sysctls.changes) {
+    sysctls[name] = {{"original", change.original}, {"written", change.written}};
+  }
+  const Json json = {
+      {"version", version},
+      {"boot_id", origin.boot_id},
+      {"namespace_cookie", origin.namespace_cookie},
+      {"sysctls", sysctls},
+      {"forwarding", record.sysctls.forwarding},
+      {"made_chains", record.made_chains},
+      {"made_folders", record.made_folders},
+      {"tenants", to_json(record.tenants)},
+      {"removed", to_json(record.removed)},
+      {"layout", record.layout ? layout_to_json(*record.layout) : Json(nullptr)},
+      {"stock", record.stock ? stock_to_json(*record.stock) : Json(nullptr)},
+  };
+  // A listing of rules may have comments that are no UTF-8.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::optional<Record> record_from_json(const std::string& text, const RecordOrigin& origin) {
