@@ -93,8 +93,11 @@ void SessionTable<Family>::join_mapping(SessionRef ref, SessionRef known) {
 template <class Family>
 void SessionTable<Family>::state_changed(SessionRef ref, SessionState before, Tick now) {
   Record& session = slab_[ref];
-  wheel_.remove(links_, ref);
-  wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
+  // To look too early is no harm.
+  if (timeout(session) < timeout(before)) {
+    wheel_.remove(links_, ref);
+    wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
+  }
   const Rank rank = rank_of(session.state);
   if (rank == rank_of(before)) return;
   activity_.change_rank(links_, ref, rank, session.last_active);
@@ -106,6 +109,17 @@ void SessionTable<Family>::state_changed(SessionRef ref, SessionState before, Ti
   leave_ring<&SessionLinks::mapping>(
       ref, {hash(session, KeyKind::internal), hash(session, KeyKind::external)});
   join_mapping(ref, other);
+}
+
+template <class Family>
+void SessionTable<Family>::prefetch_change(std::span<const SessionRef> refs) const {
+  for (const SessionRef ref : refs) __builtin_prefetch(&links_[ref]);
+  for (const SessionRef ref : refs) {
+    for (const SessionRef beside : {links_[ref].activity.previous, links_[ref].activity.next}) {
+      if (beside != no_session) __builtin_prefetch(&links_[beside]);
+    }
+  }
+  keep_prefetches();
 }
 
 // Takes the session out of a ring. If the index knows the ring by it, another member takes its

@@ -61,9 +61,10 @@ class SessionTable {
   }
 
   void set_timeouts(const StateTimeouts& timeouts) { timeouts_ = timeouts; }
-  std::int32_t timeout(const Record& session) const {
-    return timeouts_[static_cast<std::size_t>(session.state)];
+  std::int32_t timeout(SessionState state) const {
+    return timeouts_[static_cast<std::size_t>(state)];
   }
+  std::int32_t timeout(const Record& session) const { return timeout(session.state); }
   bool expired(const Record& session, Tick now) const {
     return elapsed(session.last_active, now) >= timeout(session);
   }
@@ -123,6 +124,8 @@ class SessionTable {
   // Its state has changed, and with it the time to look at it, its rank, and what it does for its
   // mapping.
   void state_changed(SessionRef ref, SessionState before, Tick now);
+  // Asks for the memory that this will look at, for these.
+  void prefetch_change(std::span<const SessionRef> refs) const;
 
   // It counts elsewhere from now on.
   void change_slot(SessionRef ref, std::uint32_t slot) {

@@ -49,11 +49,28 @@ Shard<Family>::Shard(const ShardOptions<Family>& options, std::shared_ptr<const 
 // Nothing here need be right: it is looked at again when it counts. An outbound packet's mapping
 // may be there already; then what it shares with that mapping's other sessions is looked at, too.
 template <class Family>
-void Shard<Family>::prefetch_establishment(std::span<const Lookup> lookups) const {
+void Shard<Family>::prefetch_missed(std::span<const Lookup> lookups) const {
+  SessionRef answered[batch_max];
+  std::size_t answered_count = 0;
+  const Packet* first[batch_max];
+  std::size_t first_count = 0;
+  for (const Lookup& lookup : lookups) {
+    if (lookup.candidate != no_session) {
+      answered[answered_count++] = lookup.candidate;
+    } else {
+      first[first_count++] = lookup.packet;
+    }
+  }
+  table_.prefetch_change({answered, answered_count});
+  if (first_count != 0) prefetch_establishment({first, first_count});
+}
+
+template <class Family>
+void Shard<Family>::prefetch_establishment(std::span<const Packet* const> packets) const {
   Leg<Family> legs[batch_max];
   std::uint64_t hashes[batch_max];
-  for (std::size_t i = 0; i < lookups.size(); ++i) {
-    const Packet& packet = *lookups[i].packet;
+  for (std::size_t i = 0; i < packets.size(); ++i) {
+    const Packet& packet = *packets[i];
     const std::uint8_t protocol = common_protocol<Family>(packet);
     const bool is_inbound = packet.direction == Direction::inbound;
     legs[i] = LegWords<Family>::read(packet, is_inbound).leg();
@@ -61,19 +78,19 @@ void Shard<Family>::prefetch_establishment(std::span<const Lookup> lookups) cons
                             : Key::internal(packet.namespace_id, protocol, legs[i]))
                     .hash(secret_);
   }
-  table_.mappings().prefetch({hashes, lookups.size()});
-  table_.prefetch_next(static_cast<std::uint32_t>(lookups.size()));
+  table_.mappings().prefetch({hashes, packets.size()});
+  table_.prefetch_next(static_cast<std::uint32_t>(packets.size()));
   SessionRef mappings[batch_max];
-  for (std::size_t i = 0; i < lookups.size(); ++i) {
+  for (std::size_t i = 0; i < packets.size(); ++i) {
     mappings[i] = table_.mappings().candidate(hashes[i]);
     if (mappings[i] != no_session) table_.prefetch(mappings[i]);
   }
   std::uint64_t flows[batch_max];
   std::uint64_t permissions[batch_max];
   std::size_t count = 0;
-  for (std::size_t i = 0; i < lookups.size(); ++i) {
+  for (std::size_t i = 0; i < packets.size(); ++i) {
     if (mappings[i] == no_session) continue;
-    const std::uint8_t protocol = common_protocol<Family>(*lookups[i].packet);
+    const std::uint8_t protocol = common_protocol<Family>(*packets[i]);
     Leg<Family> outside = table_[mappings[i]].outside;
     outside.remote = legs[i].remote;
     outside.remote_port = legs[i].remote_port;

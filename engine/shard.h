@@ -79,8 +79,9 @@ class alignas(64) Shard {
   [[gnu::always_inline]] bool translate_established(SessionRef ref, Packet& packet, Tick now)
       SWNAT_REQUIRES(mutex);
 
-  // Asks for the memory that the establishment of sessions for these packets will look at.
-  void prefetch_establishment(std::span<const Lookup> lookups) const;
+  // Asks for the memory that will be looked at for these packets, none of which was an established
+  // session's: first answers, and those that sessions are to be established for.
+  void prefetch_missed(std::span<const Lookup> lookups) const;
 
   // One packet: finds its session or establishes one. `flow`: the hash of its key. For outbound
   // packets of a namespace that is at its limit, session_limit is returned with nothing changed, if
@@ -210,6 +211,8 @@ class alignas(64) Shard {
   static Key outside_flow(const Plan& plan, std::uint8_t protocol) {
     return Key::outside_flow(plan.realm(), protocol, plan.outside);
   }
+
+  void prefetch_establishment(std::span<const Packet* const> packets) const;
 
   SessionRef find_live(const Key& key, Tick now) { return find_live(key, key.hash(secret_), now); }
   SessionRef find_live(const Key& key, std::uint64_t hash, Tick now);

@@ -238,9 +238,9 @@ std::span<Lookup> Translator<Family>::translate_established(Shard<Family>& own,
   return lookups.first(missed);
 }
 
-// Of the same shard: mostly the first packets of new sessions. They are translated in their order,
-// and returned from the first on that is not before `end`, a place in the batch, or that another
-// shard is needed for: for whose lock this one's must not be held.
+// Of the same shard: mostly the first packets of new sessions, and first answers. They are
+// translated in their order, and returned from the first on that is not before `end`, a place in
+// the batch, or that another shard is needed for: for whose lock this one's must not be held.
 template <class Family>
 std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
                                                        std::span<Lookup> lookups, int end,
@@ -253,7 +253,7 @@ std::span<Lookup> Translator<Family>::translate_missed(Shard<Family>& own,
   for (std::size_t i = 0; i < lookups.size(); ++i) {
     parse(lookups[i].packet->bytes, lookups[i].packet->direction, all.of[i]);
   }
-  if (lookups.size() > 1) own.prefetch_establishment(lookups);
+  if (lookups.size() > 1) own.prefetch_missed(lookups);
   std::size_t i = 0;
   for (; i < lookups.size() && lookups[i].place < end; ++i) {
     Packet& packet = *lookups[i].packet;

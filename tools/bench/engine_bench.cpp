@@ -30,10 +30,12 @@ struct Group {
 };
 
 constexpr Group groups[] = {
-    {"memory", memory},           {"established", established}, {"threads", threads},
-    {"new-session", new_session}, {"evict-and-create", evict},  {"expire", expiry, "longest"},
-    {"take-port", ports},         {"icmp-error", errors},       {"fragment", fragments},
-    {"checksum", sums},           {"baseline", baseline},
+    {"memory", memory},          {"established", established},
+    {"threads", threads},        {"new-session", new_session, "first-answer"},
+    {"evict-and-create", evict}, {"expire", expiry, "longest"},
+    {"take-port", ports},        {"icmp-error", errors},
+    {"fragment", fragments},     {"checksum", sums},
+    {"baseline", baseline},
 };
 
 struct Options {

@@ -1,4 +1,4 @@
-// Packets that make a session, in tables of several sizes.
+// Packets that make a session, in tables of several sizes, and the first answers to these.
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
@@ -29,21 +29,45 @@ class Growth {
 
   double measure(std::uint32_t count) {
     draw(count);
-    Time now{};
-    return time_in_chunks(
-        count, chunk,
-        [&](std::size_t first) {
-          now = scene_.next_tick();
-          for (std::size_t i = 0; i < chunk; ++i) {
-            buffer_.write(i, drawn_[first + i], scene_.options().protocol, Direction::outbound,
-                          tcp_flag::syn);
-          }
-        },
-        [&] { translate_in_batches(scene_.engine(), buffer_.packets(), now); },
-        [&] { require_grown(); });
+    return time(Direction::outbound, tcp_flag::syn, [&](std::size_t first) {
+      expected_ += chunk;
+      for (std::size_t i = 0; i < chunk; ++i) {
+        drawn_[first + i].external = source_of<Ipv4>(buffer_.packets()[i]);
+      }
+    });
+  }
+
+  // Of the answers to those that measure() made last, in any order.
+  double measure_answers() {
+    for (std::size_t left = drawn_.size(); left > 1; --left) {
+      std::swap(drawn_[left - 1], drawn_[random_.below(static_cast<std::uint32_t>(left))]);
+    }
+    return time(Direction::inbound, tcp_flag::syn | tcp_flag::ack, [](std::size_t) {});
   }
 
  private:
+  // One packet for each of those drawn.
+  template <class Done>
+  double time(Direction direction, std::uint8_t tcp_flags, Done&& done) {
+    Time now{};
+    std::size_t in_buffer = 0;
+    return time_in_chunks(
+        drawn_.size(), chunk,
+        [&](std::size_t first) {
+          now = scene_.next_tick();
+          in_buffer = first;
+          for (std::size_t i = 0; i < chunk; ++i) {
+            buffer_.write(i, drawn_[first + i], scene_.options().protocol, direction, tcp_flags);
+          }
+        },
+        [&] { translate_in_batches(scene_.engine(), buffer_.packets(), now); },
+        [&] {
+          require_accepted(buffer_.packets());
+          done(in_buffer);
+          require_sessions(scene_.engine(), expected_);
+        });
+  }
+
   // Beforehand, so that looking them up is not what fills the caches.
   void draw(std::uint32_t count) {
     const std::span flows = scene_.flows();
@@ -63,12 +87,6 @@ class Growth {
     expected_ = scene_.engine().session_count();
   }
 
-  void require_grown() {
-    require_accepted(buffer_.packets());
-    expected_ += chunk;
-    require_sessions(scene_.engine(), expected_);
-  }
-
   Scene<Ipv4>& scene_;
   SplitMix random_;
   PacketBuffer buffer_;
@@ -77,8 +95,11 @@ class Growth {
   std::uint64_t expected_ = 0;
 };
 
-std::string name_of(std::uint8_t protocol) {
-  return std::string("new-session/") + (protocol == protocol::tcp ? "tcp" : "udp") + "/ipv4";
+Row row_of(std::string_view group, std::uint8_t protocol, std::uint32_t sessions) {
+  Row row;
+  row.name = std::string(group) + (protocol == protocol::tcp ? "/tcp/ipv4" : "/udp/ipv4");
+  row.sessions = sessions;
+  return row;
 }
 
 // A large table has room for the new ones of all rounds.
@@ -91,12 +112,10 @@ Rows at_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions
                      .populate = true});
   Growth growth(scene);
   Floor floor(sessions, sizeof(Session<Ipv4>));
-  Row row;
-  row.name = name_of(protocol);
-  row.sessions = sessions;
-  row.bytes_per_session = scene.bytes_per_session();
-  return in_rounds(effort, [&] { return floor.measure(effort.packets); },
-                   {{row, [&] { return growth.measure(count); }}});
+  return in_rounds(
+      effort, [&] { return floor.measure(effort.packets); },
+      {{row_of("new-session", protocol, sessions), [&] { return growth.measure(count); }},
+       {row_of("first-answer", protocol, sessions), [&] { return growth.measure_answers(); }}});
 }
 
 // A small one would soon be twice as large: it begins anew for each measurement, several times.
@@ -104,9 +123,6 @@ Rows at_small_size(const Effort& effort, std::uint8_t protocol, std::uint32_t se
   constexpr std::uint32_t count = 9 * chunk;
   constexpr int times = 3;
   Floor floor(sessions, sizeof(Session<Ipv4>));
-  Row row;
-  row.name = name_of(protocol);
-  row.sessions = sessions;
   const auto measure = [&] {
     double sum = 0;
     for (int i = 0; i < times; ++i) {
@@ -118,7 +134,8 @@ Rows at_small_size(const Effort& effort, std::uint8_t protocol, std::uint32_t se
     }
     return sum / times;
   };
-  return in_rounds(effort, [&] { return floor.measure(effort.packets); }, {{row, measure}});
+  return in_rounds(effort, [&] { return floor.measure(effort.packets); },
+                   {{row_of("new-session", protocol, sessions), measure}});
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ constexpr Heading headings[] = {
     {"established", "Packets of established sessions: ns a packet"},
     {"threads", "The same by one and two threads: ns a packet, of all threads together"},
     {"new-session", "Packets that make a session: ns a packet"},
+    {"first-answer", "First answers to such sessions, soon after: ns a packet"},
     {"evict-and-create", "Packets that make a session, for which another goes: ns a packet"},
     {"expire", "Sessions whose time is over: ns a session"},
     {"longest", "The longest single call: ns a call"},

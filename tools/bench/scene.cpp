@@ -131,7 +131,6 @@ template <class Family>
 void Scene<Family>::establish(std::span<Flow<Family>> flows) {
   constexpr std::size_t batch = 32;
   PacketBuffer buffer(batch);
-  const bool is_tcp = options_.protocol == protocol::tcp;
   for (std::size_t first = 0; first < flows.size(); first += batch) {
     const std::span some = flows.subspan(first, std::min(batch, flows.size() - first));
     const std::span packets = buffer.packets().first(some.size());
@@ -141,15 +140,10 @@ void Scene<Family>::establish(std::span<Flow<Family>> flows) {
     engine_->translate(packets, Time(now_));
     require_accepted(packets);
     for (std::size_t i = 0; i < some.size(); ++i) {
-      Parsed<Family> parsed;
-      parse(packets[i].bytes, Direction::outbound, parsed);
-      some[i].external = {parsed.source, parsed.source_port};
-      if (is_tcp) {
-        buffer.write(i, some[i], options_.protocol, Direction::inbound,
-                     tcp_flag::syn | tcp_flag::ack);
-      }
+      some[i].external = source_of<Family>(packets[i]);
+      buffer.write(i, some[i], options_.protocol, Direction::inbound,
+                   tcp_flag::syn | tcp_flag::ack);
     }
-    if (!is_tcp) continue;
     engine_->translate(packets, Time(now_));
     require_accepted(packets);
   }
@@ -188,6 +182,13 @@ void PacketBuffer::write(std::size_t place, const Flow<Family>& flow, std::uint8
   }
 }
 
+template <class Family>
+Endpoint<typename Family::Address> source_of(const Packet& packet) {
+  Parsed<Family> parsed;
+  parse(packet.bytes, Direction::outbound, parsed);
+  return {parsed.source, parsed.source_port};
+}
+
 void require_accepted(std::span<const Packet> packets) {
   for (const Packet& packet : packets) {
     if (packet.verdict() != Verdict::accept) {
@@ -214,6 +215,8 @@ std::size_t resident_bytes() {
 
 template class Scene<Ipv4>;
 template class Scene<Ipv6>;
+template Endpoint<Ipv4Address> source_of<Ipv4>(const Packet&);
+template Endpoint<Ipv6Address> source_of<Ipv6>(const Packet&);
 template void PacketBuffer::write(std::size_t, const Flow<Ipv4>&, std::uint8_t, Direction,
                                   std::uint8_t);
 template void PacketBuffer::write(std::size_t, const Flow<Ipv6>&, std::uint8_t, Direction,

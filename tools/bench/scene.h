@@ -88,6 +88,10 @@ class PacketBuffer {
   std::vector<Packet> packets_;
 };
 
+// Of a whole packet that has just been sent outside.
+template <class Family>
+Endpoint<typename Family::Address> source_of(const Packet& packet);
+
 // Ends the program if a packet did not get what it had to: no figure may come from packets that
 // were dropped.
 void require_accepted(std::span<const Packet> packets);
