@@ -1,4 +1,4 @@
-#include "engine/address_text.h"
+#include "swnat/address_text.h"
 
 #include <algorithm>
 #include <array>

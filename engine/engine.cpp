@@ -1,4 +1,4 @@
-#include "engine/engine.h"
+#include "swnat/engine.h"
 
 #include <algorithm>
 #include <bit>
@@ -6,15 +6,14 @@
 #include <stdexcept>
 #include <variant>
 
-#include "engine/hash.h"
+#include "engine/base/hash.h"
 #include "engine/memory_size.h"
-#include "engine/session_memory.h"
+#include "engine/session/session_memory.h"
 #include "engine/translator.h"
 
 namespace swnat {
 namespace {
 
-constexpr std::uint32_t max_sessions_allowed = 1u << 28;
 constexpr std::uint32_t event_capacity_min = 16;
 constexpr std::uint32_t event_capacity_max = 1u << 24;
 constexpr std::size_t events_per_lock = 256;
@@ -26,10 +25,10 @@ Tick tick_of(Time now) {
 }
 
 void check(const EngineOptions& options) {
-  if (!std::has_single_bit(options.shards) || options.shards > max_shards) {
+  if (!std::has_single_bit(options.shards) || options.shards > shards_max) {
     throw std::invalid_argument("shards must be a power of two, 1 to 64");
   }
-  if (options.max_sessions == 0 || options.max_sessions > max_sessions_allowed) {
+  if (options.max_sessions == 0 || options.max_sessions > sessions_max) {
     throw std::invalid_argument("max_sessions must be 1 to 268435456");
   }
 }

@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "engine/event_outlet.h"
-#include "engine/family.h"
-#include "engine/session.h"
+#include "engine/events/event_outlet.h"
+#include "engine/session/session.h"
+#include "engine/wire/family.h"
 
 namespace swnat {
 

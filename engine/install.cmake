@@ -1,20 +1,8 @@
-# The engine for other projects: the library, the headers that engine.h includes, and two ways to find them,
+# The engine for other projects: the library, the headers of include/swnat, and two ways to find them,
 # find_package(swnat) and pkg-config. Nothing in the installed files names the prefix, so it may be moved.
 include(CMakePackageConfigHelpers)
 
-# In this repository headers are named by their folder, "engine/packet.h". Others get them as <swnat/packet.h>:
-# copies that differ in nothing else, also in the build folder, where the examples use them.
-set(public_headers address.h address_text.h engine.h event.h icmp_answer.h packet.h policy.h reason.h
-  session_pattern.h session_view.h traffic.h)
-set(public_header_folder ${PROJECT_BINARY_DIR}/include)
-foreach(header IN LISTS public_headers)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
-  file(READ ${header} text)
-  string(REPLACE "#include \"engine/" "#include \"swnat/" text "${text}")
-  file(CONFIGURE OUTPUT ${public_header_folder}/swnat/${header} CONTENT "${text}" @ONLY)
-  list(APPEND installed_headers ${public_header_folder}/swnat/${header})
-endforeach()
-install(FILES ${installed_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/swnat)
+install(DIRECTORY include/swnat TYPE INCLUDE FILES_MATCHING PATTERN *.h)
 
 # The interface may change with every minor version until 1.0.
 set_target_properties(swnat_engine PROPERTIES

@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "engine/activity.h"
-#include "engine/family.h"
-#include "engine/fragment_table.h"
-#include "engine/index.h"
-#include "engine/links.h"
-#include "engine/namespaces.h"
-#include "engine/port_blocks.h"
-#include "engine/port_set.h"
-#include "engine/session_table.h"
+#include "engine/base/index.h"
+#include "engine/fragments/fragment_table.h"
+#include "engine/policy/namespaces.h"
+#include "engine/ports/port_blocks.h"
+#include "engine/ports/port_set.h"
+#include "engine/session/activity.h"
+#include "engine/session/links.h"
+#include "engine/session/session_table.h"
+#include "engine/wire/family.h"
 
 namespace swnat {
 namespace {
@@ -25,7 +25,7 @@ std::size_t slots_of(const EngineOptions& options, const Policy& policy) {
   for (const NamespacePolicy& each : policy.namespaces) count += each.last - each.first + 1ull;
   const auto limited = std::ranges::count_if(
       policy.forwards, [](const ForwardRule& one) { return one.session_limit != 0; });
-  return static_cast<std::size_t>(std::min<std::uint64_t>(count, max_namespaces) +
+  return static_cast<std::size_t>(std::min<std::uint64_t>(count, namespaces_max) +
                                   static_cast<std::uint64_t>(limited));
 }
 

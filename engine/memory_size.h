@@ -3,7 +3,8 @@
 
 #include <cstddef>
 
-#include "engine/engine.h"
+#include "swnat/engine_options.h"
+#include "swnat/policy.h"
 
 namespace swnat {
 

@@ -1,10 +1,10 @@
-#include "engine/session_pattern.h"
+#include "swnat/session_pattern.h"
 
 #include <algorithm>
 #include <variant>
 
-#include "engine/headers.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
+#include "engine/wire/headers.h"
 
 namespace swnat {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/port_sequence.h"
+#include "engine/ports/port_sequence.h"
 
 namespace swnat {
 namespace {

@@ -11,19 +11,20 @@
 #include <span>
 #include <vector>
 
-#include "engine/common_packet.h"
-#include "engine/engine.h"
+#include "engine/base/lock.h"
 #include "engine/event_log.h"
-#include "engine/externals.h"
-#include "engine/family.h"
-#include "engine/icmp_error.h"
-#include "engine/lock.h"
-#include "engine/namespaces.h"
-#include "engine/parse.h"
-#include "engine/rewrite.h"
-#include "engine/session_memory.h"
-#include "engine/session_table.h"
-#include "engine/tcp_state.h"
+#include "engine/policy/namespaces.h"
+#include "engine/ports/externals.h"
+#include "engine/session/flow.h"
+#include "engine/session/session_memory.h"
+#include "engine/session/session_table.h"
+#include "engine/session/tcp_state.h"
+#include "engine/wire/common_packet.h"
+#include "engine/wire/family.h"
+#include "engine/wire/icmp_error.h"
+#include "engine/wire/parse.h"
+#include "engine/wire/rewrite.h"
+#include "swnat/reason.h"
 
 namespace swnat {
 

@@ -1,5 +1,5 @@
 // A shard's ports where they come in blocks (port_blocks.h).
-#include "engine/port_sequence.h"
+#include "engine/ports/port_sequence.h"
 #include "engine/shard.h"
 
 namespace swnat {

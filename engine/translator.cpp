@@ -19,8 +19,8 @@
 #include <tuple>
 #include <utility>
 
-#include "engine/lock.h"
-#include "engine/session_memory.h"
+#include "engine/base/lock.h"
+#include "engine/session/session_memory.h"
 
 namespace swnat {
 namespace {

@@ -12,9 +12,11 @@
 #include <span>
 #include <vector>
 
-#include "engine/datagrams.h"
-#include "engine/externals.h"
+#include "engine/fragments/datagrams.h"
+#include "engine/ports/externals.h"
 #include "engine/shard.h"
+#include "swnat/engine_options.h"
+#include "swnat/usage.h"
 
 namespace swnat {
 

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "engine/headers.h"
-#include "engine/parse.h"
+#include "engine/wire/headers.h"
+#include "engine/wire/parse.h"
 
 namespace swnat::nfq {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <ctime>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -10,8 +10,8 @@
 #include "nfq/daemon.h"
 #include "nfq/error.h"
 #include "nfq/log.h"
-#include "rules/config.h"
-#include "rules/kernel.h"
+#include "rules/config/config.h"
+#include "rules/kernel/kernel.h"
 
 namespace swnat::nfq {
 namespace {

@@ -22,7 +22,7 @@
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_request.h"
-#include "rules/networks.h"
+#include "rules/config/networks.h"
 
 namespace swnat::nfq {
 namespace {

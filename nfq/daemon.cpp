@@ -23,7 +23,7 @@
 #include "nfq/memory_limits.h"
 #include "nfq/reload.h"
 #include "nfq/rule_counters.h"
-#include "rules/kernel.h"
+#include "rules/kernel/kernel.h"
 
 namespace swnat::nfq {
 namespace {

@@ -10,7 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
 #include "nfq/control_server.h"
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
@@ -19,7 +18,8 @@
 #include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
 #include "nfq/worker.h"
-#include "rules/config.h"
+#include "rules/config/config.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -29,11 +29,11 @@
 #include <optional>
 #include <span>
 
-#include "engine/engine.h"
-#include "engine/links.h"
-#include "engine/memory.h"
-#include "engine/shares.h"
+#include "engine/base/memory.h"
+#include "engine/base/shares.h"
+#include "engine/base/list.h"
 #include "nfq/queued_packet.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -1,6 +1,6 @@
 #include "nfq/icmp_answers.h"
 
-#include "engine/parse.h"
+#include "engine/wire/parse.h"
 
 namespace swnat::nfq {
 

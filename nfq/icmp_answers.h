@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/answer_rate.h"
-#include "engine/engine.h"
+#include "nfq/answer_rate.h"
 #include "nfq/counters.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -17,9 +17,9 @@
 #include <string_view>
 
 #include "nfq/error.h"
-#include "rules/fwmark_table.h"
-#include "rules/iptables_text.h"
-#include "rules/policy_route.h"
+#include "rules/config/fwmark_table.h"
+#include "rules/iptables/text.h"
+#include "rules/routes/policy_route.h"
 
 namespace swnat::nfq {
 namespace {

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "engine/lock.h"
+#include "engine/base/lock.h"
 #include "nfq/log_stream.h"
 
 namespace swnat::nfq {

@@ -5,8 +5,8 @@
 #include <map>
 #include <string>
 
-#include "engine/engine.h"
 #include "nfq/kernel_events.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

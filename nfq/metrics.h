@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "nfq/namespace_report.h"
-#include "rules/config.h"
+#include "rules/config/config.h"
 
 namespace swnat::nfq {
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

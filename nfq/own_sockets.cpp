@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "engine/bytes.h"
+#include "engine/base/bytes.h"
 
 namespace swnat::nfq {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

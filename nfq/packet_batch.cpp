@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "engine/bytes.h"
+#include "engine/base/bytes.h"
 
 namespace swnat::nfq {
 namespace {

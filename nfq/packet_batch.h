@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/engine.h"
 #include "nfq/counters.h"
 #include "nfq/held_fragments.h"
 #include "nfq/icmp_answers.h"
 #include "nfq/queued_packet.h"
 #include "nfq/verdict_batch.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <string_view>
 
-#include "engine/headers.h"
+#include "swnat/protocol.h"
 
 namespace swnat::nfq {
 namespace {

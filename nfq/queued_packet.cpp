@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "engine/bytes.h"
+#include "engine/base/bytes.h"
 
 namespace swnat::nfq {
 namespace {

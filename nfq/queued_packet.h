@@ -5,7 +5,7 @@
 #include <optional>
 #include <span>
 
-#include "engine/packet.h"
+#include "swnat/packet.h"
 
 namespace swnat::nfq {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "rules/config.h"
+#include "rules/config/config.h"
 
 namespace swnat::nfq {
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
 #include "nfq/counters.h"
 #include "nfq/queue_table.h"
 #include "nfq/rule_counters.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

@@ -19,10 +19,10 @@
 #include "nfq/log.h"
 #include "nfq/queue_table.h"
 #include "nfq/rule_counters.h"
-#include "rules/kernel.h"
-#include "rules/operators_rules.h"
-#include "rules/printed_rules.h"
-#include "rules/remains.h"
+#include "rules/found/operators_rules.h"
+#include "rules/found/printed_rules.h"
+#include "rules/found/remains.h"
+#include "rules/kernel/kernel.h"
 
 namespace swnat::nfq {
 namespace {

@@ -23,13 +23,13 @@
 #include <thread>
 #include <vector>
 
-#include "engine/lock.h"
+#include "engine/base/lock.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/kernel_events.h"
 #include "nfq/look_schedule.h"
-#include "rules/config.h"
-#include "rules/inspect.h"
-#include "rules/queue_rules.h"
+#include "rules/config/config.h"
+#include "rules/found/queue_rules.h"
+#include "rules/kernel/inspect.h"
 
 namespace swnat::nfq {
 

@@ -9,8 +9,8 @@
 
 #include "nfq/error.h"
 #include "nfq/protocol_name.h"
-#include "rules/duration.h"
-#include "rules/networks.h"
+#include "rules/config/networks.h"
+#include "rules/text/duration.h"
 
 namespace swnat::nfq {
 namespace {

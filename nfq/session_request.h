@@ -3,8 +3,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "engine/session_pattern.h"
-#include "rules/config.h"
+#include "rules/config/config.h"
+#include "swnat/session_pattern.h"
 
 namespace swnat::nfq {
 

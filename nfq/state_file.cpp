@@ -19,7 +19,7 @@
 #include <utility>
 
 #include "nfq/error.h"
-#include "rules/digest.h"
+#include "rules/text/digest.h"
 
 namespace swnat::nfq {
 namespace {

@@ -18,13 +18,13 @@
 #include <string>
 #include <thread>
 
-#include "engine/engine.h"
 #include "nfq/answer_sockets.h"
 #include "nfq/counters.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/packet_batch.h"
 #include "nfq/queue_socket.h"
 #include "nfq/receive_buffer.h"
+#include "swnat/engine.h"
 
 namespace swnat::nfq {
 

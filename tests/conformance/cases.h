@@ -5,8 +5,8 @@
 #include <set>
 #include <string_view>
 
-#include "tests/unit/connection.h"
-#include "tests/unit/gateway.h"
+#include "tests/support/connection.h"
+#include "tests/support/gateway.h"
 
 namespace swnat::test {
 

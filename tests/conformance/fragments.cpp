@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "tests/conformance/cases.h"
-#include "tests/unit/families.h"
+#include "tests/support/families.h"
 
 namespace swnat::test {
 namespace {

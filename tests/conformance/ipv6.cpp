@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/conformance/cases.h"
-#include "tests/unit/families.h"
+#include "tests/support/families.h"
 
 namespace swnat::test {
 

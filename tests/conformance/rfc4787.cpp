@@ -4,7 +4,7 @@
 #include <map>
 
 #include "tests/conformance/cases.h"
-#include "tests/unit/memory_block.h"
+#include "tests/support/memory_block.h"
 
 namespace swnat::test {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/answer_rate.h"
+#include "nfq/answer_rate.h"
 #include "tests/conformance/cases.h"
 
 namespace swnat::test {
@@ -172,7 +172,7 @@ TEST_CASE("rfc5508_req8_answer_when_no_session") {
 }
 
 TEST_CASE("rfc5508_req10_rate_of_answers") {
-  AnswerRate rate({.all = 20, .each = 5});
+  nfq::AnswerRate rate({.all = 20, .each = 5});
   Time now{0};
   const auto answered = [&](NamespaceId id) {
     int count = 0;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tests/unit/packets.h"
+#include "tests/support/packets.h"
 
 namespace swnat::fuzz {
 namespace {

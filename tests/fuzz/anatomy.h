@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/address.h"
+#include "swnat/address.h"
 
 namespace swnat::fuzz {
 

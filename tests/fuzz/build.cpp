@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "tests/unit/packets.h"
+#include "tests/support/packets.h"
 
 namespace swnat::fuzz {
 namespace {

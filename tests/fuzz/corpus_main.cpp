@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "tests/fuzz/target.h"
-#include "tests/unit/dice.h"
+#include "tests/support/dice.h"
 
 namespace {
 

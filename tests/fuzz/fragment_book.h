@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tests/fuzz/given.h"
 
 namespace swnat::fuzz {

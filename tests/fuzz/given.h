@@ -1,7 +1,7 @@
 // A packet as it is given to the engine.
 #pragma once
 
-#include "engine/packet.h"
+#include "swnat/packet.h"
 #include "tests/fuzz/anatomy.h"
 
 namespace swnat::fuzz {

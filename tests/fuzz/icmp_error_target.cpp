@@ -1,6 +1,7 @@
 // ICMP errors: what they quote is found within the packet, and is rewritten with right sums and
 // nothing else.
-#include "engine/icmp_error.h"
+#include "engine/session/flow.h"
+#include "engine/wire/icmp_error.h"
 #include "tests/fuzz/build.h"
 #include "tests/fuzz/changes.h"
 #include "tests/fuzz/input.h"

@@ -2,8 +2,8 @@
 // and reads nothing beyond.
 #include <algorithm>
 
-#include "engine/common_packet.h"
-#include "engine/parse.h"
+#include "engine/wire/common_packet.h"
+#include "engine/wire/parse.h"
 #include "tests/fuzz/anatomy.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/target.h"

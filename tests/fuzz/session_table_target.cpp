@@ -2,7 +2,7 @@
 // each of its keys, and nothing is found by a key that no session has.
 #include <algorithm>
 
-#include "engine/session_table.h"
+#include "engine/session/session_table.h"
 #include "tests/fuzz/input.h"
 #include "tests/fuzz/target.h"
 

@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tests/fuzz/input.h"
 
 namespace swnat::fuzz {

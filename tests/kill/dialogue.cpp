@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/headers.h"
+#include "engine/wire/headers.h"
 
 namespace swnat::test {
 namespace {

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/engine.h"
-#include "tests/unit/packets.h"
+#include "swnat/engine.h"
+#include "tests/support/packets.h"
 
 namespace swnat::test {
 

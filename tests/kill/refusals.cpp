@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "engine/session_memory.h"
+#include "engine/session/session_memory.h"
 #include "tests/kill/dialogue.h"
 
 namespace swnat::test {

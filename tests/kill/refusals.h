@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 
 namespace swnat::test {
 

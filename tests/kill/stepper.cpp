@@ -11,8 +11,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "engine/family.h"
-#include "engine/session_memory.h"
+#include "engine/session/session_memory.h"
+#include "engine/wire/family.h"
 #include "tests/kill/witness.h"
 
 namespace swnat::test {

@@ -7,7 +7,7 @@
 #include <string>
 #include <tuple>
 
-#include "engine/headers.h"
+#include "engine/wire/headers.h"
 
 namespace swnat::test {
 namespace {

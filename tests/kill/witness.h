@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/kill/ledger.h"
-#include "tests/unit/dice.h"
+#include "tests/support/dice.h"
 
 namespace swnat::test {
 

@@ -15,7 +15,7 @@
 #include <array>
 #include <cstdio>
 
-#include "engine/headers.h"
+#include "engine/wire/headers.h"
 
 namespace swnat::test {
 namespace {

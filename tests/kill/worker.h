@@ -3,9 +3,9 @@
 
 #include <span>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tests/kill/ledger.h"
-#include "tests/unit/dice.h"
+#include "tests/support/dice.h"
 
 namespace swnat::test {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "engine/address.h"
+#include "swnat/address.h"
 
 namespace swnat::property {
 

@@ -11,8 +11,8 @@
 #include "tests/property/campaign.h"
 #include "tests/property/generator.h"
 #include "tests/property/shrink.h"
-#include "tests/unit/dice.h"
-#include "tests/unit/effort.h"
+#include "tests/support/dice.h"
+#include "tests/support/effort.h"
 
 using namespace swnat;
 using namespace swnat::property;

@@ -5,7 +5,7 @@
 #include <deque>
 
 #include "tests/property/model.h"
-#include "tests/unit/dice.h"
+#include "tests/support/dice.h"
 
 namespace swnat::property {
 

@@ -8,7 +8,7 @@
 #include "tests/property/generator.h"
 #include "tests/property/rehearsal.h"
 #include "tests/property/shrink.h"
-#include "tests/unit/effort.h"
+#include "tests/support/effort.h"
 
 using namespace swnat;
 using namespace swnat::property;

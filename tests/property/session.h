@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tests/property/tcp_model.h"
 
 namespace swnat::property {

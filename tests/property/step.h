@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tests/property/cast.h"
 
 namespace swnat::property {

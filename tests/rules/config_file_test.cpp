@@ -1,5 +1,5 @@
 // Whatever the configuration's name means, reading it ends.
-#include "rules/config_file.h"
+#include "rules/config/config_file.h"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -12,9 +12,9 @@
 #include <fstream>
 #include <string>
 
-#include "rules/config.h"
+#include "rules/config/config.h"
 #include "tests/rules/temporary_file.h"
-#include "tests/unit/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace swnat::rules {
 namespace {

@@ -1,5 +1,5 @@
 // What a good configuration file becomes.
-#include "rules/config.h"
+#include "rules/config/config.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <bit>
 #include <chrono>
 
-#include "rules/networks.h"
+#include "rules/config/networks.h"
 #include "tests/rules/temporary_file.h"
 
 namespace swnat::rules {

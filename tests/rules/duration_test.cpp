@@ -1,4 +1,4 @@
-#include "rules/duration.h"
+#include "rules/text/duration.h"
 
 #include <doctest/doctest.h>
 

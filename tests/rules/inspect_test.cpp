@@ -1,10 +1,10 @@
 // What the kernel lists is compared with what `up` left there.
-#include "rules/inspect.h"
+#include "rules/kernel/inspect.h"
 
 #include <doctest/doctest.h>
 
-#include "rules/queue_rules.h"
-#include "rules/remains.h"
+#include "rules/found/queue_rules.h"
+#include "rules/found/remains.h"
 
 namespace swnat::rules {
 namespace {

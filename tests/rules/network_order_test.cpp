@@ -1,5 +1,5 @@
 // Overlaps found by order are those that comparing each with each finds.
-#include "rules/network_order.h"
+#include "rules/config/network_order.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>

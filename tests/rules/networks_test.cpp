@@ -1,8 +1,8 @@
-#include "rules/networks.h"
+#include "rules/config/networks.h"
 
 #include <doctest/doctest.h>
 
-#include "rules/fwmark_table.h"
+#include "rules/config/fwmark_table.h"
 
 namespace swnat::rules {
 namespace {

@@ -1,9 +1,9 @@
 // What is missing for namespaces without interfaces is told, and nothing that may be there.
-#include "rules/operators_rules.h"
+#include "rules/found/operators_rules.h"
 
 #include <doctest/doctest.h>
 
-#include "rules/networks.h"
+#include "rules/config/networks.h"
 
 namespace swnat::rules {
 namespace {

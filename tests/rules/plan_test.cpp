@@ -1,12 +1,12 @@
 // Parts of the plan that have a logic of their own.
-#include "rules/plan.h"
+#include "rules/kernel/plan.h"
 
 #include <doctest/doctest.h>
 
-#include "rules/networks.h"
-#include "rules/nft_text.h"
-#include "rules/sysctl.h"
-#include "rules/tenant.h"
+#include "rules/config/networks.h"
+#include "rules/nft/text.h"
+#include "rules/system/sysctl.h"
+#include "rules/wanted/tenant.h"
 
 namespace swnat::rules {
 namespace {
@@ -37,7 +37,7 @@ TEST_CASE("the gateway keeps ports of its own") {
     Config config;
     config.external_interface = "wan0";
     config.ports = ports;
-    return make_plan(config, Format::nft).local_ports;
+    return make_plan(config, Format::nft).sysctls.local_ports;
   };
   CHECK(local({32'768, 65'535}) == PortRange{16'384, 32'767});
   CHECK(local({1024, 32'767}) == PortRange{32'768, 49'151});

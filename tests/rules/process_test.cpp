@@ -1,5 +1,5 @@
 // A program that hangs is ended and told; one that only takes long is not.
-#include "rules/process.h"
+#include "rules/system/process.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -11,12 +11,12 @@
 #include <iterator>
 #include <string>
 
-#include "rules/kernel.h"
-#include "rules/listing.h"
-#include "rules/operators_rules.h"
-#include "rules/printed_rules.h"
-#include "rules/queue_rules.h"
-#include "tests/unit/temporary_folder.h"
+#include "rules/found/listing.h"
+#include "rules/found/operators_rules.h"
+#include "rules/found/printed_rules.h"
+#include "rules/found/queue_rules.h"
+#include "rules/kernel/kernel.h"
+#include "tests/support/temporary_folder.h"
 
 namespace swnat::rules {
 namespace {

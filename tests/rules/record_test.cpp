@@ -1,8 +1,8 @@
 // A record survives being written and read.
 #include <doctest/doctest.h>
 
-#include "rules/networks.h"
-#include "rules/record_json.h"
+#include "rules/config/networks.h"
+#include "rules/kernel/record_json.h"
 
 namespace swnat::rules {
 namespace {

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "rules/kernel.h"
+#include "rules/kernel/kernel.h"
 
 namespace swnat::rules {
 namespace {

@@ -1,10 +1,10 @@
 // What the kernel is told of rules and routes is what is read from it.
-#include "rules/routing_messages.h"
+#include "rules/routes/routing_messages.h"
 
 #include <doctest/doctest.h>
 
-#include "rules/kernel.h"
-#include "rules/netlink.h"
+#include "rules/kernel/kernel.h"
+#include "rules/system/netlink.h"
 
 namespace swnat::rules {
 namespace {

@@ -5,12 +5,12 @@
 #include <map>
 #include <sstream>
 
-#include "rules/bit_tree.h"
-#include "rules/iptables_text.h"
-#include "rules/networks.h"
-#include "rules/nft_text.h"
-#include "rules/plan.h"
-#include "rules/policy_route.h"
+#include "rules/config/networks.h"
+#include "rules/iptables/text.h"
+#include "rules/kernel/plan.h"
+#include "rules/nft/text.h"
+#include "rules/routes/policy_route.h"
+#include "rules/wanted/bit_tree.h"
 
 namespace swnat::rules {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "rules/toml_shape.h"
+#include "rules/config/toml_shape.h"
 #include "tests/rules/fault_case.h"
 
 namespace swnat::rules {

@@ -1,5 +1,5 @@
 // What the kernel tells of interfaces when it lists them is what their files say.
-#include "rules/sysctl_reader.h"
+#include "rules/system/sysctl_reader.h"
 
 #include <doctest/doctest.h>
 #include <sched.h>
@@ -7,7 +7,7 @@
 #include <string>
 #include <thread>
 
-#include "rules/sysctl.h"
+#include "rules/system/sysctl.h"
 
 namespace swnat::rules {
 namespace {

@@ -1,5 +1,5 @@
 // What a sysctl does not take is told with the reason.
-#include "rules/sysctl.h"
+#include "rules/system/sysctl.h"
 
 #include <doctest/doctest.h>
 #include <signal.h>
@@ -8,8 +8,8 @@
 #include <cerrno>
 #include <fstream>
 
-#include "rules/kernel.h"
-#include "tests/unit/temporary_folder.h"
+#include "rules/kernel/kernel.h"
+#include "tests/support/temporary_folder.h"
 
 namespace swnat::rules {
 namespace {

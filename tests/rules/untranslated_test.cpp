@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "rules/networks.h"
+#include "rules/config/networks.h"
 #include "tests/rules/fault_case.h"
 
 namespace swnat::rules {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "engine/engine.h"
+#include "swnat/engine.h"
 #include "tools/bench/rounds.h"
 
 namespace swnat::bench {

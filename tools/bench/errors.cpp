@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/bytes.h"
-#include "engine/checksum.h"
-#include "engine/headers.h"
-#include "engine/session.h"
+#include "engine/base/bytes.h"
+#include "engine/session/session.h"
+#include "engine/wire/checksum.h"
+#include "engine/wire/headers.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"

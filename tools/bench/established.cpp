@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <string>
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"
 #include "tools/bench/scene.h"

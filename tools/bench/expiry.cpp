@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"

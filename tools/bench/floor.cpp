@@ -1,6 +1,6 @@
 #include "tools/bench/floor.h"
 
-#include "engine/index.h"
+#include "engine/base/index.h"
 #include "tools/bench/rounds.h"
 
 namespace swnat::bench {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "engine/memory.h"
+#include "engine/base/memory.h"
 #include "tools/bench/random.h"
 
 namespace swnat::bench {

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "engine/bytes.h"
-#include "engine/fragment_table.h"
-#include "engine/headers.h"
-#include "engine/session.h"
+#include "engine/base/bytes.h"
+#include "engine/fragments/fragment_table.h"
+#include "engine/session/session.h"
+#include "engine/wire/headers.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"

@@ -2,9 +2,9 @@
 
 #include <functional>
 
-#include "engine/bytes.h"
-#include "engine/checksum.h"
-#include "engine/headers.h"
+#include "engine/base/bytes.h"
+#include "engine/wire/checksum.h"
+#include "engine/wire/headers.h"
 
 namespace swnat::bench {
 namespace {

@@ -8,8 +8,8 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "engine/address.h"
-#include "engine/packet.h"
+#include "swnat/address.h"
+#include "swnat/packet.h"
 #include "tools/bench/scene.h"
 
 namespace swnat::bench {

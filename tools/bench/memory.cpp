@@ -1,14 +1,14 @@
 // The memory alone, in the order in which an engine can ask for it. The floor, whose two lines are
 // known at once, does not show that.
-#include "engine/memory.h"
+#include "engine/base/memory.h"
 
 #include <array>
 #include <cstdint>
 #include <string>
 
-#include "engine/family.h"
-#include "engine/index.h"
-#include "engine/session.h"
+#include "engine/base/index.h"
+#include "engine/session/session.h"
+#include "engine/wire/family.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"

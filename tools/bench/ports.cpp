@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "engine/family.h"
-#include "engine/port_space.h"
-#include "engine/session.h"
+#include "engine/ports/port_space.h"
+#include "engine/session/session.h"
+#include "engine/wire/family.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/random.h"

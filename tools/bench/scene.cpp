@@ -8,9 +8,9 @@
 #include <stdexcept>
 #include <string>
 
-#include "engine/bytes.h"
-#include "engine/headers.h"
-#include "engine/parse.h"
+#include "engine/base/bytes.h"
+#include "engine/wire/headers.h"
+#include "engine/wire/parse.h"
 
 namespace swnat::bench {
 namespace {

@@ -10,8 +10,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/family.h"
+#include "engine/wire/family.h"
+#include "swnat/engine.h"
 #include "tools/bench/random.h"
 
 namespace swnat::bench {

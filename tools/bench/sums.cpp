@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "engine/checksum.h"
+#include "engine/wire/checksum.h"
 #include "tools/bench/rounds.h"
 #include "tools/bench/rows.h"
 

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/port_space.h"
-#include "engine/session.h"
+#include "engine/ports/port_space.h"
+#include "engine/session/session.h"
 #include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"

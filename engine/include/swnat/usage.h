@@ -1,0 +1,48 @@
+// What an engine says of its namespaces, forwards and port blocks.
+#pragma once
+
+#include <cstdint>
+
+#include "swnat/address.h"
+#include "swnat/packet.h"
+#include "swnat/policy.h"
+#include "swnat/traffic.h"
+
+namespace swnat {
+
+struct NamespaceUse {
+  NamespaceId id;
+  // Those whose time is over count until they are freed: by packets, or by expire(), which comes to
+  // them within half a second if it is called often, or within 65 after a policy with shorter
+  // timeouts.
+  std::uint32_t sessions;
+  std::uint32_t session_limit;
+  std::uint32_t ports = 0;        // that mappings have, as NamespacePolicy::port_limit counts them
+  std::uint32_t port_limit = 0;   // as in the policy
+  std::uint32_t port_block = 0;   // as in the policy
+  std::uint32_t port_blocks = 0;  // blocks that it has, those that rest included
+};
+
+// A forward that has room of its own (ForwardRule::session_limit).
+struct ForwardUse {
+  std::uint8_t protocol = 0;
+  IpEndpoint external;
+  NamespaceId namespace_id = 0;
+  std::uint32_t sessions = 0;  // as in NamespaceUse
+  std::uint32_t session_limit = 0;
+};
+
+// A block of ports of one external address (NamespacePolicy::port_block).
+struct PortBlockView {
+  NamespaceId namespace_id = 0;
+  IpAddress external;
+  PortRange ports;
+  bool rests = false;  // nobody has a port in it; soon others may have it
+};
+
+struct NamespaceTraffic {
+  NamespaceId id;
+  TwoWayTraffic traffic;
+};
+
+}  // namespace swnat

@@ -1,0 +1,56 @@
+// Some of the units that port blocks are made of (port_blocks.h): all ports, 64 to a unit, one bit
+// for each unit.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "swnat/policy.h"
+
+namespace swnat {
+
+// Units one after the other, as many as a power of two, beginning at a multiple of that.
+struct UnitRun {
+  static constexpr std::uint32_t unit_size = port_block_min;
+
+  std::uint32_t first;
+  std::uint32_t count;
+
+  static UnitRun around(std::uint16_t port, std::uint32_t count) {
+    return {(port / unit_size) & ~(count - 1), count};
+  }
+  PortRange ports() const {
+    return {static_cast<std::uint16_t>(first * unit_size),
+            static_cast<std::uint16_t>((first + count) * unit_size - 1)};
+  }
+};
+
+class BlockUnits {
+ public:
+  static constexpr std::uint32_t count = 65'536 / UnitRun::unit_size;
+
+  void add(const UnitRun& run) { words_[run.first / 64] |= bits_of(run); }
+  void remove(const UnitRun& run) { words_[run.first / 64] &= ~bits_of(run); }
+  bool has_all(const UnitRun& run) const { return (word_of(run) & bits_of(run)) == bits_of(run); }
+  bool has_any(const UnitRun& run) const { return (word_of(run) & bits_of(run)) != 0; }
+
+  // Where the runs of so many units begin that are all of these, and of which `wanted` has any.
+  BlockUnits runs(const BlockUnits& wanted, std::uint32_t size) const;
+
+  // One of the units, as evenly as `random` is, which then is none of them any more.
+  std::optional<std::uint32_t> draw(std::uint32_t random);
+
+ private:
+  // A run lies within a word.
+  static_assert(port_block_max / UnitRun::unit_size <= 64);
+
+  static constexpr std::uint64_t bits_of(const UnitRun& run) {
+    return ~std::uint64_t{0} >> (64 - run.count) << run.first % 64;
+  }
+  std::uint64_t word_of(const UnitRun& run) const { return words_[run.first / 64]; }
+
+  std::array<std::uint64_t, count / 64> words_{};
+};
+
+}  // namespace swnat

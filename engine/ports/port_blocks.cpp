@@ -1,0 +1,387 @@
+#include "engine/ports/port_blocks.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace swnat {
+namespace {
+
+// Blocks whose rest is ended in a call that looks for a port.
+constexpr int ended_per_call = 8;
+
+}  // namespace
+
+PortBlocks::PortBlocks(const Policy& policy, std::uint32_t shards, const IpAddress& external,
+                       const Spaces& spaces, SharedEventOutlet& events)
+    : ranges_(policy.ports),
+      external_(external),
+      spaces_(spaces),
+      events_(events),
+      shares_mappings_(policy.mapping == Mapping::endpoint_independent),
+      smallest_(std::max(1u, 2 * shards / unit_size)),
+      rooms_{ReservedArray<RoomLink>(unit_count), ReservedArray<RoomLink>(unit_count),
+             ReservedArray<RoomLink>(unit_count), ReservedArray<RoomLink>(unit_count),
+             ReservedArray<RoomLink>(unit_count)} {
+  for (std::uint32_t unit = 0; unit < unit_count; ++unit) free_.add({unit, 1});
+  for (const PortRange& range : ranges_.ranges()) {
+    for (std::uint32_t unit = range.first / unit_size; unit <= range.last / unit_size; ++unit) {
+      const Wanted classes[] = {Wanted::any, unit < low_units ? Wanted::low : Wanted::high};
+      for (const Wanted one : classes) usable_[static_cast<std::size_t>(one)].add({unit, 1});
+    }
+  }
+}
+
+std::size_t PortBlocks::memory_size() {
+  return unit_count * (sizeof(std::uint16_t) + sizeof(Block) + kind_count * sizeof(RoomLink) +
+                       sizeof(OwnerRecord) + sizeof(Tick)) +
+         Index::lines_for(unit_count) * 64 + sizeof(PortBlocks);
+}
+
+void PortBlocks::populate() {
+  const Lock lock(mutex_);
+  block_of_unit_.populate();
+  blocks_.populate();
+  for (auto& room : rooms_) room.populate();
+  owners_.populate();
+  by_id_.populate();
+  alone_since_.populate();
+}
+
+// --- ports
+
+std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size_t protocol,
+                                              std::uint32_t shard, std::uint16_t like,
+                                              std::uint64_t random, Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  PortSpace& space = *spaces_[protocol];
+  const std::uint32_t owner = find(taker.owner);
+  const std::uint32_t around = block_at(like);
+  if (around != none && blocks_[around].owner == owner && space.take_itself(shard, like, now)) {
+    begin_use(around, kind_of(protocol, like));
+    return like;
+  }
+  const std::uint32_t kind = kind_of(protocol, space.class_for(like));
+  std::optional<std::uint16_t> port;
+  const auto is_taken = [&](const PortRange& block) {
+    port = space.take_within(block, shard, like, random, now);
+    return port.has_value();
+  };
+  if (const std::uint32_t block = find_own(owner, kind, is_taken); block != none) {
+    begin_use(block, kind);
+  } else if (const auto fresh = find_new(taker, wanted_for(kind), random, is_taken)) {
+    begin_use(take_new(taker, *fresh), kind);
+  }
+  return port;
+}
+
+bool PortBlocks::has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
+                         std::uint64_t random, Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  PortSpace& space = *spaces_[protocol];
+  const std::uint32_t kind = kind_of(protocol, space.class_for(like));
+  const auto is_there = [&](const PortRange& block) { return space.has_within(block, like, now); };
+  return find_own(find(taker.owner), kind, is_there) != none ||
+         find_new(taker, wanted_for(kind), random, is_there);
+}
+
+void PortBlocks::pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port,
+                           Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  spaces_[protocol]->release(shard, port, now, PortSpace::Rest::full);
+  end_use(block_at(port), kind_of(protocol, port));
+  rest_alone(port);
+}
+
+std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched_max> found) {
+  const Lock lock(mutex_);
+  const std::uint32_t at = find(owner);
+  if (at == none) return 0;
+  OwnerRecord& record = owners_[at];
+  const auto ports = [&](std::uint32_t block)
+                         SWNAT_REQUIRES(mutex_) { return run_of(block).ports(); };
+  const std::uint32_t oldest = record.blocks.first();
+  const std::uint32_t newest = record.blocks.last();
+  const std::size_t count = std::min<std::size_t>(record.count, searched_max);
+  found[0] = ports(oldest);
+  if (count > 1) found[1] = ports(newest);
+  for (std::size_t i = 2; i < count;) {
+    const std::uint32_t last = record.searched_last;
+    record.searched_last = last == newest ? oldest : blocks_[last].age.next;
+    if (record.searched_last == oldest || record.searched_last == newest) continue;
+    found[i++] = ports(record.searched_last);
+  }
+  return count;
+}
+
+bool PortBlocks::use(NamespaceId owner, std::uint16_t port, Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  const std::uint32_t block = block_at(port);
+  if (!belongs(block, owner)) return false;
+  begin_use(block, no_kind);
+  return true;
+}
+
+void PortBlocks::release(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  if (!shares_mappings_) return end_use(block_at(port), no_kind);
+  spaces_[protocol]->release(shard, port, now, PortSpace::Rest::none);
+  end_use(block_at(port), kind_of(protocol, port));
+}
+
+bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
+                       std::uint16_t port) {
+  const Lock lock(mutex_);
+  const std::uint32_t around = block_at(port);
+  // As large as what others have taken over allows.
+  UnitRun run = UnitRun::around(port, units_for(taker));
+  while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
+  const bool is_there = around == none ? free_.has_all(run) : belongs(around, taker.owner);
+  if (!is_there || (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)))
+    return false;
+  if (around == none) take_block(taker.owner, run);
+  begin_use(block_at(port), shares_mappings_ ? kind_of(protocol, port) : no_kind);
+  return true;
+}
+
+bool PortBlocks::has(NamespaceId owner, std::uint16_t port) const {
+  const Lock lock(mutex_);
+  return belongs(block_at(port), owner);
+}
+
+void PortBlocks::port_returned(std::size_t protocol, std::uint16_t port) {
+  const Lock lock(mutex_);
+  const std::uint32_t block = block_at(port);
+  if (block == none || !shares_mappings_) return;
+  list(block, kind_of(protocol, port), blocks_[block].rests);
+}
+
+void PortBlocks::port_rests(std::uint16_t port, Tick now) {
+  const Lock lock(mutex_);
+  pass_time(now);
+  rest_alone(port);
+}
+
+// --- blocks
+
+// The block that has rested longest of those from `next` on that serve, or none. Few blocks reach
+// into the low ports, so few are passed over.
+std::uint32_t PortBlocks::next_resting(std::array<std::uint32_t, 2>& next, Wanted wanted) const {
+  for (;;) {
+    const bool is_low_later =
+        next[0] == none ||
+        (next[1] != none && elapsed(blocks_[next[0]].since, blocks_[next[1]].since) < 0);
+    const std::size_t which = is_low_later && wanted != Wanted::low ? 1 : 0;
+    const std::uint32_t block = next[which];
+    if (block == none) return none;
+    next[which] = blocks_[block].resting.next;
+    if (usable(wanted).has_any(run_of(block))) return block;
+  }
+}
+
+std::uint32_t PortBlocks::take_new(const BlockTaker& taker, const NewBlock& fresh) {
+  if (fresh.resting != none) give_up(fresh.resting);
+  take_block(taker.owner, fresh.run);
+  return fresh.run.first;
+}
+
+// Here an owner's use of a block begins: its ports are its alone.
+void PortBlocks::take_block(NamespaceId owner, const UnitRun& run) {
+  const std::uint32_t unit = run.first;
+  const std::uint32_t at = record_of(owner);
+  OwnerRecord& record = owners_[at];
+  assert(free_.has_all(run));
+  free_.remove(run);
+  for (std::uint32_t one = unit; one < unit + run.count; ++one) {
+    block_of_unit_[one] = static_cast<std::uint16_t>(unit + 1);
+  }
+  blocks_[unit] = {};
+  blocks_[unit].owner = at;
+  blocks_[unit].units = static_cast<std::uint16_t>(run.count);
+  ByAge::append(blocks_, record.blocks, unit);
+  if (record.count++ == 0) record.searched_last = unit;
+  tell(EventKind::block_taken, unit);
+  if (!shares_mappings_) return;
+  count_capacity(unit);
+  list_all(unit, false);
+}
+
+// Here it ends: another may have them.
+void PortBlocks::give_up(std::uint32_t block) {
+  Block& own = blocks_[block];
+  assert(own.units != 0 && own.uses == 0);
+  tell(EventKind::block_given_up, block);
+  if (own.rests) end_rest(block);
+  for (std::uint32_t kind = 0; kind < kind_count; ++kind) unlist(block, kind);
+  OwnerRecord& record = owners_[own.owner];
+  if (record.searched_last == block) {
+    record.searched_last = own.age.next == none ? record.blocks.first() : own.age.next;
+  }
+  ByAge::remove(blocks_, record.blocks, block);
+  if (--record.count == 0) {
+    by_id_.erase(hash(record.id), own.owner);
+    Spare::append(owners_, spare_owners_, own.owner);
+  }
+  free_.add(run_of(block));
+  for (std::uint32_t one = block; one < block + own.units; ++one) block_of_unit_[one] = 0;
+  own.units = 0;
+}
+
+void PortBlocks::tell(EventKind kind, std::uint32_t block) {
+  const PortRange ports = run_of(block).ports();
+  const Lock lock(events_.mutex);
+  events_.outlet.tell(kind, {.time = std::chrono::milliseconds(latest_.value_or(0)),
+                             .namespace_id = owners_[blocks_[block].owner].id,
+                             .count = ports.last - ports.first + 1u,
+                             .external = {external_, ports.first}});
+}
+
+void PortBlocks::count_capacity(std::uint32_t block) {
+  Block& own = blocks_[block];
+  const PortRange whole = run_of(block).ports();
+  for (const PortRange& range : ranges_.ranges()) {
+    const std::uint32_t first = std::max(range.first, whole.first);
+    const std::uint32_t last = std::min(range.last, whole.last);
+    for (std::uint32_t kind = 0; kind < kind_count; ++kind) {
+      const Wanted wanted = wanted_for(kind);
+      const std::uint32_t from = wanted == Wanted::high ? std::max(first, 1024u) : first;
+      const std::uint32_t to = wanted == Wanted::low ? std::min(last, 1023u) : last;
+      if (from > to) continue;
+      own.capacity[kind] = static_cast<std::uint16_t>(own.capacity[kind] + to - from + 1);
+    }
+  }
+}
+
+std::uint32_t PortBlocks::record_of(NamespaceId owner) {
+  std::uint32_t at = find(owner);
+  if (at != none) return at;
+  at = spare_owners_.first();
+  if (at == none) {
+    at = owners_used_++;
+  } else {
+    Spare::remove(owners_, spare_owners_, at);
+  }
+  owners_[at] = {};
+  owners_[at].id = owner;
+  by_id_.insert(hash(owner), at);
+  return at;
+}
+
+// --- uses and rest
+
+void PortBlocks::begin_use(std::uint32_t block, std::uint32_t kind) {
+  Block& own = blocks_[block];
+  ++own.uses;
+  if (own.rests) {
+    end_rest(block);
+    if (shares_mappings_) list_all(block, false);
+  }
+  if (kind != no_kind && ++own.used[kind] == own.capacity[kind]) unlist(block, kind);
+}
+
+void PortBlocks::end_use(std::uint32_t block, std::uint32_t kind) {
+  Block& own = blocks_[block];
+  assert(own.units != 0 && own.uses != 0);
+  if (kind != no_kind) {
+    assert(own.used[kind] != 0);
+    --own.used[kind];
+    if ((own.listed >> kind & 1) == 0) list(block, kind, false);
+  }
+  if (--own.uses == 0) begin_rest(block);
+}
+
+void PortBlocks::begin_rest(std::uint32_t block) {
+  Block& own = blocks_[block];
+  own.rests = true;
+  own.since = latest_.value_or(0);
+  Resting::append(blocks_, resting_[reaches_low(block) ? 0 : 1], block);
+  if (shares_mappings_) list_all(block, true);
+}
+
+void PortBlocks::end_rest(std::uint32_t block) {
+  blocks_[block].rests = false;
+  Resting::remove(blocks_, resting_[reaches_low(block) ? 0 : 1], block);
+}
+
+// Where the owner looks for a port next: at the end for a block that rests.
+void PortBlocks::list(std::uint32_t block, std::uint32_t kind, bool at_end) {
+  Block& own = blocks_[block];
+  unlist(block, kind);
+  if (own.capacity[kind] == 0) return;
+  ListEnds& ends = owners_[own.owner].room[kind];
+  Rooms::insert_after(rooms_[kind], ends, block, at_end ? ends.last() : none);
+  own.listed |= static_cast<std::uint8_t>(1u << kind);
+}
+
+void PortBlocks::unlist(std::uint32_t block, std::uint32_t kind) {
+  Block& own = blocks_[block];
+  if ((own.listed >> kind & 1) == 0) return;
+  Rooms::remove(rooms_[kind], owners_[own.owner].room[kind], block);
+  own.listed &= static_cast<std::uint8_t>(~(1u << kind));
+}
+
+void PortBlocks::list_all(std::uint32_t block, bool at_end) {
+  for (std::uint32_t kind = 0; kind < kind_count; ++kind) list(block, kind, at_end);
+}
+
+// --- time
+
+void PortBlocks::expire(Tick now) {
+  constexpr int together = 64;
+  bool goes_on = true;
+  while (goes_on) {
+    const Lock lock(mutex_);
+    pass_time(now);
+    goes_on = end_due_rests(together);
+  }
+}
+
+void PortBlocks::pass_time(Tick now) {
+  // Threads' clocks differ a little, and what is far behind is a time too long for elapsed().
+  const std::int32_t passed = latest_ ? elapsed(*latest_, now) : 1;
+  if (passed > 0 || passed < -port_rest) latest_ = now;
+  end_due_rests(ended_per_call);
+  if (earliest_alone_ && has_rested(*earliest_alone_, *latest_)) list_rested();
+}
+
+// Returns whether there may be more.
+bool PortBlocks::end_due_rests(int blocks_max) {
+  for (const ListEnds& list : resting_) {
+    while (list.first() != none && has_rested(blocks_[list.first()].since, *latest_)) {
+      if (blocks_max-- == 0) return true;
+      give_up(list.first());
+    }
+  }
+  return false;
+}
+
+void PortBlocks::rest_alone(std::uint16_t port) {
+  const std::uint32_t unit = port / unit_size;
+  const Tick since = latest_.value_or(0);
+  rested_alone_.add({unit, 1});
+  alone_since_[unit] = since;
+  if (!earliest_alone_) earliest_alone_ = since;
+}
+
+// Ports that rested alone are to be had again: as none was released just now, their blocks would
+// not know.
+void PortBlocks::list_rested() {
+  earliest_alone_.reset();
+  for (std::uint32_t unit = 0; unit < unit_count; ++unit) {
+    if (!rested_alone_.has_any({unit, 1})) continue;
+    const Tick since = alone_since_[unit];
+    if (!has_rested(since, *latest_)) {
+      if (!earliest_alone_ || elapsed(since, *earliest_alone_) > 0) earliest_alone_ = since;
+      continue;
+    }
+    rested_alone_.remove({unit, 1});
+    const std::uint32_t block = block_of_unit_[unit] - std::uint32_t{1};
+    if (block != none && shares_mappings_) list_all(block, blocks_[block].rests);
+  }
+}
+
+}  // namespace swnat

@@ -1,0 +1,246 @@
+#include "rules/config/draft_reader.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <sys/un.h>
+
+#include <bit>
+
+#include "rules/config/namespace_reader.h"
+#include "rules/config/rule_reader.h"
+#include "rules/config/value_reader.h"
+#include "swnat/limits.h"
+
+namespace swnat::rules {
+namespace {
+
+// Some 3 GB of IPv4 sessions; an engine could have more.
+constexpr std::uint32_t most_sessions = 16'777'216;
+static_assert(most_sessions <= sessions_max);
+constexpr std::uint32_t most_packets = 1'048'576;
+constexpr std::size_t most_rules = 4096;  // of each kind
+constexpr std::string_view default_state_file = "/run/swnat/state";
+
+const toml::table no_table;
+
+// The table of this name; an empty one if it is missing or no table, which is a fault.
+TableReader section(const toml::table& file, std::string_view name, Faults& faults) {
+  const std::string where = fmt::format("[{}]", name);
+  const toml::node* node = file.get(name);
+  if (node == nullptr) return {no_table, where, 1, faults};
+  if (const auto* table = node->as_table()) return {*table, where, line_of(*node), faults};
+  faults.add(line_of(*node),
+             fmt::format("{} must be a table, written {}, not {}", name, where, kind_of(*node)));
+  return {no_table, where, line_of(*node), faults};
+}
+
+void read_external(const TableReader& table, Draft& draft) {
+  table.allow_only({"interface", "addresses", "ports"});
+  if (!table.has("interface"))
+    table.missing("interface", "the interface to the outside, as in \"wan0\"");
+  if (!table.has("addresses"))
+    table.missing("addresses", "at least one address, as in [\"203.0.113.1\"]");
+  if (const auto name = table.text("interface");
+      name && read_interface(table, "interface", *name)) {
+    draft.external_interface = *name;
+  }
+  draft.external_addresses = read_addresses(table, "addresses");
+  if (const auto* list = table.node("addresses");
+      list != nullptr && list->is_array() && list->as_array()->empty()) {
+    table.fault("addresses", line_of(*list), "must hold at least one address");
+  }
+  if (const auto ports = read_port_ranges(table, "ports")) draft.config.ports = *ports;
+}
+
+void read_nat(const TableReader& table, Draft& draft) {
+  table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
+                    "session_limit", "port_limit", "port_block", "at_limit", "populate_memory"});
+  Config& config = draft.config;
+  if (const auto mapping =
+          table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
+    config.mapping =
+        mapping->value == 0 ? Mapping::endpoint_independent : Mapping::address_and_port_dependent;
+  }
+  if (const auto filtering = table.choice("filtering", {"endpoint-independent", "address-dependent",
+                                                        "address-and-port-dependent"})) {
+    constexpr Filtering values[] = {Filtering::endpoint_independent, Filtering::address_dependent,
+                                    Filtering::address_and_port_dependent};
+    config.filtering = values[filtering->value];
+  }
+  if (const auto hairpin = table.boolean("hairpin")) config.hairpin = hairpin->value;
+  draft.fwmark_mask = {config.fwmark_mask, table.line()};
+  if (const auto mask = table.number("fwmark_mask", 1, 0xffff'ffff)) draft.fwmark_mask = *mask;
+  if (const auto most = table.number("max_sessions", 1, most_sessions)) {
+    config.max_sessions = most->value;
+  }
+  // The default must not be a fault where max_sessions is small.
+  config.session_limit = std::min(config.session_limit, config.max_sessions);
+  if (const auto limit = table.number("session_limit", 1, config.max_sessions)) {
+    config.session_limit = limit->value;
+  }
+  if (const auto limit = table.number("port_limit", 0, config.max_sessions)) {
+    config.port_limit = limit->value;
+  }
+  draft.port_block = read_port_block(table);
+  if (draft.port_block) config.port_block = draft.port_block->value;
+  if (const auto at_limit = table.choice("at_limit", {"evict-oldest", "refuse"})) {
+    config.at_limit = at_limit->value == 0 ? AtLimit::evict_oldest : AtLimit::refuse;
+  }
+  if (const auto populate = table.boolean("populate_memory")) {
+    config.populate_memory = populate->value;
+  }
+}
+
+void read_timeouts(const TableReader& table, Timeouts& timeouts) {
+  table.allow_only({"tcp_established", "tcp_transitory", "udp", "icmp"});
+  timeouts.tcp_established =
+      read_timeout(table, "tcp_established", Zero::refused).value_or(timeouts.tcp_established);
+  timeouts.tcp_transitory =
+      read_timeout(table, "tcp_transitory", Zero::allowed).value_or(timeouts.tcp_transitory);
+  timeouts.udp = read_timeout(table, "udp", Zero::refused).value_or(timeouts.udp);
+  timeouts.icmp = read_timeout(table, "icmp", Zero::refused).value_or(timeouts.icmp);
+}
+
+// The CPUs that this process may use, rounded down to a power of two.
+std::uint16_t default_workers() {
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
+  const auto count = static_cast<std::uint32_t>(CPU_COUNT(&cpus));
+  return static_cast<std::uint16_t>(std::bit_floor(std::clamp(count, 1u, shards_max)));
+}
+
+void read_queue(const TableReader& table, Draft& draft) {
+  table.allow_only({"first", "workers", "max_packets", "fail_open"});
+  Config& config = draft.config;
+  draft.queue_line = table.line();
+  if (const auto first = table.number("first", 0, 0xffff)) {
+    config.first_queue = static_cast<std::uint16_t>(first->value);
+    draft.queue_line = first->line;
+  }
+  config.workers = default_workers();
+  if (const auto workers = table.number("workers", 1, shards_max)) {
+    if (std::has_single_bit(workers->value)) {
+      config.workers = static_cast<std::uint16_t>(workers->value);
+    } else {
+      table.fault(
+          "workers", workers->line,
+          fmt::format("must be a power of two (1, 2, 4, 8, 16, 32 or 64), not {}", workers->value));
+    }
+  }
+  if (const auto most = table.number("max_packets", 1, most_packets)) {
+    config.max_packets = most->value;
+  }
+  if (const auto fail_open = table.boolean("fail_open")) config.fail_open = fail_open->value;
+}
+
+std::optional<std::string> read_path(const TableReader& table, std::string_view key,
+                                     std::size_t longest) {
+  const auto path = table.text(key);
+  if (!path) return std::nullopt;
+  if (!path->value.starts_with('/') || path->value.ends_with('/') || path->value.size() > longest ||
+      path->value.find('\0') != std::string::npos) {
+    table.fault(
+        key, path->line,
+        fmt::format("\"{}\" is no file's path (allowed: an absolute path of at most {} bytes)",
+                    path->value, longest));
+    return std::nullopt;
+  }
+  return path->value;
+}
+
+void read_control(const TableReader& table, Config& config) {
+  table.allow_only({"socket", "state", "repair"});
+  constexpr std::size_t longest_socket = sizeof(sockaddr_un::sun_path) - 1;
+  constexpr std::size_t longest_path = 4095;
+  if (auto socket = read_path(table, "socket", longest_socket)) config.control_socket = *socket;
+  config.state_file = default_state_file;
+  const auto* state = table.node("state");
+  if (state != nullptr && state->is_string() && state->as_string()->get().empty()) {
+    config.state_file.clear();
+  } else if (auto path = read_path(table, "state", longest_path)) {
+    config.state_file = *path;
+  }
+  if (const auto repair = table.boolean("repair")) config.repair = repair->value;
+}
+
+// Reads each of the tables [[name]], up to the `most` that fit.
+template <class Read>
+void read_tables(const toml::table& file, std::string_view name, std::size_t most, Faults& faults,
+                 Read read) {
+  const toml::node* node = file.get(name);
+  if (node == nullptr) return;
+  const std::string where = fmt::format("[[{}]]", name);
+  const auto refuse = [&](const toml::node& found) {
+    faults.add(line_of(found),
+               fmt::format("{} must be a table, written {}, not {}", name, where, kind_of(found)));
+  };
+  const auto* array = node->as_array();
+  if (array == nullptr) {
+    if (node->is_table()) {
+      faults.add(line_of(*node),
+                 fmt::format("{} must be written {} (two pairs of brackets)", name, where));
+    } else {
+      refuse(*node);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const toml::node& element = (*array)[i];
+    if (i == most) {
+      faults.add(line_of(element), fmt::format("{}: at most {} fit", where, most));
+      return;
+    }
+    if (const auto* table = element.as_table()) {
+      read(TableReader(*table, where, line_of(element), faults));
+    } else {
+      refuse(element);
+    }
+  }
+}
+
+void read_namespaces(const toml::table& file, Draft& draft, Faults& faults) {
+  const toml::node* node = file.get("namespace");
+  const auto* array = node == nullptr ? nullptr : node->as_array();
+  if (array == nullptr || array->empty()) {
+    faults.add(node == nullptr ? 1 : line_of(*node),
+               "no [[namespace]] is configured: at least one is needed, with name and fwmark"
+               " (two pairs of brackets)");
+    return;
+  }
+  read_tables(file, "namespace", namespaces_max, faults, [&](const TableReader& table) {
+    draft.namespaces.push_back(read_namespace(table, draft.config.max_sessions));
+  });
+}
+
+void read_rules(const toml::table& file, Draft& draft, Faults& faults) {
+  const auto read_all = [&](std::string_view name, auto& drafts, auto read_one) {
+    read_tables(file, name, most_rules, faults,
+                [&](const TableReader& table) { drafts.push_back(read_one(table)); });
+  };
+  read_all("drop", draft.drops, read_drop);
+  read_all("redirect", draft.redirects, read_redirect);
+  read_all("forward", draft.forwards, [&](const TableReader& table) {
+    return read_forward(table, draft.config.max_sessions);
+  });
+}
+
+}  // namespace
+
+Draft read_draft(const toml::table& file, Faults& faults) {
+  Draft draft;
+  draft.config.file = faults.file();
+  TableReader(file, "the file", 1, faults)
+      .allow_only({"external", "nat", "timeouts", "queue", "control", "namespace", "drop",
+                   "redirect", "forward"});
+  read_external(section(file, "external", faults), draft);
+  read_nat(section(file, "nat", faults), draft);
+  read_timeouts(section(file, "timeouts", faults), draft.config.timeouts);
+  read_queue(section(file, "queue", faults), draft);
+  read_control(section(file, "control", faults), draft.config);
+  read_namespaces(file, draft, faults);
+  read_rules(file, draft, faults);
+  return draft;
+}
+
+}  // namespace swnat::rules

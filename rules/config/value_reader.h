@@ -1,0 +1,47 @@
+// Values of the configuration that are written as text: addresses, subnets, interface names, times.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rules/config/toml_reader.h"
+
+namespace swnat::rules {
+
+// Whether an address of IPv6 may be one that is unique on its link only.
+enum class LinkLocal { refused, allowed };
+
+// Each tells the table's faults, naming the key, what is wrong with the text.
+std::optional<IpAddress> read_address(const TableReader& table, std::string_view key,
+                                      const Located<std::string>& text,
+                                      LinkLocal allowed = LinkLocal::refused);
+std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view key,
+                                     const Located<std::string>& text);
+bool read_interface(const TableReader& table, std::string_view key,
+                    const Located<std::string>& name);
+
+std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::string_view key);
+std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::string_view key);
+std::vector<Located<std::string>> read_interfaces(const TableReader& table, std::string_view key);
+
+enum class Zero { refused, allowed };
+std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
+                                                      std::string_view key, Zero zero);
+
+// Text like "32768-65535", or an array of such texts.
+std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string_view key);
+// One such text, or a number.
+std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
+                                                     std::string_view key);
+
+// 0 for no blocks, or how many ports are in one.
+std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table);
+
+// A key that must be there, and what it means.
+std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
+                                                 std::string_view meaning);
+
+}  // namespace swnat::rules

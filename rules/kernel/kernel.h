@@ -1,0 +1,39 @@
+// What the kernel must be told so that packets reach the daemon and nothing leaves untranslated:
+// rules, policy routing and sysctls. Text for people to read, and the same applied and removed.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "rules/config/config.h"
+#include "rules/text/kernel_error.h"
+#include "rules/wanted/format.h"
+
+namespace swnat::rules {
+
+// A shell script that does what up() does, changing nothing. `automatic` means what up() would
+// choose here.
+std::string render(const Config& config, Format format);
+
+// Of it, the nft table alone, as `nft -f` takes it.
+std::string render_nft(const Config& config, Format format);
+
+// Tells apart what configurations ask of the kernel.
+std::string configuration_digest(const Config& config);
+
+// Applies the rules in this process's network namespace. Applying again, or with a changed file,
+// leaves what the last call asks for and nothing else. A failure half-way undoes what this call
+// did. A namespace whose interface is not there, or down, stays blocked. Returns what the operator
+// should know, a line each. Throws KernelError.
+std::vector<std::string> up(const Config& config, Format format);
+
+// Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these,
+// or with a damaged one, it removes what can be recognised, and fails then. Nothing to remove is no
+// error. Returns what it left, because others made it, a line each. Throws KernelError.
+std::vector<std::string> down(const Config& config);
+
+// Throws KernelError if the configuration's external interface does not exist here.
+void require_external_interface(const Config& config);
+
+}  // namespace swnat::rules

@@ -1,0 +1,207 @@
+#include "rules/kernel/record.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "rules/kernel/kernel.h"
+#include "rules/kernel/record_json.h"
+
+namespace swnat::rules {
+namespace {
+
+std::uint64_t namespace_inode() {
+  struct stat found {};
+  if (stat("/proc/self/ns/net", &found) != 0) {
+    throw KernelError(fmt::format("/proc/self/ns/net cannot be read: {}", std::strerror(errno)));
+  }
+  return found.st_ino;
+}
+
+// Unlike inodes, cookies are never given out again. 0 where the kernel has none (before 5.14).
+std::uint64_t namespace_cookie() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw KernelError(fmt::format("no socket: {}", std::strerror(errno)));
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+#ifndef SO_NETNS_COOKIE
+  constexpr int SO_NETNS_COOKIE = 71;
+#endif
+  if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0) cookie = 0;
+  close(fd);
+  return cookie;
+}
+
+RecordOrigin origin_here() {
+  constexpr const char* path = "/proc/sys/kernel/random/boot_id";
+  std::ifstream file(path);
+  RecordOrigin origin;
+  if (!std::getline(file, origin.boot_id)) {
+    throw KernelError(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  }
+  origin.namespace_cookie = namespace_cookie();
+  return origin;
+}
+
+// Writes all or throws; the file is on disk afterwards.
+void write_file(const std::string& path, const std::string& text) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  bool good = fd >= 0;
+  std::string_view rest = text;
+  while (good && !rest.empty()) {
+    const ssize_t written = write(fd, rest.data(), rest.size());
+    good = written > 0;
+    if (good) rest.remove_prefix(static_cast<std::size_t>(written));
+  }
+  good = good && fsync(fd) == 0;
+  const int error = errno;
+  if (fd >= 0) close(fd);
+  if (!good) throw KernelError(fmt::format("{} cannot be written: {}", path, std::strerror(error)));
+}
+
+// Folders where something is left stay.
+void remove_empty(const std::vector<std::string>& folders) {
+  for (auto path = folders.rbegin(); path != folders.rend(); ++path) rmdir(path->c_str());
+}
+
+}  // namespace
+
+RecordFolder::RecordFolder(const std::string& control_socket)
+    : RecordFolder(control_socket, true) {}
+
+std::unique_ptr<RecordFolder> RecordFolder::try_to_lock(const std::string& control_socket) {
+  std::unique_ptr<RecordFolder> folder(new RecordFolder(control_socket, false));
+  return folder->is_locked() ? std::move(folder) : nullptr;
+}
+
+RecordFolder::RecordFolder(const std::string& control_socket, bool waits)
+    : folder_(std::filesystem::path(control_socket).parent_path()),
+      file_(fmt::format("{}/up-{}.json", folder_, namespace_inode())) {
+  // Another process may remove the folder between our making and our locking it.
+  while (!open_and_lock(waits)) {
+  }
+}
+
+RecordFolder::~RecordFolder() {
+  remove_empty(made_);
+  if (fd_ >= 0) close(fd_);
+}
+
+// False to be called again. Where it does not wait it may succeed without the lock.
+bool RecordFolder::open_and_lock(bool waits) {
+  std::vector<std::string> missing;
+  for (std::filesystem::path path = folder_; !path.empty() && access(path.c_str(), F_OK) != 0;
+       path = path.parent_path()) {
+    missing.insert(missing.begin(), path);
+  }
+  for (const std::string& path : missing) {
+    if (mkdir(path.c_str(), 0755) == 0) {
+      if (std::find(made_.begin(), made_.end(), path) == made_.end()) made_.push_back(path);
+    } else if (errno != EEXIST) {
+      throw KernelError(
+          fmt::format("the folder {} cannot be made: {}", path, std::strerror(errno)));
+    } else if (std::error_code ignored; std::filesystem::is_symlink(path, ignored)) {
+      // It would stay as it is, however often this is tried.
+      throw KernelError(fmt::format(
+          "the folder {} cannot be made: a symbolic link to nothing is in its place", path));
+    }
+  }
+  fd_ = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd_ < 0 && errno == ENOENT) return false;
+  if (fd_ < 0)
+    throw KernelError(fmt::format("{} cannot be opened: {}", folder_, std::strerror(errno)));
+  if (flock(fd_, waits ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+    if (!waits && errno == EWOULDBLOCK) {
+      close(fd_);
+      fd_ = -1;
+      return true;
+    }
+    throw KernelError(fmt::format("{} cannot be locked: {}", folder_, std::strerror(errno)));
+  }
+  struct stat locked {};
+  struct stat named {};
+  if (fstat(fd_, &locked) == 0 && stat(folder_.c_str(), &named) == 0 &&
+      locked.st_ino == named.st_ino && locked.st_dev == named.st_dev) {
+    return true;
+  }
+  close(fd_);
+  fd_ = -1;
+  return false;
+}
+
+std::optional<std::string> RecordFolder::read() const {
+  errno = 0;
+  std::ifstream file(file_);
+  if (!file && errno == ENOENT) return std::nullopt;
+  std::ostringstream text;
+  // Of an empty file nothing is written, which is no failure of reading.
+  if (file && (file.peek() == EOF || text << file.rdbuf()) && !file.bad()) return text.str();
+  throw KernelError(fmt::format("record {} cannot be read: {}", file_, std::strerror(errno)));
+}
+
+std::optional<Record> RecordFolder::find() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    return record_from_json(*text, origin_here());
+  } catch (const RecordDamage& damage) {
+    throw KernelError(
+        fmt::format("record {} is damaged: {}; run `swnat-nfq down`, which removes"
+                    " what it recognises, and then `up` again",
+                    file_, damage.what()));
+  }
+}
+
+std::optional<std::string> RecordFolder::put_damaged_aside() const {
+  const auto text = read();
+  if (!text) return std::nullopt;
+  try {
+    record_from_json(*text, origin_here());
+    return std::nullopt;
+  } catch (const RecordDamage& damage) {
+    const std::string aside = file_ + ".damaged";
+    if (rename(file_.c_str(), aside.c_str()) != 0) {
+      throw KernelError(fmt::format("{} cannot be renamed: {}", file_, std::strerror(errno)));
+    }
+    return fmt::format("record {} is damaged: {}; it is kept as {}", file_, damage.what(), aside);
+  }
+}
+
+Record RecordFolder::load() const {
+  Record record = find().value_or(Record{});
+  for (const std::string& path : made_) {
+    if (std::find(record.made_folders.begin(), record.made_folders.end(), path) ==
+        record.made_folders.end()) {
+      record.made_folders.push_back(path);
+    }
+  }
+  return record;
+}
+
+void RecordFolder::save(const Record& record) const {
+  const std::string temporary = file_ + ".new";
+  write_file(temporary, to_json(record, origin_here()));
+  if (rename(temporary.c_str(), file_.c_str()) != 0) {
+    throw KernelError(fmt::format("{} cannot be written: {}", file_, std::strerror(errno)));
+  }
+  fsync(fd_);
+}
+
+void RecordFolder::remove(const Record& record) const {
+  unlink(file_.c_str());
+  unlink((file_ + ".new").c_str());
+  remove_empty(record.made_folders);
+}
+
+}  // namespace swnat::rules

@@ -1,0 +1,289 @@
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nfq/control_server.h"
+#include "nfq/error.h"
+#include "tests/support/packets.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace swnat::nfq;
+using swnat::test::TemporaryFolder;
+
+namespace {
+
+class Client {
+ public:
+  explicit Client(const std::string& path)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE_EQ(::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+               0);
+  }
+
+  void send(const std::string& request) {
+    REQUIRE_EQ(::send(fd_.get(), request.data(), request.size(), MSG_NOSIGNAL),
+               static_cast<ssize_t>(request.size()));
+  }
+  void finish_sending() { ::shutdown(fd_.get(), SHUT_WR); }
+
+  // Takes what has come; true at the end of the answer.
+  bool receive() {
+    std::array<char, 4096> bytes;
+    const ssize_t size = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
+    if (size > 0) text.append(bytes.data(), static_cast<std::size_t>(size));
+    return size == 0 || (size < 0 && errno == ECONNRESET);
+  }
+
+  std::string text;
+
+ private:
+  FileDescriptor fd_;
+};
+
+constexpr int many_lines = 20'000;
+
+// Answers "lines" with many lines in pieces, and everything else with itself.
+class Server {
+ public:
+  Server() {
+    sd_event* loop = nullptr;
+    REQUIRE_GE(sd_event_new(&loop), 0);
+    loop_.reset(loop);
+    server_.emplace(loop, path, [this](std::string_view request) { return answer(request); });
+  }
+
+  void turn() { REQUIRE_GE(sd_event_run(loop_.get(), 0), 0); }
+  // Whether something happened within that time.
+  bool wait(std::uint64_t microseconds) { return sd_event_run(loop_.get(), microseconds) > 0; }
+
+  // Until the client has its whole answer.
+  void serve(Client& client) {
+    for (int round = 0; round < 1'000'000; ++round) {
+      turn();
+      if (client.receive()) return;
+    }
+    FAIL("the answer does not end");
+  }
+
+  TemporaryFolder folder;
+  std::string path = folder / "control.sock";
+  int pieces_made = 0;
+
+ private:
+  ControlAnswer answer(std::string_view request) {
+    if (request != "lines") return {"asked " + std::string(request) + "\n"};
+    return {"first\n", [this, made = 0](std::string& text) mutable {
+              ++pieces_made;
+              for (int i = 0; i < 100; ++i) text += "line " + std::to_string(made++) + "\n";
+              return made < many_lines;
+            }};
+  }
+
+  EventLoop loop_;
+  std::optional<ControlServer> server_;
+};
+
+// As long as it lives, this process can open no more files.
+class NoMoreFiles {
+ public:
+  NoMoreFiles() {
+    REQUIRE_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+    const FileDescriptor lowest(::dup(0));
+    rlimit none = before_;
+    none.rlim_cur = static_cast<rlim_t>(lowest.get());
+    REQUIRE_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  }
+  ~NoMoreFiles() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  NoMoreFiles(const NoMoreFiles&) = delete;
+  NoMoreFiles& operator=(const NoMoreFiles&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("a request line is answered, also when it comes in pieces or ends with the sending") {
+  Server server;
+  Client whole(server.path);
+  whole.send("hello\n");
+  server.serve(whole);
+  CHECK_EQ(whole.text, "asked hello\n");
+
+  Client pieces(server.path);
+  for (const char* piece : {"he", "ll", "o", "\nmore"}) {
+    pieces.send(piece);
+    server.turn();
+  }
+  server.serve(pieces);
+  CHECK_EQ(pieces.text, "asked hello\n");
+
+  Client half_closed(server.path);
+  half_closed.send("hello");
+  half_closed.finish_sending();
+  server.serve(half_closed);
+  CHECK_EQ(half_closed.text, "asked hello\n");
+}
+
+TEST_CASE("garbage, silence and requests without an end harm nobody") {
+  Server server;
+  { Client gone(server.path); }
+  Client silent(server.path);
+  silent.finish_sending();
+  server.serve(silent);
+  CHECK_EQ(silent.text, "");
+
+  Client garbage(server.path);
+  garbage.send(std::string("\0\xff{[\"\n", 6));
+  server.serve(garbage);
+  CHECK_EQ(garbage.text.substr(0, 6), "asked ");
+
+  Client endless(server.path);
+  endless.send(std::string(ControlClient::max_request, 'x'));
+  server.turn();
+  server.turn();
+  endless.send("xx");
+  server.serve(endless);
+  CHECK_NE(endless.text.find("longer than 4096"), std::string::npos);
+}
+
+TEST_CASE("a long answer is made as the client takes it, and other clients do not wait") {
+  Server server;
+  Client slow(server.path);
+  slow.send("lines\n");
+  for (int round = 0; round < 5'000; ++round) server.turn();
+  CHECK_LT(server.pieces_made, many_lines / 100);
+
+  Client quick(server.path);
+  quick.send("hello\n");
+  server.serve(quick);
+  CHECK_EQ(quick.text, "asked hello\n");
+
+  server.serve(slow);
+  CHECK_EQ(server.pieces_made, many_lines / 100);
+  const std::string last = "line " + std::to_string(many_lines - 1) + "\n";
+  CHECK_EQ(slow.text.substr(slow.text.size() - last.size()), last);
+}
+
+TEST_CASE("a client that goes away in the middle of its answer is forgotten") {
+  Server server;
+  {
+    Client gone(server.path);
+    gone.send("lines\n");
+    for (int round = 0; round < 100; ++round) server.turn();
+  }
+  for (int round = 0; round < 100; ++round) server.turn();
+  Client next(server.path);
+  next.send("hello\n");
+  server.serve(next);
+  CHECK_EQ(next.text, "asked hello\n");
+}
+
+TEST_CASE("clients beyond the limit are told so") {
+  Server server;
+  std::vector<std::unique_ptr<Client>> clients;
+  for (std::size_t i = 0; i < ControlServer::max_clients; ++i) {
+    clients.push_back(std::make_unique<Client>(server.path));
+    server.turn();
+  }
+  Client late(server.path);
+  server.serve(late);
+  CHECK_NE(late.text.find("too many clients"), std::string::npos);
+  clients[3]->send("hello\n");
+  server.serve(*clients[3]);
+  CHECK_EQ(clients[3]->text, "asked hello\n");
+  Client next(server.path);
+  next.send("hello\n");
+  server.serve(next);
+  CHECK_EQ(next.text, "asked hello\n");
+}
+
+TEST_CASE("the socket's file is for owner and group, and goes away with its folder") {
+  TemporaryFolder folder;
+  const std::string own = folder / "own";
+  const std::string path = own + "/control.sock";
+  {
+    const ControlSocket socket(path);
+    struct stat file {};
+    REQUIRE_EQ(::stat(path.c_str(), &file), 0);
+    CHECK_EQ(file.st_mode & 07777, 0660u);
+    REQUIRE_EQ(::stat(own.c_str(), &file), 0);
+    CHECK_EQ(file.st_mode & 07777, 0755u);
+  }
+  CHECK_FALSE(std::filesystem::exists(own));
+
+  std::filesystem::create_directory(own);
+  { const ControlSocket socket(path); }
+  CHECK(std::filesystem::is_empty(own));
+
+  std::filesystem::remove(own);
+  {
+    const ControlSocket socket(path);
+    std::filesystem::create_directory(own + "/other");
+  }
+  CHECK(std::filesystem::exists(own));
+}
+
+TEST_CASE("a socket that nobody listens at is replaced, others are not") {
+  TemporaryFolder folder;
+  const std::string path = folder / "control.sock";
+  {
+    FileDescriptor dead(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    REQUIRE_EQ(::bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  }
+  {
+    const ControlSocket replaced(path);
+    CHECK_THROWS_AS(ControlSocket{path}, Error);
+    CHECK(std::filesystem::exists(path));
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+
+  std::filesystem::create_directory(path);
+  CHECK_THROWS_AS(ControlSocket{path}, Error);
+  CHECK(std::filesystem::exists(path));
+  CHECK_THROWS_AS(ControlSocket{folder / std::string(200, 'x')}, Error);
+  CHECK_THROWS_AS(ControlSocket{folder / "no/such/socket"}, Error);
+}
+
+TEST_CASE("a socket's file that another program put in place is not removed") {
+  TemporaryFolder folder;
+  const std::string path = folder / "control.sock";
+  {
+    const ControlSocket socket(path);
+    std::filesystem::remove(path);
+    std::filesystem::create_directory(path);
+  }
+  CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("without files for clients they wait, without the daemon going round and round") {
+  Server server;
+  Client client(server.path);
+  client.send("hello\n");
+  {
+    const NoMoreFiles shortage;
+    CHECK(server.wait(0));        // it is tried once
+    CHECK_FALSE(server.wait(0));  // and not again at once
+    CHECK_FALSE(client.receive());
+  }
+  while (server.wait(10 * ControlServer::pause_microseconds) && !client.receive()) {
+  }
+  CHECK_EQ(client.text, "asked hello\n");
+}

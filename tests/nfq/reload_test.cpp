@@ -1,0 +1,82 @@
+#include "nfq/reload.h"
+
+#include <doctest/doctest.h>
+
+using namespace swnat;
+using namespace swnat::nfq;
+
+namespace {
+
+rules::Config running() {
+  rules::Config config;
+  config.file = "a.toml";
+  config.external_interface = "wan0";
+  config.external_addresses = {Ipv4Address::of(203, 0, 113, 1)};
+  return config;
+}
+
+struct Change {
+  const char* key;
+  void (*apply)(rules::Config& config);
+};
+
+}  // namespace
+
+TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules") {
+  rules::Config loaded = running();
+  loaded.timeouts.udp = std::chrono::seconds(1);
+  loaded.session_limit = 3;
+  loaded.hairpin = false;
+  loaded.filtering = Filtering::endpoint_independent;
+  loaded.at_limit = AtLimit::refuse;
+  loaded.namespaces.emplace_back().name = "blue";
+  loaded.drops.emplace_back();
+  loaded.redirects.emplace_back();
+  loaded.forwards.emplace_back();
+  CHECK(fixed_keys_changed(running(), loaded).empty());
+}
+
+TEST_CASE("a reload may change the sizes of port blocks, and which namespaces have some") {
+  rules::Config before = running();
+  before.namespaces.resize(2);
+  before.namespaces[0].port_block = 64;
+  rules::Config loaded = before;
+  loaded.namespaces[0].port_block = 0;
+  loaded.namespaces[1].port_block = 512;
+  CHECK(fixed_keys_changed(before, loaded).empty());
+}
+
+TEST_CASE("a reload names each key that cannot change") {
+  const Change changes[] = {
+      {"external.interface", [](rules::Config& config) { config.external_interface = "wan1"; }},
+      {"external.addresses", [](rules::Config& config) { config.external_addresses.clear(); }},
+      {"external.ports",
+       [](rules::Config& config) {
+         config.ports = {40000, 65535};
+       }},
+      {"nat.mapping",
+       [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
+      {"nat.port_block (from 0 for all namespaces to blocks, or back)",
+       [](rules::Config& config) { config.namespaces.emplace_back().port_block = 64; }},
+      {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
+      {"nat.max_sessions", [](rules::Config& config) { ++config.max_sessions; }},
+      {"nat.populate_memory", [](rules::Config& config) { config.populate_memory = true; }},
+      {"queue.first", [](rules::Config& config) { ++config.first_queue; }},
+      {"queue.workers", [](rules::Config& config) { ++config.workers; }},
+      {"queue.max_packets", [](rules::Config& config) { ++config.max_packets; }},
+      {"queue.fail_open", [](rules::Config& config) { config.fail_open = true; }},
+      {"control.socket", [](rules::Config& config) { config.control_socket += "2"; }},
+      {"control.state", [](rules::Config& config) { config.state_file += "2"; }},
+  };
+  rules::Config all = running();
+  for (const Change& change : changes) {
+    rules::Config loaded = running();
+    change.apply(loaded);
+    change.apply(all);
+    const auto lines = fixed_keys_changed(running(), loaded);
+    REQUIRE_EQ(lines.size(), 1u);
+    CHECK_EQ(lines[0], std::string("a.toml: ") + change.key +
+                           " cannot change while the daemon runs; restart to change it");
+  }
+  CHECK_EQ(fixed_keys_changed(running(), all).size(), std::size(changes));
+}
