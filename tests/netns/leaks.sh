@@ -93,7 +93,7 @@ expect_no_leak() { # during what
 
 queue_lines() { lab_exec gw cat /proc/net/netfilter/nfnetlink_queue; }
 no_queue_is_left() { [[ -z $(queue_lines) ]]; }
-rename() { ip -n "$gw" link set "$1" name "$2"; } # with its addresses and routes: it stays up
+rename() { rename_link gw "$1" "$2"; }
 flush_ruleset() { lab_exec gw nft flush ruleset; }
 # Where nft and the kernel know tables with an owner, this is refused.
 delete_table() { lab_exec gw nft delete table inet swnat 2>/dev/null || true; }

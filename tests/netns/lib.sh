@@ -148,6 +148,26 @@ start_swnat() {
   start_daemon
 }
 
+# rename_link PLACE FROM TO: with its addresses and routes.
+rename_link() {
+  local netns addresses routes family each
+  netns=$(lab_netns "$1")
+  if ip -n "$netns" link set "$2" name "$3" 2>/dev/null; then return; fi
+  # Before Linux 6.2 only one that is down can be renamed, which takes its IPv6 addresses and its routes.
+  mapfile -t addresses < <(ip -n "$netns" -6 -oneline address show dev "$2" scope global | awk '{ print $4 }')
+  mapfile -t routes < <(for family in -4 -6; do
+    ip -n "$netns" "$family" route show dev "$2" | { grep -v 'proto kernel' || true; } | sed "s/^/$family /"
+  done)
+  ip -n "$netns" link set "$2" down
+  ip -n "$netns" link set "$2" name "$3"
+  ip -n "$netns" link set "$3" up
+  for each in "${addresses[@]}"; do ip -n "$netns" address add "$each" dev "$3" nodad; done
+  for each in "${routes[@]}"; do
+    read -ra each <<<"$each"
+    ip -n "$netns" "${each[0]}" route replace "${each[@]:1}" dev "$3"
+  done
+}
+
 # forward PROTOCOL EXTERNAL-PORT NAMESPACE PORT: a [[forward]] of each family for LAB_RULES.
 forward() {
   local family

@@ -42,7 +42,7 @@ capture remote eth0 leaked '(ip and net 10.0.0.0/8) or (ip6 and net fd00::/8)'
 lab_exec gw sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding'
 
 # Green's cable is there, but by another name.
-ip -n "$gw" link set green0 name other0
+rename_link gw green0 other0
 status=0
 apply_rules >"$LAB_DIR/up.out" 2>"$LAB_DIR/up.err" || status=$?
 expect "exit status of up" 0 "$status"
@@ -54,7 +54,7 @@ expect_works blue "green0 is missing"
 expect_blocked green "green0 is missing"
 
 # It appears: by its name, and then made anew, twice.
-ip -n "$gw" link set other0 name green0
+rename_link gw other0 green0
 wait_until 10 works_again green || fail "green0 got its name, and green is not translated"
 expect_works green "green0 got its name"
 expect_works blue "green0 got its name"
