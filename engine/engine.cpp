@@ -4,9 +4,9 @@
 #include <bit>
 #include <optional>
 #include <stdexcept>
-#include <variant>
 
 #include "engine/base/hash.h"
+#include "engine/eviction.h"
 #include "engine/memory_size.h"
 #include "engine/session/session_memory.h"
 #include "engine/translator.h"
@@ -17,9 +17,6 @@ namespace {
 constexpr std::uint32_t event_capacity_min = 16;
 constexpr std::uint32_t event_capacity_max = 1u << 24;
 constexpr std::size_t events_per_lock = 256;
-// Others may use the session that has to go first, or end it, between the two steps of an eviction.
-constexpr int eviction_attempts = 8;
-
 Tick tick_of(Time now) {
   return static_cast<Tick>(now.count());
 }
@@ -109,9 +106,7 @@ class Engine::State {
  private:
   std::vector<ForwardUse> forwards_of_policy() const SWNAT_REQUIRES(policy_mutex_);
   std::span<std::byte> memory_of(const EngineOptions& options, const Policy& policy);
-  bool evict(RoomWanted wanted, Tick now);
   void enforce_limits(Tick now) SWNAT_REQUIRES(policy_mutex_);
-  void enforce_limit(std::uint32_t slot, std::uint32_t limit, Tick now);
   template <class Do>
   void for_each_shard(Do&& act) const;
   // Counted through both families; by this number with_shard() finds one.
@@ -139,9 +134,9 @@ class Engine::State {
   Identifications identifications_;
   const bool has_port_blocks_;
   SharedEventOutlet block_events_;
+  Eviction eviction_;
   Translator<Ipv4> v4_;
   Translator<Ipv6> v6_;
-  std::atomic<std::uint64_t> not_ip_{0};
   const bool populates_;
   Mutex listening_mutex_;
   std::uint32_t event_capacity_ SWNAT_GUARDED_BY(listening_mutex_) = 0;  // 0: nobody listens
@@ -158,9 +153,9 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       identifications_(options.secret),
       has_port_blocks_(snapshot_->policy().has_port_blocks()),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
-          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
+          eviction_),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
-          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
+          eviction_),
       populates_(options.populate) {
   require_large_blocks(snapshot_->policy(), options.shards);
   if (options.populate) {
@@ -206,8 +201,7 @@ void Engine::State::translate(std::span<Packet> packets, Time time) {
   if (left != 0) left = v6_.translate(packets, left, now);
   for_each(left, [&](std::size_t i) {
     packets[i].datagram = 0;
-    packets[i].reason = Reason::not_ip;
-    not_ip_.fetch_add(1, std::memory_order_relaxed);
+    v4_.finish(packets[i], Reason::not_ip);
   });
 }
 
@@ -215,29 +209,6 @@ template <class Do>
 void Engine::State::for_each_shard(Do&& act) const {
   for (const auto& one : v4_.shards()) act(*one);
   for (const auto& one : v6_.shards()) act(*one);
-}
-
-// Ends the namespace's session that has to go first, wherever it is. False if there was none. No
-// two shards are locked at once, so it is looked for again if it was used meanwhile.
-bool Engine::State::evict(RoomWanted wanted, Tick now) {
-  for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
-    std::optional<std::variant<Shard<Ipv4>*, Shard<Ipv6>*>> owner;
-    Candidate first;
-    for_each_shard([&](auto& one) {
-      const Lock lock(one.mutex);
-      const std::optional<Candidate> found = one.first_to_go(wanted.slot);
-      if (!found || (owner && !found->standing.goes_before(first.standing))) return;
-      first = *found;
-      owner = &one;
-    });
-    if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
-    const auto end_first = [&](auto* one) {
-      const Lock lock(one->mutex);
-      return one->evict(wanted.slot, first, now);
-    };
-    if (std::visit(end_first, *owner)) return true;
-  }
-  return true;
 }
 
 void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
@@ -278,17 +249,12 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
 
 void Engine::State::enforce_limits(Tick now) {
   for (const Tenant& tenant : snapshot_->tenants()) {
-    enforce_limit(tenant.slot, tenant.session_limit, now);
+    eviction_.enforce(uses_, tenant.slot, tenant.session_limit, now);
   }
   for (const ForwardUse& one : forwards_of_policy()) {
     const std::uint32_t slot =
         slots_.forwards.at({one.namespace_id, forward_key(one.protocol, one.external)});
-    enforce_limit(slot, one.session_limit, now);
-  }
-}
-
-void Engine::State::enforce_limit(std::uint32_t slot, std::uint32_t limit, Tick now) {
-  while (uses_.count(slot) > limit && evict({slot, false}, now)) {
+    eviction_.enforce(uses_, slot, one.session_limit, now);
   }
 }
 
@@ -303,7 +269,6 @@ Counters Engine::State::counters() const {
   Counters sum{};
   v4_.add_counters(sum);
   v6_.add_counters(sum);
-  sum[static_cast<std::size_t>(Reason::not_ip)] += not_ip_.load(std::memory_order_relaxed);
   return sum;
 }
 
@@ -367,7 +332,7 @@ std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
     bool goes_on = true;
     while (goes_on) {
       const Lock lock(one.mutex);
-      goes_on = one.add_traffic(position, by_slot);
+      goes_on = one.sessions().table().add_traffic(position, by_slot);
     }
   });
   told_traffic_.resize(by_slot.size());
@@ -392,7 +357,7 @@ std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& curso
   while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
     copied = with_shard(cursor.shard, [&](auto& one) {
       const Lock lock(one.mutex);
-      const std::size_t count = one.copy_sessions(pattern, cursor.position, out, now);
+      const std::size_t count = one.sessions().table().copy(pattern, cursor.position, out, now);
       if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
       return count;
     });
@@ -405,7 +370,7 @@ std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pat
   if (cursor.shard >= all_shards_count()) return {};
   return with_shard(cursor.shard, [&](auto& one) {
     const Lock lock(one.mutex);
-    const std::size_t count = one.end_sessions(pattern, cursor.position, now);
+    const std::size_t count = one.sessions().end_meant(pattern, cursor.position, now);
     if (one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
     return count;
   });

@@ -74,6 +74,16 @@ class Datagrams {
   std::vector<std::unique_ptr<Part>> parts_;
 };
 
+// The end of the way of a packet in one piece: what becomes of it, and if it leaves a namespace, by
+// which number.
+template <class Family>
+inline void finish_whole(Datagrams<Family>& datagrams, Packet& packet, Reason reason) {
+  const bool leaves = reason == Reason::translated_outbound || reason == Reason::translated_hairpin;
+  if (leaves) datagrams.renumber(packet);
+  packet.datagram = 0;
+  packet.reason = reason;
+}
+
 extern template class Datagrams<Ipv4>;
 extern template class Datagrams<Ipv6>;
 

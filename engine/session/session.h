@@ -106,6 +106,19 @@ constexpr Rank rank_of(SessionState state) {
   return is_opening || is_asked(state) ? Rank::unanswered : Rank::active;
 }
 
+// What a session of a protocol without connections is when it begins, and once both ends have sent
+// something.
+template <class Family>
+constexpr SessionState first_state(std::uint8_t protocol, bool is_from_outside) {
+  if (protocol == Family::icmp_protocol) return SessionState::echo_asked;
+  return is_from_outside ? SessionState::asked_by_remote : SessionState::asked_by_internal;
+}
+template <class Family>
+constexpr SessionState answered_state(std::uint8_t protocol) {
+  if (protocol == protocol::udp) return SessionState::udp;
+  return protocol == Family::icmp_protocol ? SessionState::icmp : SessionState::portless;
+}
+
 // What one end of a TCP connection last said that it expects from the other.
 struct TcpReceiver {
   std::uint32_t next = 0;    // the next sequence number
@@ -161,6 +174,9 @@ struct alignas(64) Session {
   // The first packet came from outside.
   bool is_from_outside : 1 = false;
 
+  Standing standing() const { return {rank_of(state), last_active}; }
+  // Whether its mapping has a port that is its namespace's by choice, which port_limit counts.
+  bool has_chosen_port() const { return !is_forward && !protocol::is_portless(protocol); }
   // The namespace that the remote endpoint is in, 0 for the outside.
   NamespaceId realm() const { return remote_is_inside ? namespace_id : 0; }
   // Whether strangers may come in because of it: not by a connection that one of them began, until

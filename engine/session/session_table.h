@@ -22,15 +22,13 @@
 #include "engine/session/links.h"
 #include "engine/session/session_index.h"
 #include "engine/session/slab.h"
+#include "engine/session/timeouts.h"
 #include "engine/session/timer_wheel.h"
 #include "swnat/session_pattern.h"
 #include "swnat/session_view.h"
 #include "swnat/traffic.h"
 
 namespace swnat {
-
-// How long a session of each state may be idle, in ticks.
-using StateTimeouts = std::array<std::int32_t, session_state_count>;
 
 inline constexpr std::size_t flow_keys = 2;     // of each session
 inline constexpr std::size_t mapping_keys = 3;  // of one that shares its mapping with no other
@@ -116,6 +114,8 @@ class SessionTable {
   // A place for a record, or no_session when all are taken. It is filled where it lies, all but its
   // state, and is a session once it is added.
   SessionRef allocate() { return slab_.allocate(links_); }
+  // One that comes to nothing.
+  void give_back(SessionRef ref) { slab_.free(ref, links_); }
   Record& blank(SessionRef ref) { return slab_.blank(ref); }
   // `mapping`: a session of its mapping, no_session for the first. `slot`: its namespace's.
   void add(SessionRef ref, SessionState state, SessionRef mapping, std::uint32_t slot,

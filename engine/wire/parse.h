@@ -50,6 +50,12 @@ struct Parsed {
   }
 };
 
+// Whether both its addresses may be hosts'.
+template <class Family>
+bool is_from_host(const Parsed<Family>& parsed) {
+  return Family::is_host(parsed.source) && Family::is_host(parsed.destination);
+}
+
 // 4 or 6, or what else stands in the first bits; 0 for no bytes.
 inline std::uint8_t ip_version(std::span<const std::uint8_t> bytes) {
   return bytes.empty() ? 0 : bytes[0] >> 4;

@@ -165,6 +165,13 @@ for family in "${LAB_FAMILIES[@]}"; do
   lab_serve_at far "echo-$family" tcp 7000 /usr/bin/python3 "$HERE/traffic.py" serve "${FAR_OF[family]}" 7000 --echo
 done
 lab_serve_at far sink tcp 9000 ncat --listen --keep-open --recv-only 9000
+# Else a tenant whose link goes down would ask for its gateway, which need not answer, and send nothing.
+for tenant in blue green; do
+  mac=$(ip -n "$gw" -json link show dev "${tenant}0" | jq -r '.[0].address')
+  for gateway in "$LAB_GATEWAY" "$LAB_GATEWAY6"; do
+    lab_exec "$tenant" ip neighbour replace "$gateway" lladdr "$mac" dev eth0 nud permanent
+  done
+done
 start_captures
 start_traffic
 

@@ -1,0 +1,101 @@
+#include "engine/block_choice.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+namespace swnat {
+
+template <class Family>
+bool BlockChoice<Family>::has_port(const NewSession<Family>& wanted, std::uint8_t protocol,
+                                   Tick now) {
+  return blocks(wanted).has_any(wanted.tenant.blocks(), place_of(protocol),
+                                wanted.inside.local_port, seeker_.random(), now);
+}
+
+template <class Family>
+std::optional<std::uint16_t> BlockChoice<Family>::take_port(const NewSession<Family>& wanted,
+                                                            std::uint8_t protocol, Tick now) {
+  return blocks(wanted).take(wanted.tenant.blocks(), place_of(protocol), sessions_.shard(),
+                             wanted.inside.local_port, seeker_.random(), now);
+}
+
+template <class Family>
+void BlockChoice<Family>::pass_over(const NewSession<Family>& wanted, std::uint8_t protocol,
+                                    std::uint16_t port, Tick now) {
+  blocks(wanted).pass_over(place_of(protocol), sessions_.shard(), port, now);
+}
+
+// Among the ports of the owner's blocks: in the oldest lies the port that the flow names, the
+// newest is the one that is being filled, and others may have room again. Where a bounded number of
+// ports are all taken for the remote, a new block is.
+template <class Family>
+bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t protocol,
+                                    Choice choice, Tick now) {
+  constexpr std::uint32_t tried_of_newest = tried_per_parity / 2;
+  PortBlocks& all = blocks(wanted);
+  const NamespaceId owner = wanted.tenant.id;
+  const PortSpace& space = sessions_.externals().ports(wanted.outside.local, protocol);
+  const auto serves = [&](std::uint16_t port) {
+    wanted.outside.local_port = port;
+    return !space.is_withheld(port) && seeker_.is_free_for_remote(wanted, protocol, now) &&
+           (choice == Choice::taken ? all.use(owner, port, now) : all.has(owner, port));
+  };
+  std::array<PortRange, PortBlocks::searched_max> some;
+  const std::span<const PortRange> own{some.data(), all.some_of(owner, some)};
+  const std::uint32_t like = wanted.inside.local_port & 1u;
+  for (const std::uint32_t parity : {like, like ^ 1u}) {
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const PortSequence ports = seeker_.own_ports(parity, own[i]);
+      if (ports.count() == 0) continue;
+      if (i == 0 && seeker_.serves_named(ports, wanted, serves)) return true;
+      std::uint32_t tries = tried_per_parity;
+      if (own.size() > 1) {
+        const auto others = static_cast<std::uint32_t>(own.size() - 1);
+        tries = i == 1 ? tried_of_newest : std::max(1u, (tried_per_parity / 2) / others);
+      }
+      if (seeker_.serves_any(ports, tries, serves)) return true;
+    }
+  }
+  return find_port_in_new_block(wanted, protocol, choice, now);
+}
+
+// Nobody has a session in it.
+template <class Family>
+bool BlockChoice<Family>::find_port_in_new_block(NewSession<Family>& wanted, std::uint8_t protocol,
+                                                 Choice choice, Tick now) {
+  const auto& address = wanted.outside.local;
+  const PortSpace& space = sessions_.externals().ports(address, protocol);
+  const auto serves = [&](std::uint16_t port) {
+    if (space.is_withheld(port) || space.shard_of(port) != sessions_.shard() ||
+        sessions_.rules().forward(protocol, {address, port}) != nullptr) {
+      return false;
+    }
+    wanted.outside.local_port = port;
+    return true;
+  };
+  const auto is_found = [&](const PortRange& block) {
+    const std::uint32_t like = wanted.inside.local_port & 1u;
+    for (const std::uint32_t parity : {like, like ^ 1u}) {
+      const PortSequence ports = seeker_.own_ports(parity, block);
+      if (ports.count() == 0) continue;
+      if (seeker_.serves_named(ports, wanted, serves) ||
+          seeker_.serves_any(ports, tried_per_parity, serves)) {
+        return true;
+      }
+    }
+    return false;
+  };
+  PortBlocks& all = blocks(wanted);
+  const BlockTaker taker = wanted.tenant.blocks();
+  if (choice == Choice::possible) return all.has_new(taker, seeker_.random(), now, is_found);
+  if (!all.use_new(taker, seeker_.random(), now, is_found)) return false;
+  if (sessions_.is_free_outside(wanted, protocol, now)) return true;
+  all.release(place_of(protocol), sessions_.shard(), wanted.outside.local_port, now);
+  return false;
+}
+
+template class BlockChoice<Ipv4>;
+template class BlockChoice<Ipv6>;
+
+}  // namespace swnat

@@ -1,0 +1,37 @@
+#include "engine/eviction.h"
+
+#include <optional>
+
+namespace swnat {
+
+bool Eviction::make_room(RoomWanted wanted, Tick now) {
+  const AnyShard* owner = nullptr;
+  Candidate first;
+  for (const AnyShard& each : shards_) {
+    std::visit(
+        [&](auto* shard) {
+          const Lock lock(shard->mutex);
+          const std::optional<Candidate> found = shard->sessions().first_to_go(wanted.slot);
+          if (!found) return;
+          if (owner != nullptr && !found->standing.goes_before(first.standing)) return;
+          first = *found;
+          owner = &each;
+        },
+        each);
+  }
+  if (owner == nullptr || (wanted.only_over && first.standing.rank != Rank::over)) return false;
+  std::visit(
+      [&](auto* shard) {
+        const Lock lock(shard->mutex);
+        shard->sessions().evict(wanted.slot, first, now);
+      },
+      *owner);
+  return true;
+}
+
+void Eviction::enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now) {
+  while (uses.count(slot) > limit && make_room({slot, false}, now)) {
+  }
+}
+
+}  // namespace swnat

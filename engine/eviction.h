@@ -1,0 +1,37 @@
+// Who has to go when a namespace is at its limit: of all its sessions, in whichever shard and
+// family, the one that goes before the others (Standing in session.h).
+//
+// Theory of operation
+//
+// Each shard knows its own first to go (session/activity.h). The one to end is the first of these,
+// and it is looked for shard by shard, since no thread ever holds two shards' locks: so it is ended
+// only if it still stands as it did. A shard that has all of a namespace's sessions asks nobody
+// else (Sessions::evict_if_all_are_here).
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "engine/shard.h"
+
+namespace swnat {
+
+class Eviction {
+ public:
+  using AnyShard = std::variant<Shard<Ipv4>*, Shard<Ipv6>*>;
+
+  // All must be there before the first packet.
+  void add(AnyShard shard) { shards_.push_back(shard); }
+
+  // Tries to end the session that has to go first, whose place another one may have taken by then.
+  // False if there is none. Any thread, with no shard's lock.
+  bool make_room(RoomWanted wanted, Tick now);
+  // Ends as many as there are beyond the limit.
+  void enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now);
+
+ private:
+  std::vector<AnyShard> shards_;
+};
+
+}  // namespace swnat

@@ -1,0 +1,137 @@
+#include "engine/external_choice.h"
+
+namespace swnat {
+
+template <class Family>
+std::optional<Reason> ExternalChoice<Family>::choose(NewSession<Family>& wanted,
+                                                     std::uint8_t protocol, Choice choice,
+                                                     Tick now) {
+  const Leg<Family>& inside = wanted.inside;
+  const auto pair = [&] {
+    wanted.outside.local =
+        sessions_.externals().paired(inside.local, wanted.tenant.id, *wanted.tenant.policy);
+  };
+  const auto use = [&](const Address& address, std::uint16_t port) {
+    wanted.outside.local = address;
+    wanted.outside.local_port = port;
+  };
+  if (protocol::is_portless(protocol)) {
+    pair();
+    wanted.outside.local_port = 0;
+  } else if (const auto own = sessions_.rules().forwarded_as(wanted.tenant.id, protocol,
+                                                             {inside.local, inside.local_port})) {
+    use(own->address, own->port);
+    wanted.is_forward = true;
+    wanted.mapping = sessions_.find_mapping(Key::external(protocol, wanted.outside), now);
+  } else if (sessions_.policy().mapping == Mapping::address_and_port_dependent) {
+    pair();
+    return choose_port(wanted, protocol, choice, now);
+  } else {
+    wanted.mapping = sessions_.find_mapping(Key::internal(wanted.tenant.id, protocol, inside), now);
+    if (wanted.mapping == no_session) {
+      pair();
+      return choose_port(wanted, protocol, choice, now);
+    }
+    const Leg<Family>& known = sessions_[wanted.mapping].outside;
+    use(known.local, known.local_port);
+  }
+  // Two hosts may use one protocol without ports, or two destinations be redirected to one.
+  if (!sessions_.is_free_outside(wanted, protocol, now)) return Reason::remote_in_use;
+  return {};
+}
+
+// A port of the address for a new mapping of the tenant.
+template <class Family>
+std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wanted,
+                                                          std::uint8_t protocol, Choice choice,
+                                                          Tick now) {
+  NamespaceUses& uses = sessions_.uses();
+  const std::uint32_t slot = wanted.tenant.slot;
+  const std::uint32_t limit = wanted.tenant.port_limit;
+  const bool serves_once = sessions_.policy().mapping == Mapping::endpoint_independent;
+  if (choice == Choice::possible) {
+    const std::uint32_t count = uses.port_count(slot);
+    // Where every session has a port of its own, whichever ends gives one back.
+    const bool is_given_one = count >= uses.count(slot);
+    if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
+    if (is_given_one) return {};
+    const bool is_there = serves_once ? has_port(wanted, protocol, now)
+                                      : find_port_for_remote(wanted, protocol, choice, now);
+    return is_there ? std::optional<Reason>{} : Reason::no_free_port;
+  }
+  if (!uses.take_port(slot, limit)) return Reason::port_limit;
+  if (serves_once ? take_port(wanted, protocol, now)
+                  : find_port_for_remote(wanted, protocol, choice, now)) {
+    return {};
+  }
+  uses.give_back_port(slot);
+  return Reason::no_free_port;
+}
+
+// Whether take_port() would find one.
+template <class Family>
+bool ExternalChoice<Family>::has_port(const NewSession<Family>& wanted, std::uint8_t protocol,
+                                      Tick now) {
+  Externals<Family>& externals = sessions_.externals();
+  if (externals.has_blocks()) return in_blocks_.has_port(wanted, protocol, now);
+  return externals.ports(wanted.outside.local, protocol).has_any(wanted.inside.local_port, now);
+}
+
+template <class Family>
+bool ExternalChoice<Family>::take_port(NewSession<Family>& wanted, std::uint8_t protocol,
+                                       Tick now) {
+  // Ports that new rules are about to take, which happens within moments, are passed over.
+  constexpr int passed_over_max = 16;
+  const std::uint32_t shard = sessions_.shard();
+  const Address& address = wanted.outside.local;
+  const std::uint16_t like = wanted.inside.local_port;
+  PortSpace& ports = sessions_.externals().ports(address, protocol);
+  const bool has_blocks = sessions_.externals().has_blocks();
+  for (int passed_over = 0; passed_over < passed_over_max; ++passed_over) {
+    auto port = has_blocks ? in_blocks_.take_port(wanted, protocol, now)
+                           : ports.take(shard, like, seeker_.random(), now);
+    if (!port && !has_blocks) port = ports.take_resting(shard, like, now);
+    if (!port) return false;
+    if (sessions_.rules().forward(protocol, {address, *port}) == nullptr) {
+      wanted.outside.local_port = *port;
+      wanted.flows.outside = wanted.outside_flow(protocol).hash(sessions_.secret());
+      return true;
+    }
+    if (has_blocks) {
+      in_blocks_.pass_over(wanted, protocol, *port, now);
+    } else {
+      ports.release(shard, *port, now, PortSpace::Rest::full);
+    }
+  }
+  return false;
+}
+
+// With address-and-port-dependent mapping a port serves once for each remote endpoint. Which one a
+// session gets follows from its flow, by a hash that only this NAT knows: so a host's sessions with
+// two remotes have two ports whether its own port is free or not, and discovery finds the same
+// mapping at all times (RFC 4787 REQ-1, REQ-11). Where another session has that one, a bounded
+// number of others is tried, of the same parity first. All are this shard's own.
+template <class Family>
+bool ExternalChoice<Family>::find_port_for_remote(NewSession<Family>& wanted, std::uint8_t protocol,
+                                                  Choice choice, Tick now) {
+  Externals<Family>& externals = sessions_.externals();
+  if (externals.has_blocks()) return in_blocks_.find_port(wanted, protocol, choice, now);
+  const PortSpace& space = externals.ports(wanted.outside.local, protocol);
+  const auto serves = [&](std::uint16_t port) {
+    wanted.outside.local_port = port;
+    return !space.is_withheld(port) && seeker_.is_free_for_remote(wanted, protocol, now);
+  };
+  const std::uint32_t like = wanted.inside.local_port & 1u;
+  for (const std::uint32_t parity : {like, like ^ 1u}) {
+    const PortSequence ports = seeker_.own_ports(parity);
+    if (ports.count() == 0) continue;
+    if (seeker_.serves_named(ports, wanted, serves)) return true;
+    if (seeker_.serves_any(ports, tried_per_parity, serves)) return true;
+  }
+  return false;
+}
+
+template class ExternalChoice<Ipv4>;
+template class ExternalChoice<Ipv6>;
+
+}  // namespace swnat

@@ -1,0 +1,47 @@
+// Which external endpoint a new session has: that of its mapping, of a forward, or one with a port
+// that is chosen for it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "engine/block_choice.h"
+#include "engine/new_session.h"
+#include "engine/port_seeker.h"
+#include "engine/sessions.h"
+#include "swnat/reason.h"
+
+namespace swnat {
+
+template <class Family>
+class ExternalChoice {
+ public:
+  explicit ExternalChoice(Sessions<Family>& sessions)
+      : sessions_(sessions), seeker_(sessions), in_blocks_(sessions, seeker_) {}
+
+  // Sets the local end of the new session's outside, and what comes with it; returns why there is
+  // none. With endpoint-independent mapping it is what the internal endpoint has already (RFC 4787
+  // REQ-1).
+  std::optional<Reason> choose(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
+                               Tick now);
+
+ private:
+  using Address = typename Family::Address;
+  using Key = FlowKey<Family>;
+
+  std::optional<Reason> choose_port(NewSession<Family>& wanted, std::uint8_t protocol,
+                                    Choice choice, Tick now);
+  bool has_port(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
+  bool take_port(NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
+  bool find_port_for_remote(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
+                            Tick now);
+
+  Sessions<Family>& sessions_;
+  PortSeeker<Family> seeker_;
+  BlockChoice<Family> in_blocks_;
+};
+
+extern template class ExternalChoice<Ipv4>;
+extern template class ExternalChoice<Ipv6>;
+
+}  // namespace swnat

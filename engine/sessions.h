@@ -1,0 +1,153 @@
+// The sessions of one shard with all that they have elsewhere: room of their namespace, a port, and
+// events that tell of them. No session begins or ends but here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "engine/event_log.h"
+#include "engine/new_session.h"
+#include "engine/policy/namespaces.h"
+#include "engine/ports/externals.h"
+#include "engine/session/fits.h"
+#include "engine/session/session_table.h"
+#include "engine/shard_options.h"
+#include "swnat/event.h"
+#include "swnat/reason.h"
+
+namespace swnat {
+
+// A session of the namespace that has this slot shall end, the one that has to go first.
+struct RoomWanted {
+  std::uint32_t slot;
+  bool only_over;  // else none
+};
+
+template <class Family>
+class Sessions {
+ public:
+  using Key = FlowKey<Family>;
+  using Record = Session<Family>;
+  using Forward = typename RuleBook<Family>::Forward;
+
+  Sessions(const ShardOptions<Family>& options, std::shared_ptr<const Snapshot> snapshot,
+           Externals<Family>& externals, NamespaceUses& uses);
+
+  SessionTable<Family>& table() { return table_; }
+  const SessionTable<Family>& table() const { return table_; }
+  Record& operator[](SessionRef ref) { return table_[ref]; }
+  EventLog<Family>& events() { return events_; }
+  NamespaceUses& uses() { return uses_; }
+  Externals<Family>& externals() { return externals_; }
+  const Secret& secret() const { return secret_; }
+  std::uint32_t shard() const { return number_; }
+  std::uint32_t shards() const { return shards_; }
+
+  // --- the policy
+
+  const Policy& policy() const { return snapshot_->policy(); }
+  const Tenant* find_tenant(NamespaceId id) const { return snapshot_->find(id); }
+  const RuleBook<Family>& rules() const { return snapshot_->template rules<Family>(); }
+  // From the policy, as every packet needs them.
+  bool frees_closed_at_once() const { return frees_closed_at_once_; }
+  bool anybody_may_send() const { return anybody_may_send_; }
+  void set_snapshot(std::shared_ptr<const Snapshot> snapshot);
+  // Ends the sessions that the policy does not allow, and counts the others where they are to, of
+  // those at `position` and some after it, which moves on. False at the end.
+  bool end_unfit(std::uint32_t& position, Tick now);
+  bool fits(const Record& session) const { return swnat::fits(session, *snapshot_); }
+
+  // --- found
+
+  // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
+  // all calls together are no more than the sessions that were made.
+  SessionRef find_live(const Key& key, std::uint64_t hash, Tick now) {
+    for (;;) {
+      const SessionRef ref = table_.find(key, hash);
+      if (ref == no_session || !table_.expired(table_[ref], now)) return ref;
+      end(ref, EndCause::expired, now);
+    }
+  }
+  SessionRef find_live(const Key& key, Tick now) { return find_live(key, key.hash(secret_), now); }
+  // One of the mapping that the key names.
+  SessionRef find_mapping(const Key& key, Tick now);
+  // The session that the sender may answer by this outside, which comes from a namespace, or with 0
+  // from the outside.
+  SessionRef find_asked(NamespaceId sender, std::uint8_t protocol, const Leg<Family>& outside,
+                        Tick now);
+  // Whether no session has the new one's outside, which it hashes.
+  bool is_free_outside(NewSession<Family>& wanted, std::uint8_t protocol, Tick now) {
+    const Key key = wanted.outside_flow(protocol);
+    wanted.flows.outside = key.hash(secret_);
+    return find_live(key, wanted.flows.outside, now) == no_session;
+  }
+
+  // --- begun, changed and ended
+
+  // Where a session counts, and up to how many may.
+  struct Room {
+    std::uint32_t slot;
+    std::uint32_t limit;
+  };
+  // `forward`: by which the session comes in, nullptr for none.
+  static Room room_of(const Tenant& tenant, const Forward* forward);
+  // Where the policy, which has its namespace, lets it count.
+  std::uint32_t slot_for(const Record& session) const;
+  // Counts a session that is about to be made; returns why it may not be.
+  std::optional<Reason> take_room(const Room& room);
+  void give_back_room(std::uint32_t slot) { uses_.give_back(slot); }
+
+  // A session whose record is filled, but for its state.
+  void begin(SessionRef ref, SessionState state, const NewSession<Family>& wanted, Tick now);
+  void state_changed(SessionRef ref, SessionState before, Tick now);
+  void end(SessionRef ref, EndCause cause, Tick now) {
+    end(ref, table_.hashes_of(ref), cause, now);
+  }
+  void end(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
+  // Those whose time is over; looks at no more than `budget`, and returns at how many.
+  std::uint32_t expire(Tick now, std::uint32_t budget);
+  // Of those at `position` and some after it, which moves on, those that are meant; returns how
+  // many.
+  std::size_t end_meant(const SessionPattern& pattern, std::uint32_t& position, Tick now);
+
+  // --- who has to go (eviction.h)
+
+  // What has to end for a new session of a namespace that is at its limit; nothing if the new one
+  // is refused.
+  std::optional<RoomWanted> room_wanted(NamespaceId id) const;
+  // The one here that has to go first; nothing if there is none.
+  std::optional<Candidate> first_to_go(std::uint32_t slot);
+  // Ends that session. False if it does not stand as it did, or is gone.
+  bool evict(std::uint32_t slot, const Candidate& candidate, Tick now);
+  // Ends one here, where all that count there are here. False if it cannot.
+  bool evict_here(const RoomWanted& wanted, Tick now);
+  // The same for a namespace at its limit, which spares the other shards the question.
+  bool evict_if_all_are_here(NamespaceId id, Tick now);
+
+ private:
+  using End = Endpoint<typename Family::Address>;
+
+  typename EventLog<Family>::Part part_of(SessionRef ref) const;
+  void count_in(SessionRef ref, std::uint32_t slot);
+  void read_policy();
+
+  std::uint32_t number_;
+  std::uint32_t shards_;
+  Secret secret_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  bool frees_closed_at_once_ = false;
+  bool anybody_may_send_ = false;
+  // From the moment that the policy changes until end_unfit() has seen all.
+  bool may_have_unfit_ = false;
+  Externals<Family>& externals_;
+  NamespaceUses& uses_;
+  SessionTable<Family> table_;
+  EventLog<Family> events_;
+};
+
+extern template class Sessions<Ipv4>;
+extern template class Sessions<Ipv6>;
+
+}  // namespace swnat
