@@ -28,7 +28,6 @@ std::vector<IpNetwork> networks_of(const NamespaceConfig& config) {
 template <class T>
 std::vector<T> values(const std::vector<Located<T>>& located) {
   std::vector<T> result;
-  result.reserve(located.size());
   for (const auto& each : located) result.push_back(each.value);
   return result;
 }
