@@ -1,3 +1,4 @@
+// The clock that the engine is told.
 #pragma once
 
 #include <ctime>

@@ -1,3 +1,4 @@
+// The commands of swnat-nfq.
 #pragma once
 
 namespace swnat::nfq {

@@ -1,3 +1,4 @@
+// What ends a start, or an attempt, with a line for people.
 #pragma once
 
 #include <stdexcept>

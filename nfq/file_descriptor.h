@@ -1,3 +1,4 @@
+// An open file that closes itself.
 #pragma once
 
 #include <unistd.h>

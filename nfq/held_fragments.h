@@ -29,9 +29,9 @@
 #include <optional>
 #include <span>
 
+#include "engine/base/list.h"
 #include "engine/base/memory.h"
 #include "engine/base/shares.h"
-#include "engine/base/list.h"
 #include "nfq/queued_packet.h"
 #include "swnat/engine.h"
 

@@ -1,3 +1,4 @@
+// The daemon's lines for people.
 #pragma once
 
 #include <fmt/format.h>

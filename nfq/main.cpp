@@ -1,3 +1,4 @@
+// The program swnat-nfq.
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -52,7 +52,7 @@ std::string OwnSockets::update(Engine& engine) {
   for (std::size_t i = 0; i < protocols.size(); ++i) {
     PortBits ports;
     if (!read(protocols[i], ports)) {
-      const std::string why = std::strerror(errno);
+      std::string why = std::strerror(errno);
       socket_.reset();  // what it may still hold belongs to this question
       return why;
     }

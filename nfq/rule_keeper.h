@@ -3,10 +3,11 @@
 // Theory of operation
 //
 // The thread sleeps until netlink tells of a change that may concern the rules, or a pause is over.
-// Then it inspects (rules/inspect.h). With control.repair, what others took away or changed is put
-// back, and a line says what; otherwise, and where nothing can be put back, a line tells when the
-// state changes. It runs programs (nft, ip, iptables-save) and waits for them, which nobody else
-// does: the packets' threads do not know it, and the main thread only reads its last look.
+// Then it inspects (rules/kernel/inspect.h). With control.repair, what others took away or changed
+// is put back, and a line says what; otherwise, and where nothing can be put back, a line tells
+// when the state changes. It runs programs (nft, ip, iptables-save) and waits for them, which
+// nobody else does: the packets' threads do not know it, and the main thread only reads its last
+// look.
 //
 // Besides it tells what rules made by hand got wrong, as far as the daemon can see it: queues that
 // nobody reads, and packets that were queued where nothing can be done with them.

@@ -150,7 +150,7 @@ StateFile::StateFile(std::string path) : path_(std::move(path)) {
 }
 
 StateFile::~StateFile() {
-  map(0);
+  unmap();
 }
 
 void StateFile::open() {
@@ -185,9 +185,13 @@ bool StateFile::is_at_its_path() const {
          own.st_dev == there.st_dev && own.st_ino == there.st_ino;
 }
 
-void StateFile::map(std::size_t size) {
+void StateFile::unmap() {
   if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
   bytes_ = {};
+}
+
+void StateFile::map(std::size_t size) {
+  unmap();
   if (size == 0) return;
   void* mapped = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
   if (mapped == MAP_FAILED) fail(path(), "cannot be mapped", errno);

@@ -81,6 +81,7 @@ class StateFile {
  private:
   void open();
   bool is_at_its_path() const;
+  void unmap();
   void map(std::size_t size);
   void allocate(std::size_t size);
 

@@ -1,3 +1,4 @@
+// Packets that are given together: the same as one by one.
 #include <doctest/doctest.h>
 
 #include <map>

@@ -1,3 +1,4 @@
+// Who may send to a mapping.
 #include <doctest/doctest.h>
 
 #include <string>

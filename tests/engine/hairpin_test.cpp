@@ -1,3 +1,4 @@
+// Packets from one tenant to another's external endpoint.
 #include <doctest/doctest.h>
 
 #include "tests/support/gateway.h"

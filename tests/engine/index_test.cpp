@@ -1,3 +1,4 @@
+// The index, against a map of the standard library.
 #include <doctest/doctest.h>
 
 #include <algorithm>

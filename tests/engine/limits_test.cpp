@@ -1,3 +1,4 @@
+// Session limits, and which session has to go.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Which external endpoint an internal one gets.
 #include <doctest/doctest.h>
 
 #include <map>

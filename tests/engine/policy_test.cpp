@@ -1,3 +1,4 @@
+// Policies and options that are refused, and the ends of what is allowed.
 #include <doctest/doctest.h>
 
 #include <functional>

@@ -1,3 +1,4 @@
+// Ports that rest after their session.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Ports taken and given back in any order, against a model, and by several threads.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A way to each reason that a packet can get.
 #include <doctest/doctest.h>
 
 #include <functional>

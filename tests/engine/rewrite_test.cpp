@@ -1,3 +1,4 @@
+// What is rewritten in a packet, and its checksums.
 #include <doctest/doctest.h>
 
 #include <set>

@@ -1,3 +1,4 @@
+// Listing sessions.
 #include <doctest/doctest.h>
 
 #include <map>

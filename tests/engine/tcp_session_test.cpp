@@ -1,3 +1,4 @@
+// A TCP connection's life as its session follows it.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Tenants with the same addresses.
 #include <doctest/doctest.h>
 
 #include <map>

@@ -1,3 +1,4 @@
+// Several threads on one engine.
 #include <doctest/doctest.h>
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// When sessions expire, and what keeps them.
 #include <doctest/doctest.h>
 
 #include <functional>

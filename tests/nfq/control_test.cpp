@@ -1,3 +1,4 @@
+// The control socket: clients of every kind.
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// Runs the campaigns of random sequences: --seed and --runs choose them.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
