@@ -90,7 +90,7 @@ void Slots::keep_only(const Policy& policy) {
   std::erase_if(forwards, [&](const auto& one) { return !limited.contains(one.first); });
 }
 
-Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots)
+Snapshot::Snapshot(const std::shared_ptr<const Policy>& policy, Slots& slots)
     : Snapshot(policy, slots, with_forwards(checked(policy), slots)) {}
 
 Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots next)

@@ -72,7 +72,7 @@ class Snapshot {
   // Gives a slot to each namespace and forward that needs one and has none yet. Throws
   // std::invalid_argument, changing nothing, for a policy out of its documented ranges or when
   // there are no more slots.
-  Snapshot(std::shared_ptr<const Policy> policy, Slots& slots);
+  Snapshot(const std::shared_ptr<const Policy>& policy, Slots& slots);
 
   const Policy& policy() const { return *policy_; }
   template <class Family>
