@@ -107,9 +107,8 @@ void Shard<Family>::release_in_block(const Leg<Family>& outside, std::uint8_t pr
 template <class Family>
 bool Shard<Family>::may_adopt_in_block(const Record& session, SessionRef mapping) {
   if (!externals_.has_blocks() || !counts_as_port(session) || mapping != no_session) return true;
-  const Tenant* tenant = snapshot_->find(session.namespace_id);
   return externals_.blocks(session.outside.local)
-      .adopt(tenant->blocks(), Externals<Family>::place_of(session.protocol), number_,
+      .adopt(session.namespace_id, Externals<Family>::place_of(session.protocol), number_,
              session.outside.local_port);
 }
 

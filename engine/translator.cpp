@@ -98,6 +98,9 @@ void Translator<Family>::adopt(Tick now, bool is_recent) {
     const Lock lock(one->mutex);
     one->adopt(now, is_recent);
   }
+  for (PortBlocks& blocks : externals_.blocks()) {
+    blocks.join_adopted([&](NamespaceId id) { return snapshot_->find(id)->blocks().size; });
+  }
 }
 
 // `leg` is as the packet shows it from the side that it comes from.

@@ -82,6 +82,7 @@ class Externals {
   bool has_blocks() const { return !blocks_.empty(); }
   PortBlocks& blocks(const Address& address) { return blocks_[number_of(address)]; }
   const std::deque<PortBlocks>& blocks() const { return blocks_; }  // as addresses() are
+  std::deque<PortBlocks>& blocks() { return blocks_; }
   // In PortBlocks::Spaces.
   static std::size_t place_of(std::uint8_t protocol) {
     return protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;

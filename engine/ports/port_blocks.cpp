@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace swnat {
 namespace {
@@ -133,19 +134,36 @@ void PortBlocks::release(std::size_t protocol, std::uint32_t shard, std::uint16_
   end_use(block_at(port), kind_of(protocol, port));
 }
 
-bool PortBlocks::adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
+bool PortBlocks::adopt(NamespaceId owner, std::size_t protocol, std::uint32_t shard,
                        std::uint16_t port) {
   const Lock lock(mutex_);
   const std::uint32_t around = block_at(port);
-  // As large as what others have taken over allows.
-  UnitRun run = UnitRun::around(port, units_for(taker));
-  while (run.count > smallest_ && !free_.has_all(run)) run = UnitRun::around(port, run.count / 2);
-  const bool is_there = around == none ? free_.has_all(run) : belongs(around, taker.owner);
-  if (!is_there || (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)))
-    return false;
-  if (around == none) take_block(taker.owner, run);
+  if (around != none && !belongs(around, owner)) return false;
+  if (shares_mappings_ && !spaces_[protocol]->take_exactly(shard, port)) return false;
+  if (around == none) take_block(owner, UnitRun::around(port, smallest_));
   begin_use(block_at(port), shares_mappings_ ? kind_of(protocol, port) : no_kind);
   return true;
+}
+
+// Aligned runs lie in each other or apart. So of two owners' none can be in the other's way, in
+// whatever order they are joined.
+void PortBlocks::join_adopted(const std::function<std::uint32_t(NamespaceId)>& size_of) {
+  const Lock lock(mutex_);
+  for (std::uint32_t unit = 0; unit < unit_count;) {
+    const std::uint32_t units = blocks_[unit].units;
+    if (units == 0) {
+      ++unit;
+      continue;
+    }
+    const std::uint32_t at = blocks_[unit].owner;
+    const NamespaceId owner = owners_[at].id;
+    UnitRun run = UnitRun::around(run_of(unit).ports().first, units_for({owner, size_of(owner)}));
+    while (run.count > units && !may_join(run, at)) {
+      run = UnitRun::around(run_of(unit).ports().first, run.count / 2);
+    }
+    if (run.count > units) join(run, owner);
+    unit = std::max(unit + units, run.first + run.count);
+  }
 }
 
 bool PortBlocks::has(NamespaceId owner, std::uint16_t port) const {
@@ -229,6 +247,35 @@ void PortBlocks::give_up(std::uint32_t block) {
   free_.add(run_of(block));
   for (std::uint32_t one = block; one < block + own.units; ++one) block_of_unit_[one] = 0;
   own.units = 0;
+}
+
+bool PortBlocks::may_join(const UnitRun& run, std::uint32_t owner) const {
+  for (std::uint32_t unit = run.first; unit < run.first + run.count; ++unit) {
+    const std::uint32_t block = block_of_unit_[unit] - std::uint32_t{1};
+    if (block != none && blocks_[block].owner != owner) return false;
+  }
+  return true;
+}
+
+// Nobody listens yet, who would be told of blocks that are given up.
+void PortBlocks::join(const UnitRun& run, NamespaceId owner) {
+  Block sum{};
+  for (std::uint32_t unit = run.first; unit < run.first + run.count; ++unit) {
+    Block& part = blocks_[unit];
+    if (part.units == 0) continue;
+    sum.uses += std::exchange(part.uses, 0);
+    for (std::uint32_t kind = 0; kind < kind_count; ++kind) {
+      sum.used[kind] = static_cast<std::uint16_t>(sum.used[kind] + part.used[kind]);
+    }
+    give_up(unit);
+  }
+  take_block(owner, run);
+  Block& whole = blocks_[run.first];
+  whole.uses = sum.uses;
+  for (std::uint32_t kind = 0; kind < kind_count; ++kind) {
+    whole.used[kind] = sum.used[kind];
+    if (whole.used[kind] == whole.capacity[kind]) unlist(run.first, kind);
+  }
 }
 
 void PortBlocks::tell(EventKind kind, std::uint32_t block) {

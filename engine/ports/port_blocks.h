@@ -31,6 +31,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -104,10 +105,12 @@ class PortBlocks {
   // What `take`, `use` or `adopt` gave.
   void release(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now);
 
-  // The port of a session of an earlier engine: of a block of the taker's, which becomes one if
-  // nobody has it. False if that cannot be.
-  bool adopt(const BlockTaker& taker, std::size_t protocol, std::uint32_t shard,
-             std::uint16_t port);
+  // The port of a session of an earlier engine, before any packet: of a block of the owner's, for
+  // which the smallest becomes one if nobody has it. False if that cannot be.
+  bool adopt(NamespaceId owner, std::size_t protocol, std::uint32_t shard, std::uint16_t port);
+  // After the last of them: makes blocks as large as new ones of their owners are, where all of
+  // such a one is the owner's or nobody's. `size_of` an owner, as in BlockTaker.
+  void join_adopted(const std::function<std::uint32_t(NamespaceId)>& size_of);
 
   // Whether the port is in a block of the owner's.
   bool has(NamespaceId owner, std::uint16_t port) const;
@@ -233,6 +236,8 @@ class PortBlocks {
   std::uint32_t take_new(const BlockTaker& taker, const NewBlock& fresh) SWNAT_REQUIRES(mutex_);
   void take_block(NamespaceId owner, const UnitRun& run) SWNAT_REQUIRES(mutex_);
   void give_up(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  bool may_join(const UnitRun& run, std::uint32_t owner) const SWNAT_REQUIRES(mutex_);
+  void join(const UnitRun& run, NamespaceId owner) SWNAT_REQUIRES(mutex_);
   void tell(EventKind kind, std::uint32_t block) SWNAT_REQUIRES(mutex_);
   void count_capacity(std::uint32_t block) SWNAT_REQUIRES(mutex_);
   std::uint32_t record_of(NamespaceId owner) SWNAT_REQUIRES(mutex_);

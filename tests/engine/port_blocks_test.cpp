@@ -522,6 +522,83 @@ TEST_CASE("port_blocks: who takes over sessions has their blocks") {
   }
 }
 
+TEST_CASE("port_blocks: where sizes differ or changed, taking over loses no session") {
+  for (const Mapping mapping : mappings) {
+    for (const bool is_changed : {false, true}) {
+      Policy policy = in_blocks(64, {32768, 33791});  // 1,024
+      policy.mapping = mapping;
+      policy.namespaces = {
+          {.first = blue, .last = blue, .session_limit = 10'000, .port_block = 64},
+          {.first = green, .last = green, .session_limit = 10'000, .port_block = 64},
+          {.first = plain, .last = plain, .session_limit = 10'000}};
+      Memory memory(options_of(2), policy);
+      const EngineOptions options = memory.given_to(options_of(2));
+      {
+        Gateway before(policy, options);
+        for (std::uint16_t port = 1024; port < 1024 + 130; ++port) {
+          for (const NamespaceId id : {blue, green, plain}) open_some(before, id, port, 1);
+        }
+      }
+      if (is_changed) policy.namespaces[0].port_block = policy.namespaces[1].port_block = 512;
+      Gateway after(policy, options);
+      CHECK_EQ(after.engine.session_count(), 390);
+      check_blocks(after);
+      // As if they had always been these blocks.
+      for (const NamespaceId id : {blue, green, plain}) {
+        for (const std::uint16_t port : open_some(after, id, 2000, 20)) {
+          CHECK(std::ranges::any_of(blocks_of(after, id), [&](const PortBlockView& one) {
+            return is_in(one.ports, port) && !one.rests;
+          }));
+        }
+      }
+      check_blocks(after);
+      end_all(after);
+      for (const PortBlockView& one : after.engine.port_blocks()) CHECK(one.rests);
+      after.travel(port_rest * 1ms);
+      after.expire_all();
+      CHECK(after.engine.port_blocks().empty());
+    }
+  }
+}
+
+TEST_CASE("port_blocks: what is taken over becomes as large as new blocks are, but no larger") {
+  for (const Mapping mapping : mappings) {
+    Policy policy = in_blocks(512, {32768, 40959});
+    policy.mapping = mapping;
+    Memory memory(options_of(2), policy);
+    const EngineOptions options = memory.given_to(options_of(2));
+    {
+      Gateway before(policy, options);
+      open_some(before, blue, 1024, 513);
+      open_some(before, green, 1024, 1);
+    }
+    const auto sizes = [](const Gateway& gateway, NamespaceId id) {
+      std::set<std::uint32_t> all;
+      for (const PortBlockView& one : blocks_of(gateway, id)) all.insert(size_of(one.ports));
+      return all;
+    };
+    {
+      Gateway same(policy, options);
+      CHECK_EQ(same.engine.session_count(), 514);
+      CHECK_EQ(sizes(same, blue), std::set{512u});
+      CHECK_EQ(sizes(same, green), std::set{512u});
+      if (mapping == Mapping::endpoint_independent) {
+        // A full one is known to be, and what comes back of it is found.
+        CHECK_EQ(blocks_of(same, blue).size(), 2);
+        open_some(same, blue, 3000, 511);
+        CHECK_EQ(blocks_of(same, blue).size(), 2);
+        open_some(same, blue, 4000, 1);
+        CHECK_EQ(blocks_of(same, blue).size(), 3);
+      }
+      check_blocks(same);
+    }
+    policy.namespaces[0].port_block = 64;
+    Gateway smaller(policy, options);
+    CHECK_EQ(sizes(smaller, green), std::set{64u});
+    check_blocks(smaller);
+  }
+}
+
 TEST_CASE("port_blocks: no session ends for one that can have no port") {
   for (const Mapping mapping : mappings) {
     for (const std::uint32_t shards : {1U, 4U}) {
