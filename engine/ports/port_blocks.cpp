@@ -202,9 +202,23 @@ std::uint32_t PortBlocks::next_resting(std::array<std::uint32_t, 2>& next, Wante
 }
 
 std::uint32_t PortBlocks::take_new(const BlockTaker& taker, const NewBlock& fresh) {
-  if (fresh.resting != none) give_up(fresh.resting);
+  if (fresh.resting != none) give_up_part(fresh.resting, fresh.run);
   take_block(taker.owner, fresh.run);
   return fresh.run.first;
+}
+
+// Of a block that rests: what is left of it rests on, for as long as it would have, as blocks of
+// the same owner. The largest is the first that another gets.
+void PortBlocks::give_up_part(std::uint32_t block, const UnitRun& part) {
+  const UnitRun whole = run_of(block);
+  const NamespaceId owner = owners_[blocks_[block].owner].id;
+  const Tick since = blocks_[block].since;
+  give_up(block);
+  for (std::uint32_t count = whole.count / 2; count >= part.count; count /= 2) {
+    const UnitRun other{(part.first & ~(count - 1)) ^ count, count};
+    take_block(owner, other);
+    begin_rest(other.first, since);
+  }
 }
 
 // Here an owner's use of a block begins: its ports are its alone.
@@ -338,14 +352,24 @@ void PortBlocks::end_use(std::uint32_t block, std::uint32_t kind) {
     --own.used[kind];
     if ((own.listed >> kind & 1) == 0) list(block, kind, false);
   }
-  if (--own.uses == 0) begin_rest(block);
+  if (--own.uses == 0) begin_rest(block, latest_.value_or(0));
 }
 
-void PortBlocks::begin_rest(std::uint32_t block) {
+// Behind those that did not begin to rest later; mostly that is at one of the ends.
+void PortBlocks::begin_rest(std::uint32_t block, Tick since) {
   Block& own = blocks_[block];
   own.rests = true;
-  own.since = latest_.value_or(0);
-  Resting::append(blocks_, resting_[reaches_low(block) ? 0 : 1], block);
+  own.since = since;
+  ListEnds& ends = resting_[reaches_low(block) ? 0 : 1];
+  std::uint32_t before = ends.last();
+  if (before != none && elapsed(blocks_[before].since, since) < 0) {
+    before = none;
+    for (std::uint32_t next = ends.first(); elapsed(blocks_[next].since, since) >= 0;) {
+      before = next;
+      next = blocks_[next].resting.next;
+    }
+  }
+  Resting::insert_after(blocks_, ends, block, before);
   if (shares_mappings_) list_all(block, true);
 }
 

@@ -236,6 +236,7 @@ class PortBlocks {
   std::uint32_t take_new(const BlockTaker& taker, const NewBlock& fresh) SWNAT_REQUIRES(mutex_);
   void take_block(NamespaceId owner, const UnitRun& run) SWNAT_REQUIRES(mutex_);
   void give_up(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void give_up_part(std::uint32_t block, const UnitRun& part) SWNAT_REQUIRES(mutex_);
   bool may_join(const UnitRun& run, std::uint32_t owner) const SWNAT_REQUIRES(mutex_);
   void join(const UnitRun& run, NamespaceId owner) SWNAT_REQUIRES(mutex_);
   void tell(EventKind kind, std::uint32_t block) SWNAT_REQUIRES(mutex_);
@@ -244,7 +245,7 @@ class PortBlocks {
 
   void begin_use(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
   void end_use(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
-  void begin_rest(std::uint32_t block) SWNAT_REQUIRES(mutex_);
+  void begin_rest(std::uint32_t block, Tick since) SWNAT_REQUIRES(mutex_);
   void end_rest(std::uint32_t block) SWNAT_REQUIRES(mutex_);
   void list(std::uint32_t block, std::uint32_t kind, bool at_end) SWNAT_REQUIRES(mutex_);
   void unlist(std::uint32_t block, std::uint32_t kind) SWNAT_REQUIRES(mutex_);
@@ -328,8 +329,10 @@ std::optional<PortBlocks::NewBlock> PortBlocks::find_resting(const BlockTaker& t
     // Of a large one a part may do.
     const std::uint32_t size = blocks_[block].units;
     UnitRun run{block, std::min(size, units_for(taker))};
-    for (; run.first < block + size && unfit < unfit_max; run.first += run.count, ++unfit) {
+    for (; run.first < block + size && unfit < unfit_max; run.first += run.count) {
+      if (!usable(wanted).has_any(run)) continue;
       if (is_found(run.ports())) return NewBlock{run, block};
+      ++unfit;
     }
   }
   return {};

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/support/families.h"
+#include "tests/support/listener.h"
 #include "tests/support/memory_block.h"
 #include "tests/support/port_takers.h"
 
@@ -383,6 +384,69 @@ TEST_CASE("port_blocks: where no whole block is left, a smaller one is better th
     }
     CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
     CHECK_EQ(size_of(blocks_of(gateway, green).front().ports), 64);
+  }
+}
+
+TEST_CASE(
+    "port_blocks: what is left of a large one that rests, of which others get parts, rests on") {
+  for (const Mapping mapping : mappings) {
+    for (const std::uint32_t first : {1U, 32768U}) {
+      const auto last = static_cast<std::uint16_t>(first | 2047U);
+      Policy policy = in_blocks(64, {static_cast<std::uint16_t>(first), last});
+      policy.mapping = mapping;
+      policy.namespaces.push_back(
+          {.first = 4, .last = 4, .session_limit = 10'000, .port_block = 2048});
+      policy.namespaces.push_back(
+          {.first = 5, .last = 5, .session_limit = 10'000, .port_block = 512});
+      Gateway gateway(policy, options_of(2));
+      open_some(gateway, 4, 2000, 1);
+      REQUIRE_EQ(blocks_of(gateway, 4).size(), 1);
+      end_all(gateway);
+      Listener listener(gateway, {EventKind::block_taken, EventKind::block_given_up});
+      const auto left = [&] {
+        std::uint32_t ports = 0;
+        for (const PortBlockView& one : blocks_of(gateway, 4)) {
+          if (one.rests) ports += size_of(one.ports);
+        }
+        return ports;
+      };
+      gateway.travel(10s);
+      open_some(gateway, green, 2000, 1);
+      CHECK_EQ(left(), 2048 - 64);
+      check_blocks(gateway);
+      gateway.travel(10s);
+      open_some(gateway, 5, 2000, 1);
+      CHECK_EQ(left(), 2048 - 64 - 512);
+      check_blocks(gateway);
+      // Told as they are.
+      std::set<std::pair<std::uint16_t, std::uint32_t>> own;
+      for (const Event& event : listener.take()) {
+        if (event.namespace_id != 4) continue;
+        const std::pair block{event.external.port, event.count};
+        if (event.kind == EventKind::block_taken) {
+          own.insert(block);
+        } else if (event.count != 2048) {
+          CHECK_EQ(own.erase(block), 1);
+        }
+      }
+      std::set<std::pair<std::uint16_t, std::uint32_t>> are;
+      for (const auto& one : blocks_of(gateway, 4)) {
+        are.emplace(one.ports.first, size_of(one.ports));
+      }
+      CHECK(own == are);
+      // Its owner may have it back.
+      open_some(gateway, 4, 3000, 1);
+      CHECK_LT(left(), 2048 - 64 - 512);
+      CHECK_GT(left(), 0);
+      // It has rested no longer than the whole would have.
+      gateway.travel(port_rest * 1ms - 22s);
+      gateway.expire_all();
+      CHECK_GT(left(), 0);
+      gateway.travel(2s);
+      gateway.expire_all();
+      CHECK_EQ(left(), 0);
+      check_blocks(gateway);
+    }
   }
 }
 
