@@ -90,8 +90,10 @@ bool Shard<Family>::find_port_in_new_block(Plan& plan, std::uint8_t protocol, Ch
   };
   PortBlocks& blocks = externals_.blocks(address);
   const BlockTaker taker = plan.tenant.blocks();
-  if (choice == Choice::possible) return blocks.has_new(taker, random_.next(), now, is_found);
-  if (!blocks.use_new(taker, random_.next(), now, is_found)) return false;
+  const std::size_t place = Externals<Family>::place_of(protocol);
+  if (choice == Choice::possible)
+    return blocks.has_new(taker, place, random_.next(), now, is_found);
+  if (!blocks.use_new(taker, place, random_.next(), now, is_found)) return false;
   if (is_free_outside(plan, protocol, now)) return true;
   release_in_block(plan.outside, protocol, now);
   return false;

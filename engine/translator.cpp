@@ -529,7 +529,7 @@ void Translator<Family>::end_unfit(Tick now) {
 // meet there. By now no session has a port that the new rules do not allow it.
 template <class Family>
 void Translator<Family>::change_forwards(const Policy& before, const Policy& after, Tick now) {
-  using Port = std::tuple<PortSpace*, PortBlocks*, std::uint32_t, std::uint16_t>;
+  using Port = std::tuple<PortSpace*, PortBlocks*, std::size_t, std::uint32_t, std::uint16_t>;
   const auto ports_of = [&](const Policy& policy) {
     std::set<Port> ports;
     for (const ForwardRule& rule : policy.forwards) {
@@ -537,6 +537,7 @@ void Translator<Family>::change_forwards(const Policy& before, const Policy& aft
       if (address == nullptr) continue;
       ports.emplace(&externals_.ports(*address, rule.protocol),
                     externals_.has_blocks() ? &externals_.blocks(*address) : nullptr,
+                    Externals<Family>::place_of(rule.protocol),
                     shard_of_port(rule.to.port, shard_count()), rule.external.port);
     }
     return ports;
@@ -545,15 +546,16 @@ void Translator<Family>::change_forwards(const Policy& before, const Policy& aft
   const std::set<Port> new_ports = ports_of(after);
   for (const Port& one : old_ports) {
     if (new_ports.contains(one)) continue;
-    const auto& [space, blocks, shard, port] = one;
+    const auto& [space, blocks, protocol, shard, port] = one;
     space->release(shard, port, now, PortSpace::Rest::full);
-    if (blocks != nullptr) blocks->port_rests(port, now);
+    if (blocks != nullptr) blocks->port_rests(protocol, port, now);
   }
   for (const Port& one : new_ports) {
     if (old_ports.contains(one)) continue;
-    const auto& [space, blocks, shard, port] = one;
+    const auto& [space, blocks, protocol, shard, port] = one;
     // A shard may have just taken it; it gives it back when it sees the rule.
     while (!space->take_exactly(shard, port)) std::this_thread::yield();
+    if (blocks != nullptr) blocks->port_ruled(protocol, port);
   }
 }
 

@@ -58,8 +58,7 @@ class Externals {
   // TCP's or UDP's, of all addresses.
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
     for (const Address& address : addresses_) ports(address, protocol).withhold(port, is_withheld);
-    if (is_withheld) return;
-    for (PortBlocks& blocks : blocks_) blocks.port_returned(place_of(protocol), port);
+    for (PortBlocks& blocks : blocks_) blocks.withheld_changed(place_of(protocol), port);
   }
 
   void populate() {

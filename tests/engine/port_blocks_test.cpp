@@ -399,7 +399,9 @@ TEST_CASE(
       policy.namespaces.push_back(
           {.first = 5, .last = 5, .session_limit = 10'000, .port_block = 512});
       Gateway gateway(policy, options_of(2));
-      open_some(gateway, 4, 2000, 1);
+      // Who asks for a low port gets what reaches into them.
+      if (first == 1 && mapping != Mapping::endpoint_independent) continue;
+      open_some(gateway, 4, first == 1 ? 80 : 2000, 1);
       REQUIRE_EQ(blocks_of(gateway, 4).size(), 1);
       end_all(gateway);
       Listener listener(gateway, {EventKind::block_taken, EventKind::block_given_up});
@@ -513,9 +515,140 @@ TEST_CASE("port_blocks: forwarded and withheld ports in a block are nobody's of 
   policy.forwards.pop_back();
   policy.timeouts.udp = 10min;
   gateway.set_policy(policy);
-  CHECK_EQ(try_open(gateway, blue, 2001), Reason::no_free_port);
-  gateway.travel(port_rest * 1ms);
-  CHECK_EQ(open_some(gateway, blue, 2001, 1).front(), 40009);
+  withheld.reset(40031);
+  gateway.engine.withhold(protocol::udp, withheld);
+  CHECK_EQ(open_some(gateway, blue, 2001, 1).front(), 40031);
+  // What only rests keeps nobody out.
+  CHECK_EQ(open_some(gateway, blue, 2002, 1).front(), 40009);
+  CHECK_EQ(try_open(gateway, blue, 2003), Reason::no_free_port);
+}
+
+TEST_CASE(
+    "port_blocks: many ports that were rules' are all to be had, once they rested or before") {
+  // With one shard, where they rest in one list, and a clock that is behind.
+  for (const bool is_before : {true, false}) {
+    Policy policy = in_blocks(64, {40000, 40063});
+    policy.namespaces.pop_back();
+    policy.timeouts.udp = 1h;
+    for (std::uint16_t port = 40000; port < 40062; ++port) {
+      policy.forwards.push_back({.protocol = protocol::udp,
+                                 .external = Peer{external_host, port},
+                                 .namespace_id = green,
+                                 .to = Peer{client.address, port}});
+    }
+    Gateway gateway(policy);
+    open_some(gateway, blue, 1024, 2);
+    policy.forwards.clear();
+    gateway.set_policy(policy);
+    if (!is_before) {
+      gateway.travel(port_rest * 1ms);
+      gateway.expire_all();
+      gateway.travel(-50ms);
+    }
+    open_some(gateway, blue, 2000, 62);
+    CHECK_EQ(try_open(gateway, blue, 3000), Reason::no_free_port);
+    check_blocks(gateway);
+  }
+}
+
+TEST_CASE("port_blocks: ports that rest alone outside of blocks keep nobody out") {
+  Policy policy = in_blocks(64, {40000, 40063});
+  for (std::uint16_t port = 40000; port < 40064; ++port) {
+    policy.forwards.push_back({.protocol = protocol::udp,
+                               .external = Peer{external_host, port},
+                               .namespace_id = green,
+                               .to = Peer{client.address, port}});
+  }
+  Gateway gateway(policy, options_of(4));
+  CHECK_EQ(try_open(gateway, blue, 2000), Reason::no_free_port);
+  policy.forwards.clear();
+  gateway.set_policy(policy);
+  open_some(gateway, blue, 2000, 64);
+  CHECK_EQ(blocks_of(gateway, blue).size(), 1);
+  CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+  check_blocks(gateway);
+}
+
+TEST_CASE("port_blocks: however many blocks are rules' or withheld, one that is free is found") {
+  for (const Mapping mapping : mappings) {
+    for (const bool is_withheld : {false, true}) {
+      Policy policy = in_blocks(64, {32768, 36863});  // 64 blocks
+      policy.mapping = mapping;
+      PortBits withheld;
+      for (std::uint16_t port = 32768; port < 36800; ++port) {
+        if (is_withheld) {
+          withheld.set(port);
+          continue;
+        }
+        policy.forwards.push_back({.protocol = protocol::udp,
+                                   .external = Peer{external_host, port},
+                                   .namespace_id = green,
+                                   .to = Peer{client.address, port}});
+      }
+      Gateway gateway(policy);
+      gateway.engine.withhold(protocol::udp, withheld);
+      CHECK_GE(open_some(gateway, blue, 2000, 1).front(), 36800);
+      CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+      // Other protocols have them.
+      gateway.open(protocol::tcp, green, at(client, 2000), server);
+      check_blocks(gateway);
+    }
+  }
+}
+
+TEST_CASE("port_blocks: what reaches into the low ports is left to who needs these") {
+  for (const std::uint32_t size : {64U, 1024U, 4096U}) {
+    for (const std::uint8_t protocol : {protocol::udp, protocol::icmp}) {
+      Gateway gateway(in_blocks(size, {512, 16383}));
+      for (NamespaceId id : {blue, green}) {
+        std::uint16_t host = 0;
+        // Three of the four runs of 4096, or as much of smaller ones.
+        for (std::uint32_t opened = 0; opened < 3 * 1024; ++opened) {
+          const Peer internal{Host::of(10, 0, 1, static_cast<std::uint8_t>(host++ / 250)),
+                              static_cast<std::uint16_t>(2000 + opened)};
+          CHECK_GE(gateway.open(protocol, id, internal, server).port, 1024);
+        }
+      }
+      CHECK_LT(gateway.open(protocol::udp, plain, at(client, 80), server).port, 1024);
+      check_blocks(gateway);
+    }
+  }
+}
+
+TEST_CASE("port_blocks: small blocks do not break up what large ones need") {
+  for (const Mapping mapping : mappings) {
+    for (int run = 0; run < 10; ++run) {
+      Policy policy = in_blocks(512, {32768, 36863});  // 8 of them
+      policy.mapping = mapping;
+      policy.namespaces.back().last = 40;
+      EngineOptions options = options_of(1);
+      options.secret[1] += static_cast<std::uint64_t>(run);
+      Gateway gateway(policy, options);
+      for (NamespaceId id = plain; id < plain + 16; ++id) open_some(gateway, id, 2000, 1);
+      std::set<std::uint16_t> runs;
+      for (const PortBlockView& one : gateway.engine.port_blocks())
+        runs.insert(one.ports.first / 512);
+      CHECK_EQ(runs.size(), 2);
+      for (const NamespaceId id : {blue, green}) {
+        open_some(gateway, id, 2000, 1);
+        CHECK_EQ(size_of(blocks_of(gateway, id).front().ports), 512);
+      }
+    }
+  }
+}
+
+TEST_CASE("port_blocks: the port behind a gap is no easier to guess than others") {
+  // Of the block 40000 to 40063 the first and the last 8.
+  const PortRanges ranges({{40000, 40007}, {40056, 40063}});
+  int behind = 0;
+  constexpr int runs = 400;
+  for (int run = 0; run < runs; ++run) {
+    EngineOptions options = options_of(1);
+    options.secret[1] += static_cast<std::uint64_t>(run) * 0x9e37'79b9'7f4a'7c15;
+    Gateway gateway(in_blocks(64, ranges), options);
+    behind += gateway.open(protocol::udp, blue, at(client, 2000), server).port == 40056 ? 1 : 0;
+  }
+  CHECK_LT(behind, runs / 4);  // of 8
 }
 
 TEST_CASE("port_blocks: a reload changes the size of new blocks") {

@@ -136,7 +136,10 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   if (rested != nullptr && !is_early) return;
   if (better == 0) return;
   for (std::uint32_t size = better; size <= wanted; size *= 2) {
-    if (const auto run = free_run(size, session, external)) {
+    const auto run = free_run(size, session, external);
+    // What reaches into the low ports is left to who needs these, while anything else is free.
+    const bool is_left = run && !is_early && block.ports.first >= 1024 && run->first < 1024;
+    if (run && !is_left) {
       throw Disagreement(taken + std::to_string(run->first) + " to " + std::to_string(run->last) +
                          " was free");
     }
