@@ -158,9 +158,9 @@ Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy>
       identifications_(options.secret),
       has_port_blocks_(snapshot_->policy().has_port_blocks()),
       v4_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
-          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
+          [this](RoomWanted wanted, Tick now) { return evict(wanted, now); }),
       v6_(options, capacity_of(options), memory_, snapshot_, uses_, identifications_, block_events_,
-          [this](RoomWanted wanted, Tick now) { evict(wanted, now); }),
+          [this](RoomWanted wanted, Tick now) { return evict(wanted, now); }),
       populates_(options.populate) {
   require_large_blocks(snapshot_->policy(), options.shards);
   if (options.populate) {
@@ -217,7 +217,8 @@ void Engine::State::for_each_shard(Do&& act) const {
   for (const auto& one : v6_.shards()) act(*one);
 }
 
-// Ends the namespace's session that has to go first, wherever it is. False if there was none. No
+// Ends the namespace's session that has to go first, wherever it is. False if there was none, or
+// the port that is wanted does not come of it. No
 // two shards are locked at once, so it is looked for again if it was used meanwhile.
 bool Engine::State::evict(RoomWanted wanted, Tick now) {
   for (int attempt = 0; attempt < eviction_attempts; ++attempt) {
@@ -225,12 +226,13 @@ bool Engine::State::evict(RoomWanted wanted, Tick now) {
     Candidate first;
     for_each_shard([&](auto& one) {
       const Lock lock(one.mutex);
-      const std::optional<Candidate> found = one.first_to_go(wanted.slot);
+      const std::optional<Candidate> found = one.first_to_go(wanted);
       if (!found || (owner && !found->standing.goes_before(first.standing))) return;
       first = *found;
       owner = &one;
     });
     if (!owner || (wanted.only_over && first.standing.rank != Rank::over)) return false;
+    if (wanted.port && !first.gives_port) return false;
     const auto end_first = [&](auto* one) {
       const Lock lock(one->mutex);
       return one->evict(wanted.slot, first, now);

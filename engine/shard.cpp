@@ -331,6 +331,7 @@ Reason Shard<Family>::establish_outbound(const Parsed<Family>& parsed, Packet& p
   plan.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   plan.flows.inside = flow;
   std::optional<Reason> full = take_use(room);
+  port_wanted_.reset();
   if (full == Reason::session_limit && room_wanted(tenant->id)) {
     // Nothing ends for a packet that there is no external endpoint for.
     Plan trial = plan;
@@ -492,10 +493,20 @@ std::optional<Reason> Shard<Family>::choose_port(Plan& plan, std::uint8_t protoc
     // Where every session has a port of its own, whichever ends gives one back.
     const bool is_given_one = count >= uses_.count(slot);
     if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
-    if (is_given_one) return {};
-    const bool is_there = serves_once ? has_port(plan, protocol, now)
-                                      : find_port_for_remote(plan, protocol, choice, now);
-    return is_there ? std::optional<Reason>{} : Reason::no_free_port;
+    // Draws as the taking will, so that both look at the same ports.
+    const Random before = random_;
+    if (serves_once ? has_port(plan, protocol, now)
+                    : find_port_for_remote(plan, protocol, choice, now)) {
+      random_ = before;
+      return {};
+    }
+    if (!is_given_one || !(serves_once || tries_all_ports())) return Reason::no_free_port;
+    port_wanted_ = PortWanted{plan.external.address,
+                              protocol,
+                              plan.inside.local_port,
+                              {plan.outside.remote, plan.outside.remote_port},
+                              plan.realm()};
+    return {};
   }
   if (!uses_.take_port(slot, limit)) return Reason::port_limit;
   if (serves_once ? take_port(plan, protocol, now)
@@ -563,6 +574,16 @@ bool Shard<Family>::find_port_for_remote(Plan& plan, std::uint8_t protocol, Choi
     if (ports.any_of_spread(tried_per_parity, random_, serves)) return true;
   }
   return false;
+}
+
+// Whether find_port_for_remote() finds any that there is.
+template <class Family>
+bool Shard<Family>::tries_all_ports() const {
+  const PortRanges& ranges = snapshot_->policy().ports;
+  const auto count = [&](std::uint32_t parity) {
+    return PortSequence(ranges, number_ << 1 | parity, 2 * shards_).count();
+  };
+  return std::max(count(0), count(1)) <= tried_per_parity;
 }
 
 // Not of the bits that the index uses, which a tenant must not be able to read off its ports.
@@ -665,14 +686,32 @@ std::optional<RoomWanted> Shard<Family>::room_wanted(NamespaceId id) const {
   if (tenant == nullptr) return {};
   const bool only_over = snapshot_->policy().at_limit == AtLimit::refuse;
   if (only_over && !uses_.has_over(tenant->slot)) return {};
-  return RoomWanted{tenant->slot, only_over};
+  return RoomWanted{tenant->slot, only_over, port_wanted_};
 }
 
 template <class Family>
-std::optional<Candidate> Shard<Family>::first_to_go(std::uint32_t slot) {
-  const SessionRef ref = table_.first_to_go(slot);
+std::optional<Candidate> Shard<Family>::first_to_go(const RoomWanted& wanted) {
+  const SessionRef ref = table_.first_to_go(wanted.slot);
   if (ref == no_session) return {};
-  return Candidate{ref, standing_of(table_[ref])};
+  return Candidate{ref, standing_of(table_[ref]), wanted.port && gives_port(ref, *wanted.port)};
+}
+
+// Whether a new mapping could have the session's port when that has ended.
+template <class Family>
+bool Shard<Family>::gives_port(SessionRef ref, const PortWanted& wanted) {
+  const Record& session = table_[ref];
+  if (!counts_as_port(session) || !table_.is_alone(ref) || session.protocol != wanted.protocol ||
+      wanted.external != IpAddress{session.outside.local}) {
+    return false;
+  }
+  const PortSpace& ports = externals_.ports(session.outside.local, session.protocol);
+  const std::uint16_t port = session.outside.local_port;
+  if (snapshot_->policy().mapping == Mapping::address_and_port_dependent) {
+    const IpEndpoint remote{session.outside.remote, session.outside.remote_port};
+    return shard_of_port(wanted.like, shards_) == number_ && remote == wanted.remote &&
+           session.realm() == wanted.realm && !ports.is_withheld(port);
+  }
+  return ports.class_of(port) == ports.class_for(wanted.like) && !ports.is_withheld(port);
 }
 
 template <class Family>
@@ -697,7 +736,10 @@ bool Shard<Family>::evict_if_all_are_here(NamespaceId id, Tick now) {
 template <class Family>
 bool Shard<Family>::evict_here(const RoomWanted& wanted, Tick now) {
   const SessionRef ref = table_.first_to_go(wanted.slot);
-  if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state))) return false;
+  if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state)) ||
+      (wanted.port && !gives_port(ref, *wanted.port))) {
+    return false;
+  }
   release(ref, EndCause::evicted, now);
   return true;
 }

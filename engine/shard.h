@@ -47,10 +47,21 @@ struct Lookup {
   int place;  // in the batch
 };
 
+// There is no free port for a new mapping, so the session that ends must give one back.
+struct PortWanted {
+  IpAddress external;
+  std::uint8_t protocol;
+  std::uint16_t like;
+  // With a mapping for each session: it serves no other remote, and no other shard.
+  IpEndpoint remote;
+  NamespaceId realm;
+};
+
 // A session of the namespace that has this slot shall end, the one that has to go first.
 struct RoomWanted {
   std::uint32_t slot;
   bool only_over;  // else none
+  std::optional<PortWanted> port{};
 };
 
 template <class Family>
@@ -129,11 +140,11 @@ class alignas(64) Shard {
   // Looks at no more than `budget` sessions; returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget) SWNAT_REQUIRES(mutex);
 
-  // What has to end for a new session of a namespace that is at its limit; nothing if the new one
-  // is refused.
+  // What has to end for a new session of a namespace that is at its limit, after outbound() said
+  // so; nothing if the new one is refused.
   std::optional<RoomWanted> room_wanted(NamespaceId id) const SWNAT_REQUIRES(mutex);
   // The namespace's session here that has to go first; nothing if it has none.
-  std::optional<Candidate> first_to_go(std::uint32_t slot) SWNAT_REQUIRES(mutex);
+  std::optional<Candidate> first_to_go(const RoomWanted& wanted) SWNAT_REQUIRES(mutex);
   // Ends that session. False if it does not stand as it did, or is gone.
   bool evict(std::uint32_t slot, const Candidate& candidate, Tick now) SWNAT_REQUIRES(mutex);
 
@@ -235,6 +246,7 @@ class alignas(64) Shard {
   void count_in(SessionRef ref, std::uint32_t slot);
   bool evict_if_all_are_here(NamespaceId id, Tick now) SWNAT_REQUIRES(mutex);
   bool evict_here(const RoomWanted& wanted, Tick now);
+  bool gives_port(SessionRef ref, const PortWanted& wanted);
   void state_changed(SessionRef ref, SessionState before, Tick now);
   Reason establish_outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow,
                             Tick now) SWNAT_REQUIRES(mutex);
@@ -250,6 +262,7 @@ class alignas(64) Shard {
   bool has_port(const Plan& plan, std::uint8_t protocol, Tick now);
   bool take_port(Plan& plan, std::uint8_t protocol, Tick now);
   std::uint32_t place_of_flow(const Plan& plan) const;
+  bool tries_all_ports() const;
   bool find_port_for_remote(Plan& plan, std::uint8_t protocol, Choice choice, Tick now);
   bool is_free_for_remote(Plan& plan, std::uint8_t protocol, Tick now);
   bool is_free_outside(Plan& plan, std::uint8_t protocol, Tick now);
@@ -290,6 +303,8 @@ class alignas(64) Shard {
   bool anybody_may_send_ = false;
   // From the moment that the policy changes until end_unfit() has seen all.
   bool may_have_unfit_ = false;
+  // By the last packet that made none of its own for want of room.
+  std::optional<PortWanted> port_wanted_;
   Externals<Family>& externals_;
   NamespaceUses& uses_;
   SessionTable<Family> table_;

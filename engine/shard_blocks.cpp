@@ -43,7 +43,9 @@ bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Choic
            (choice == Choice::taken ? blocks.use(owner, port, now) : blocks.has(owner, port));
   };
   std::array<PortRange, PortBlocks::searched_max> some;
-  const std::span<const PortRange> own{some.data(), blocks.some_of(owner, some)};
+  // What is only possible is looked for again, in the same ones.
+  const bool is_taken = choice == Choice::taken;
+  const std::span<const PortRange> own{some.data(), blocks.some_of(owner, some, is_taken)};
   const std::uint32_t like = plan.inside.local_port & 1u;
   for (const std::uint32_t parity : {like, like ^ 1u}) {
     for (std::size_t i = 0; i < own.size(); ++i) {
@@ -58,7 +60,9 @@ bool Shard<Family>::find_port_in_blocks(Plan& plan, std::uint8_t protocol, Choic
       if (ports.any_of_spread(tries, random_, serves)) return true;
     }
   }
-  return find_port_in_new_block(plan, protocol, choice, now);
+  if (find_port_in_new_block(plan, protocol, choice, now)) return true;
+  if (!is_taken) blocks.some_of(owner, some, true);
+  return false;
 }
 
 // Nobody has a session in it.

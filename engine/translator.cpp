@@ -62,7 +62,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
                                std::span<std::byte> memory,
                                std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
                                Identifications& identifications, SharedEventOutlet& block_events,
-                               std::function<void(RoomWanted, Tick now)> make_room)
+                               std::function<bool(RoomWanted, Tick now)> make_room)
     : secret_(options.secret),
       shard_count_(options.shards),
       externals_(snapshot->policy(), options.shards, keys_from(*pairing_key_of(memory)),
@@ -352,7 +352,10 @@ Reason Translator<Family>::outbound(const Parsed<Family>& parsed, Packet& packet
         return reason;
       }
     }
-    make_room_(*room_wanted, now);
+    if (make_room_(*room_wanted, now) || !room_wanted->port) continue;
+    const SoonLock lock(own.mutex);
+    own.tell_refused(Reason::no_free_port, parsed, packet, now);
+    return Reason::no_free_port;
   }
 }
 

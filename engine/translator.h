@@ -37,7 +37,7 @@ class Translator {
   Translator(const EngineOptions& options, std::uint32_t capacity, std::span<std::byte> memory,
              std::shared_ptr<const Snapshot> snapshot, NamespaceUses& uses,
              Identifications& identifications, SharedEventOutlet& block_events,
-             std::function<void(RoomWanted, Tick now)> make_room);
+             std::function<bool(RoomWanted, Tick now)> make_room);
 
   // All memory but the sessions'.
   void populate();
@@ -100,7 +100,7 @@ class Translator {
   std::shared_ptr<const Snapshot> snapshot_;  // whose forwards have their ports
   std::atomic<bool> hairpin_;
   Datagrams<Family> datagrams_;
-  std::function<void(RoomWanted, Tick now)> make_room_;
+  std::function<bool(RoomWanted, Tick now)> make_room_;
   // Packets that took the slow way, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> other_counters_{};
 };

@@ -124,7 +124,8 @@ void PortBlocks::pass_over(std::size_t protocol, std::uint32_t shard, std::uint1
   rest_alone(protocol, port);
 }
 
-std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched_max> found) {
+std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched_max> found,
+                                bool moves_on) {
   const Lock lock(mutex_);
   const std::uint32_t at = find(owner);
   if (at == none) return 0;
@@ -136,12 +137,12 @@ std::size_t PortBlocks::some_of(NamespaceId owner, std::span<PortRange, searched
   const std::size_t count = std::min<std::size_t>(record.count, searched_max);
   found[0] = ports(oldest);
   if (count > 1) found[1] = ports(newest);
+  std::uint32_t last = record.searched_last;
   for (std::size_t i = 2; i < count;) {
-    const std::uint32_t last = record.searched_last;
-    record.searched_last = last == newest ? oldest : blocks_[last].age.next;
-    if (record.searched_last == oldest || record.searched_last == newest) continue;
-    found[i++] = ports(record.searched_last);
+    last = last == newest ? oldest : blocks_[last].age.next;
+    if (last != oldest && last != newest) found[i++] = ports(last);
   }
+  if (moves_on) record.searched_last = last;
   return count;
 }
 

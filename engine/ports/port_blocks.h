@@ -84,9 +84,10 @@ class PortBlocks {
   // --- a mapping for each session
 
   // Blocks of an owner in the order in which to look for a port for a remote: the oldest, the
-  // newest, then some of the others, which are other ones each time. Returns how many.
+  // newest, then some of the others, which are other ones the next time, if it `moves_on`. Returns
+  // how many.
   static constexpr std::size_t searched_max = 18;
-  std::size_t some_of(NamespaceId owner, std::span<PortRange, searched_max> found);
+  std::size_t some_of(NamespaceId owner, std::span<PortRange, searched_max> found, bool moves_on);
   // One more session has the port. False if it is not in a block of the owner's any more.
   bool use(NamespaceId owner, std::uint16_t port, Tick now);
   // The same, with a port of a new block, where `is_found` says that it found one in a PortRange.

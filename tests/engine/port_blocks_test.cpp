@@ -878,3 +878,35 @@ TEST_CASE("port_blocks: threads of several shards have the same blocks") {
     for (const NamespaceUse& use : gateway.engine.namespaces()) CHECK_EQ(use.ports, 0);
   }
 }
+
+TEST_CASE("port_blocks: with many blocks and a mapping for each session none ends in vain") {
+  Policy policy = in_blocks(64, {32768, 32768 + 64 * 40 - 1});
+  policy.mapping = Mapping::address_and_port_dependent;
+  policy.timeouts.udp = 1h;
+  Gateway gateway(policy, options_of(1, 10'000));
+  // Nearly all of the server's ports; a few are free in blocks that are looked at now and then.
+  std::uint32_t port = 1024;
+  for (int missed = 0; missed < 20; ++port) {
+    if (try_open(gateway, blue, static_cast<std::uint16_t>(port)) == Reason::no_free_port) ++missed;
+  }
+  REQUIRE_EQ(blocks_of(gateway, blue).size(), 40);
+  for (std::uint8_t host = 1; host <= 200; ++host) {
+    const Bytes gre = ip_packet(client.address, Host::of(198, 51, 100, host), payload_of(20),
+                                {.protocol = protocol::gre});
+    REQUIRE(gateway.out(blue, gre).accepted());
+  }
+  policy.namespaces[0].session_limit = gateway.session_count(blue);
+  gateway.set_policy(policy);
+  int refused = 0;
+  for (int i = 0; i < 400; ++i, ++port) {
+    const std::uint32_t before = gateway.session_count(blue);
+    const std::uint64_t evicted = gateway.count(Reason::translated_outbound);
+    const Reason reason = try_open(gateway, blue, static_cast<std::uint16_t>(port));
+    CHECK_EQ(gateway.session_count(blue), before);
+    CHECK_EQ(gateway.count(Reason::translated_outbound) - evicted,
+             reason == Reason::translated_outbound ? 1 : 0);
+    refused += reason == Reason::no_free_port ? 1 : 0;
+  }
+  CHECK_GT(refused, 0);
+  CHECK_LT(refused, 400);
+}
