@@ -76,10 +76,9 @@ bool Adoption<Family>::takes_port(const Record& session) {
   Externals<Family>& externals = sessions_.externals();
   const auto& external = session.outside;
   if (externals.has_blocks()) {
-    const Tenant* tenant = sessions_.find_tenant(session.namespace_id);
     return externals.blocks(external.local)
-        .adopt(tenant->blocks(), Externals<Family>::place_of(session.protocol), sessions_.shard(),
-               external.local_port);
+        .adopt(session.namespace_id, Externals<Family>::place_of(session.protocol),
+               sessions_.shard(), external.local_port);
   }
   // Elsewhere a port serves many, and is nobody's.
   return !table_.shares_mapping(session) ||

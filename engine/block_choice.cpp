@@ -42,7 +42,9 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
            (choice == Choice::taken ? all.use(owner, port, now) : all.has(owner, port));
   };
   std::array<PortRange, PortBlocks::searched_max> some;
-  const std::span<const PortRange> own{some.data(), all.some_of(owner, some)};
+  // What is only possible is looked for again, in the same ones.
+  const bool is_taken = choice == Choice::taken;
+  const std::span<const PortRange> own{some.data(), all.some_of(owner, some, is_taken)};
   const std::uint32_t like = wanted.inside.local_port & 1u;
   for (const std::uint32_t parity : {like, like ^ 1u}) {
     for (std::size_t i = 0; i < own.size(); ++i) {
@@ -57,7 +59,9 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
       if (seeker_.serves_any(ports, tries, serves)) return true;
     }
   }
-  return find_port_in_new_block(wanted, protocol, choice, now);
+  if (find_port_in_new_block(wanted, protocol, choice, now)) return true;
+  if (!is_taken) all.some_of(owner, some, true);
+  return false;
 }
 
 // Nobody has a session in it.
@@ -88,10 +92,13 @@ bool BlockChoice<Family>::find_port_in_new_block(NewSession<Family>& wanted, std
   };
   PortBlocks& all = blocks(wanted);
   const BlockTaker taker = wanted.tenant.blocks();
-  if (choice == Choice::possible) return all.has_new(taker, seeker_.random(), now, is_found);
-  if (!all.use_new(taker, seeker_.random(), now, is_found)) return false;
+  const std::size_t place = place_of(protocol);
+  if (choice == Choice::possible) {
+    return all.has_new(taker, place, seeker_.random(), now, is_found);
+  }
+  if (!all.use_new(taker, place, seeker_.random(), now, is_found)) return false;
   if (sessions_.is_free_outside(wanted, protocol, now)) return true;
-  all.release(place_of(protocol), sessions_.shard(), wanted.outside.local_port, now);
+  all.release(place, sessions_.shard(), wanted.outside.local_port, now);
   return false;
 }
 

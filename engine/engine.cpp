@@ -84,10 +84,10 @@ TwoWayTraffic later_of(const TwoWayTraffic& a, const TwoWayTraffic& b) {
 // What the families and shards have in common: the policy, the namespaces' limits, the memory.
 class Engine::State {
  public:
-  State(const EngineOptions& options, std::shared_ptr<const Policy> policy);
+  State(const EngineOptions& options, const std::shared_ptr<const Policy>& policy);
 
   void translate(std::span<Packet> packets, Time now);
-  void set_policy(std::shared_ptr<const Policy> policy, Tick now);
+  void set_policy(const std::shared_ptr<const Policy>& policy, Tick now);
   void withhold(std::uint8_t protocol, const PortBits& ports);
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
   Counters counters() const;
@@ -144,9 +144,9 @@ class Engine::State {
   std::size_t next_to_tell_ SWNAT_GUARDED_BY(listening_mutex_) = 0;
 };
 
-Engine::State::State(const EngineOptions& options, std::shared_ptr<const Policy> policy)
+Engine::State::State(const EngineOptions& options, const std::shared_ptr<const Policy>& policy)
     : shard_count_(options.shards),
-      snapshot_(std::make_shared<Snapshot>(std::move(policy), slots_)),
+      snapshot_(std::make_shared<Snapshot>(policy, slots_)),
       uses_(options.max_sessions),
       memory_(memory_of(options, snapshot_->policy())),
       used_at_(memory_),
@@ -211,7 +211,7 @@ void Engine::State::for_each_shard(Do&& act) const {
   for (const auto& one : v6_.shards()) act(*one);
 }
 
-void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
+void Engine::State::set_policy(const std::shared_ptr<const Policy>& policy, Tick now) {
   const Lock policy_lock(policy_mutex_);
   const Policy& before = snapshot_->policy();
   if (policy && (policy->external != before.external || policy->ports != before.ports ||
@@ -223,7 +223,7 @@ void Engine::State::set_policy(std::shared_ptr<const Policy> policy, Tick now) {
     throw std::invalid_argument("whether there are port blocks is fixed for an engine's life");
   }
   if (policy) require_large_blocks(*policy, shard_count_);
-  const auto next = std::make_shared<const Snapshot>(std::move(policy), slots_);
+  const auto next = std::make_shared<const Snapshot>(policy, slots_);
   v4_.set_snapshot(next, now);
   v6_.set_snapshot(next, now);
   snapshot_ = next;
@@ -422,8 +422,8 @@ std::size_t Engine::State::take_events(std::span<Event> out, Time now) {
   return taken;
 }
 
-Engine::Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy)
-    : state_(std::make_unique<State>(with_keys(options), std::move(policy))) {}
+Engine::Engine(const EngineOptions& options, const std::shared_ptr<const Policy>& policy)
+    : state_(std::make_unique<State>(with_keys(options), policy)) {}
 
 Engine::~Engine() = default;
 
@@ -481,8 +481,8 @@ std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget
   return state_->expire(shard, now, budget);
 }
 
-void Engine::set_policy(std::shared_ptr<const Policy> policy, Time now) {
-  state_->set_policy(std::move(policy), tick_of(now));
+void Engine::set_policy(const std::shared_ptr<const Policy>& policy, Time now) {
+  state_->set_policy(policy, tick_of(now));
 }
 
 void Engine::withhold(std::uint8_t protocol, const PortBits& ports) {

@@ -4,14 +4,14 @@
 
 namespace swnat {
 
-bool Eviction::make_room(RoomWanted wanted, Tick now) {
+bool Eviction::make_room(const RoomWanted& wanted, Tick now) {
   const AnyShard* owner = nullptr;
   Candidate first;
   for (const AnyShard& each : shards_) {
     std::visit(
         [&](auto* shard) {
           const Lock lock(shard->mutex);
-          const std::optional<Candidate> found = shard->sessions().first_to_go(wanted.slot);
+          const std::optional<Candidate> found = shard->sessions().first_to_go(wanted);
           if (!found) return;
           if (owner != nullptr && !found->standing.goes_before(first.standing)) return;
           first = *found;
@@ -20,6 +20,7 @@ bool Eviction::make_room(RoomWanted wanted, Tick now) {
         each);
   }
   if (owner == nullptr || (wanted.only_over && first.standing.rank != Rank::over)) return false;
+  if (wanted.port && !first.gives_port) return false;
   std::visit(
       [&](auto* shard) {
         const Lock lock(shard->mutex);

@@ -25,8 +25,9 @@ class Eviction {
   void add(AnyShard shard) { shards_.push_back(shard); }
 
   // Tries to end the session that has to go first, whose place another one may have taken by then.
-  // False if there is none. Any thread, with no shard's lock.
-  bool make_room(RoomWanted wanted, Tick now);
+  // False if there is none, or the port that is wanted does not come of it. Any thread, with no
+  // shard's lock.
+  bool make_room(const RoomWanted& wanted, Tick now);
   // Ends as many as there are beyond the limit.
   void enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now);
 

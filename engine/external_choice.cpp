@@ -1,5 +1,7 @@
 #include "engine/external_choice.h"
 
+#include <algorithm>
+
 namespace swnat {
 
 template <class Family>
@@ -54,10 +56,20 @@ std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wa
     // Where every session has a port of its own, whichever ends gives one back.
     const bool is_given_one = count >= uses.count(slot);
     if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
-    if (is_given_one) return {};
-    const bool is_there = serves_once ? has_port(wanted, protocol, now)
-                                      : find_port_for_remote(wanted, protocol, choice, now);
-    return is_there ? std::optional<Reason>{} : Reason::no_free_port;
+    // Draws as the taking will, so that both look at the same ports.
+    const Random before = seeker_.draws();
+    if (serves_once ? has_port(wanted, protocol, now)
+                    : find_port_for_remote(wanted, protocol, choice, now)) {
+      seeker_.draw_again(before);
+      return {};
+    }
+    if (!is_given_one || !(serves_once || tries_all_ports())) return Reason::no_free_port;
+    sessions_.want_port(PortWanted{wanted.outside.local,
+                                   protocol,
+                                   wanted.inside.local_port,
+                                   {wanted.outside.remote, wanted.outside.remote_port},
+                                   wanted.realm()});
+    return {};
   }
   if (!uses.take_port(slot, limit)) return Reason::port_limit;
   if (serves_once ? take_port(wanted, protocol, now)
@@ -129,6 +141,12 @@ bool ExternalChoice<Family>::find_port_for_remote(NewSession<Family>& wanted, st
     if (seeker_.serves_any(ports, tried_per_parity, serves)) return true;
   }
   return false;
+}
+
+// Whether find_port_for_remote() finds any that there is.
+template <class Family>
+bool ExternalChoice<Family>::tries_all_ports() const {
+  return std::max(seeker_.own_ports(0).count(), seeker_.own_ports(1).count()) <= tried_per_parity;
 }
 
 template class ExternalChoice<Ipv4>;

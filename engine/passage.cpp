@@ -28,7 +28,10 @@ Reason Passage<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, T
         return reason;
       }
     }
-    eviction_.make_room(*room_wanted, now);
+    if (eviction_.make_room(*room_wanted, now) || !room_wanted->port) continue;
+    const SoonLock lock(own.mutex);
+    own.tell_refused(Reason::no_free_port, parsed, packet, now);
+    return Reason::no_free_port;
   }
 }
 

@@ -25,7 +25,7 @@ void end_unfit(const Shards<Family>& shards, Tick now) {
 template <class Family>
 void change_forwards(Externals<Family>& externals, std::uint32_t shards, const Policy& before,
                      const Policy& after, Tick now) {
-  using Port = std::tuple<PortSpace*, PortBlocks*, std::uint32_t, std::uint16_t>;
+  using Port = std::tuple<PortSpace*, PortBlocks*, std::size_t, std::uint32_t, std::uint16_t>;
   const auto ports_of = [&](const Policy& policy) {
     std::set<Port> ports;
     for (const ForwardRule& rule : policy.forwards) {
@@ -33,7 +33,8 @@ void change_forwards(Externals<Family>& externals, std::uint32_t shards, const P
       if (address == nullptr) continue;
       ports.emplace(&externals.ports(*address, rule.protocol),
                     externals.has_blocks() ? &externals.blocks(*address) : nullptr,
-                    shard_of_port(rule.to.port, shards), rule.external.port);
+                    Externals<Family>::place_of(rule.protocol), shard_of_port(rule.to.port, shards),
+                    rule.external.port);
     }
     return ports;
   };
@@ -41,15 +42,16 @@ void change_forwards(Externals<Family>& externals, std::uint32_t shards, const P
   const std::set<Port> new_ports = ports_of(after);
   for (const Port& one : old_ports) {
     if (new_ports.contains(one)) continue;
-    const auto& [space, blocks, shard, port] = one;
+    const auto& [space, blocks, protocol, shard, port] = one;
     space->release(shard, port, now, PortSpace::Rest::full);
-    if (blocks != nullptr) blocks->port_rests(port, now);
+    if (blocks != nullptr) blocks->port_rests(protocol, port, now);
   }
   for (const Port& one : new_ports) {
     if (old_ports.contains(one)) continue;
-    const auto& [space, blocks, shard, port] = one;
+    const auto& [space, blocks, protocol, shard, port] = one;
     // A shard may have just taken it; it gives it back when it sees the rule.
     while (!space->take_exactly(shard, port)) std::this_thread::yield();
+    if (blocks != nullptr) blocks->port_ruled(protocol, port);
   }
 }
 
@@ -61,6 +63,13 @@ PolicyChange<Family>::PolicyChange(const Shards<Family>& shards,
     : shards_(shards), snapshot_(std::move(first)) {
   if (!shards_.empty()) {
     change_forwards(shards_.externals(), shards_.count(), {}, snapshot_->policy(), 0);
+  }
+}
+
+template <class Family>
+void PolicyChange<Family>::join_adopted_blocks() {
+  for (PortBlocks& blocks : shards_.externals().blocks()) {
+    blocks.join_adopted([&](NamespaceId id) { return snapshot_->find(id)->blocks().size; });
   }
 }
 

@@ -15,6 +15,10 @@ class PolicyChange {
   // Gives the first policy's forwards their ports. `shards` must outlive this.
   PolicyChange(const Shards<Family>& shards, std::shared_ptr<const Snapshot> first);
 
+  // After all sessions of an earlier engine are taken over: their port blocks become as large as
+  // the policy has them.
+  void join_adopted_blocks();
+
   void follow(std::shared_ptr<const Snapshot> next, Tick now);
 
  private:

@@ -20,6 +20,9 @@ class PortSeeker {
       : sessions_(sessions), random_(secret_of(sessions)) {}
 
   std::uint64_t random() { return random_.next(); }
+  // What is drawn from now on, and to draw it once more.
+  const Random& draws() const { return random_; }
+  void draw_again(const Random& draws) { random_ = draws; }
 
   // Whether the one of these ports that the session's flow names serves, and whether one of some
   // others does, at most `tries`, spread over all of them. There must be one.

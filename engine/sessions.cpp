@@ -226,14 +226,32 @@ std::optional<RoomWanted> Sessions<Family>::room_wanted(NamespaceId id) const {
   if (tenant == nullptr) return {};
   const bool only_over = policy().at_limit == AtLimit::refuse;
   if (only_over && !uses_.has_over(tenant->slot)) return {};
-  return RoomWanted{tenant->slot, only_over};
+  return RoomWanted{tenant->slot, only_over, port_wanted_};
 }
 
 template <class Family>
-std::optional<Candidate> Sessions<Family>::first_to_go(std::uint32_t slot) {
-  const SessionRef ref = table_.first_to_go(slot);
+std::optional<Candidate> Sessions<Family>::first_to_go(const RoomWanted& wanted) {
+  const SessionRef ref = table_.first_to_go(wanted.slot);
   if (ref == no_session) return {};
-  return Candidate{ref, table_[ref].standing()};
+  return Candidate{ref, table_[ref].standing(), wanted.port && gives_port(ref, *wanted.port)};
+}
+
+// Whether a new mapping could have the session's port when that has ended.
+template <class Family>
+bool Sessions<Family>::gives_port(SessionRef ref, const PortWanted& wanted) {
+  const Record& session = table_[ref];
+  if (!session.has_chosen_port() || !table_.is_alone(ref) || session.protocol != wanted.protocol ||
+      wanted.external != IpAddress{session.outside.local}) {
+    return false;
+  }
+  const PortSpace& ports = externals_.ports(session.outside.local, session.protocol);
+  const std::uint16_t port = session.outside.local_port;
+  if (policy().mapping == Mapping::address_and_port_dependent) {
+    const IpEndpoint remote{session.outside.remote, session.outside.remote_port};
+    return shard_of_port(wanted.like, shards_) == number_ && remote == wanted.remote &&
+           session.realm() == wanted.realm && !ports.is_withheld(port);
+  }
+  return ports.class_of(port) == ports.class_for(wanted.like) && !ports.is_withheld(port);
 }
 
 template <class Family>
@@ -250,7 +268,10 @@ bool Sessions<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tic
 template <class Family>
 bool Sessions<Family>::evict_here(const RoomWanted& wanted, Tick now) {
   const SessionRef ref = table_.first_to_go(wanted.slot);
-  if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state))) return false;
+  if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state)) ||
+      (wanted.port && !gives_port(ref, *wanted.port))) {
+    return false;
+  }
   end(ref, EndCause::evicted, now);
   return true;
 }

@@ -19,10 +19,21 @@
 
 namespace swnat {
 
+// There is no free port for a new mapping, so the session that ends must give one back.
+struct PortWanted {
+  IpAddress external;
+  std::uint8_t protocol;
+  std::uint16_t like;
+  // With a mapping for each session: it serves no other remote, and no other shard.
+  IpEndpoint remote;
+  NamespaceId realm;
+};
+
 // A session of the namespace that has this slot shall end, the one that has to go first.
 struct RoomWanted {
   std::uint32_t slot;
   bool only_over;  // else none
+  std::optional<PortWanted> port{};
 };
 
 template <class Family>
@@ -117,8 +128,10 @@ class Sessions {
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
   // is refused.
   std::optional<RoomWanted> room_wanted(NamespaceId id) const;
+  // Of the new session that is refused for want of room: whether it wants a port, too.
+  void want_port(const std::optional<PortWanted>& port) { port_wanted_ = port; }
   // The one here that has to go first; nothing if there is none.
-  std::optional<Candidate> first_to_go(std::uint32_t slot);
+  std::optional<Candidate> first_to_go(const RoomWanted& wanted);
   // Ends that session. False if it does not stand as it did, or is gone.
   bool evict(std::uint32_t slot, const Candidate& candidate, Tick now);
   // Ends one here, where all that count there are here. False if it cannot.
@@ -131,6 +144,7 @@ class Sessions {
 
   typename EventLog<Family>::Part part_of(SessionRef ref) const;
   void count_in(SessionRef ref, std::uint32_t slot);
+  bool gives_port(SessionRef ref, const PortWanted& wanted);
   void read_policy();
 
   std::uint32_t number_;
@@ -141,6 +155,7 @@ class Sessions {
   bool anybody_may_send_ = false;
   // From the moment that the policy changes until end_unfit() has seen all.
   bool may_have_unfit_ = false;
+  std::optional<PortWanted> port_wanted_;
   Externals<Family>& externals_;
   NamespaceUses& uses_;
   SessionTable<Family> table_;

@@ -1,3 +1,5 @@
+#include "engine/shard.h"
+
 #include "engine/adoption.h"
 #include "engine/established.h"
 

@@ -63,6 +63,7 @@ void Translator<Family>::adopt(Tick now, bool is_recent) {
     const Lock lock(one->mutex);
     one->adopt(now, is_recent);
   }
+  policy_change_.join_adopted_blocks();
 }
 
 template <class Family>

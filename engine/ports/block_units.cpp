@@ -21,6 +21,21 @@ BlockUnits BlockUnits::runs(const BlockUnits& wanted, std::uint32_t size) const 
   return begin;
 }
 
+BlockUnits BlockUnits::tightest(const BlockUnits& wanted, std::uint32_t size,
+                                std::uint32_t largest) const {
+  const BlockUnits all = runs(wanted, size);
+  for (std::uint32_t larger = 2 * size; larger <= largest; larger *= 2) {
+    BlockUnits covered = runs(*this, larger);
+    for (std::uint64_t& word : covered.words_) {
+      for (std::uint32_t step = 1; step < larger; step *= 2) word |= word << step;
+    }
+    BlockUnits apart = all;
+    apart.remove(covered);
+    if (!apart.is_empty()) return apart;
+  }
+  return all;
+}
+
 std::optional<std::uint32_t> BlockUnits::draw(std::uint32_t random) {
   std::uint32_t total = 0;
   for (const std::uint64_t word : words_) total += static_cast<std::uint32_t>(std::popcount(word));

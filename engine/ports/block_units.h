@@ -33,10 +33,23 @@ class BlockUnits {
   void add(const UnitRun& run) { words_[run.first / 64] |= bits_of(run); }
   void remove(const UnitRun& run) { words_[run.first / 64] &= ~bits_of(run); }
   bool has_all(const UnitRun& run) const { return (word_of(run) & bits_of(run)) == bits_of(run); }
+  void remove(const BlockUnits& others) {
+    for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= ~others.words_[i];
+  }
+  BlockUnits common_with(const BlockUnits& others) const {
+    BlockUnits both = *this;
+    for (std::size_t i = 0; i < words_.size(); ++i) both.words_[i] &= others.words_[i];
+    return both;
+  }
+  bool is_empty() const { return words_ == decltype(words_){}; }
   bool has_any(const UnitRun& run) const { return (word_of(run) & bits_of(run)) != 0; }
 
   // Where the runs of so many units begin that are all of these, and of which `wanted` has any.
   BlockUnits runs(const BlockUnits& wanted, std::uint32_t size) const;
+
+  // Of these runs those that lie in the smallest runs of all of these, of up to `largest` units: so
+  // that larger ones are not broken up needlessly.
+  BlockUnits tightest(const BlockUnits& wanted, std::uint32_t size, std::uint32_t largest) const;
 
   // One of the units, as evenly as `random` is, which then is none of them any more.
   std::optional<std::uint32_t> draw(std::uint32_t random);

@@ -58,8 +58,7 @@ class Externals {
   // TCP's or UDP's, of all addresses.
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
     for (const Address& address : addresses_) ports(address, protocol).withhold(port, is_withheld);
-    if (is_withheld) return;
-    for (PortBlocks& blocks : blocks_) blocks.port_returned(place_of(protocol), port);
+    for (PortBlocks& blocks : blocks_) blocks.withheld_changed(place_of(protocol), port);
   }
 
   void populate() {
@@ -82,6 +81,7 @@ class Externals {
   bool has_blocks() const { return !blocks_.empty(); }
   PortBlocks& blocks(const Address& address) { return blocks_[number_of(address)]; }
   const std::deque<PortBlocks>& blocks() const { return blocks_; }  // as addresses() are
+  std::deque<PortBlocks>& blocks() { return blocks_; }
   // In PortBlocks::Spaces.
   static std::size_t place_of(std::uint8_t protocol) {
     return protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;

@@ -84,6 +84,13 @@ bool PortSet::take_free(std::uint32_t place, Tick now) {
   return may_be_taken && take_exactly(place);
 }
 
+void PortSet::free_resting(std::uint32_t place) {
+  if (!is_resting(place)) return;
+  end_rest(place);
+  set_free(place);
+  publish();
+}
+
 bool PortSet::take_exactly(std::uint32_t place) {
   if (is_free(place)) {
     clear_free(place);

@@ -68,6 +68,9 @@ class PortSet {
   // This very one, if it is free.
   bool take_free(std::uint32_t place, Tick now);
 
+  // Makes this very one free, if it rests.
+  void free_resting(std::uint32_t place);
+
   // This very one, be it free or resting.
   bool take_exactly(std::uint32_t place);
 

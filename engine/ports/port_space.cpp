@@ -99,22 +99,29 @@ PortSpace::Class PortSpace::class_between(std::uint32_t first, std::uint32_t end
   return {position, (highest >> position_shift_) - position + 1};
 }
 
-// A place of the class from which to look for a free port. What lies in a gap would make the port
-// behind the gap easy to guess.
-inline std::uint32_t PortSpace::start_of(std::uint32_t number, std::uint32_t random) const {
+// A place from which to look for a free port. What lies in a gap would make the port behind the gap
+// easy to guess.
+inline std::uint32_t PortSpace::start_of(std::uint32_t number, const Stretch& within,
+                                         std::uint32_t random) const {
   const auto below = [random](std::uint32_t end) {
     return static_cast<std::uint32_t>(std::uint64_t{random} * end >> 32);
   };
-  if (!has_gaps_) return below(classes_[number].size);
+  if (!has_gaps_) return within.first + below(within.size);
+  const auto part_of = [&](const Stretch& one) {
+    const std::uint32_t first = std::max(one.first, within.first);
+    const std::uint32_t end = std::min(one.first + one.size, within.first + within.size);
+    return first < end ? Stretch{first, end - first} : Stretch{first, 0};
+  };
   const std::vector<Stretch>& stretches = stretches_[number];
   std::uint32_t total = 0;
-  for (const Stretch& one : stretches) total += one.size;
+  for (const Stretch& one : stretches) total += part_of(one).size;
   std::uint32_t place = below(total);
   for (const Stretch& one : stretches) {
-    if (place < one.size) return one.first + place;
-    place -= one.size;
+    const Stretch part = part_of(one);
+    if (place < part.size) return part.first + place;
+    place -= part.size;
   }
-  return 0;
+  return within.first;
 }
 
 void PortSpace::make_parts() {
@@ -233,8 +240,10 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   Part& part = *parts_[lender];
   PortSet& set = part.sets[choice.number][choice.parity];
   if (!set.may_serve(choice.now)) return {};
+  const Stretch all{0, classes_[choice.number].size};
+  const std::uint32_t start = start_of(choice.number, all, choice.random);
   const Lock lock(part.mutex);
-  const auto place = set.take(start_of(choice.number, choice.random), choice.now);
+  const auto place = set.take(start, choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
   set_owner(port, shard);
@@ -247,9 +256,9 @@ std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uin
   PortSet& set = part.sets[choice.number][choice.parity];
   if (!set.may_serve(choice.now)) return {};
   const std::uint32_t end = within.first + within.size;
-  const auto offset = static_cast<std::uint32_t>(std::uint64_t{choice.random} * within.size >> 32);
+  const std::uint32_t start = start_of(choice.number, within, choice.random);
   const Lock lock(part.mutex);
-  const auto place = set.take_between(within.first, end, within.first + offset, choice.now);
+  const auto place = set.take_between(within.first, end, start, choice.now);
   if (!place) return {};
   const std::uint16_t port = port_at(choice.number, *place, lender, choice.parity);
   set_owner(port, shard);
@@ -281,6 +290,20 @@ std::optional<std::uint16_t> PortSpace::take_resting(std::uint32_t shard, std::u
     return port;
   }
   return {};
+}
+
+bool PortSpace::take_resting_itself(std::uint32_t shard, std::uint16_t port) {
+  if (!in_range(port)) return false;
+  const Lock lock(parts_[home_of(port)]->mutex);
+  if (!set_of(port).take_exactly(place_of(port))) return false;
+  set_owner(port, shard);
+  return true;
+}
+
+void PortSpace::end_rest(std::uint16_t port) {
+  if (!in_range(port)) return;
+  const Lock lock(parts_[home_of(port)]->mutex);
+  set_of(port).free_resting(place_of(port));
 }
 
 bool PortSpace::has_any(std::uint16_t like, Tick now) const {

@@ -86,6 +86,11 @@ class PortSpace {
   // Whether one of these two would find one; what others do meanwhile may be missed.
   bool has_any(std::uint16_t like, Tick now) const;
 
+  // This very port for `shard`, be it free or resting, but not withheld. False if not.
+  bool take_resting_itself(std::uint32_t shard, std::uint16_t port);
+  // It rests no longer, if it does.
+  void end_rest(std::uint16_t port);
+
   // This very port for `shard`, of the ranges or not, be it free, resting or withheld. False if it
   // is taken, and for port 0.
   bool take_exactly(std::uint32_t shard, std::uint16_t port);
@@ -96,6 +101,10 @@ class PortSpace {
   // Whether the port is not to be handed out from now on, or may be again.
   void withhold(std::uint16_t port, bool is_withheld);
   bool is_withheld(std::uint16_t port) const { return test(withheld_, port); }
+  // Of the 64 ports around it a bit each.
+  std::uint64_t withheld_around(std::uint16_t port) const {
+    return withheld_[port / 64].load(std::memory_order_relaxed);
+  }
 
   // The class, 0 or 1, that a port is of, and that of the ports that `like` gets one of.
   std::uint32_t class_of(std::uint16_t port) const { return port < second_class_ ? 0 : 1; }
@@ -143,7 +152,7 @@ class PortSpace {
 
   Class class_between(std::uint32_t first, std::uint32_t end) const;
   PortRange part_of(const PortRange& range, std::uint32_t number) const;
-  std::uint32_t start_of(std::uint32_t number, std::uint32_t random) const;
+  std::uint32_t start_of(std::uint32_t number, const Stretch& within, std::uint32_t random) const;
   bool unpark(std::uint16_t port);
   void make_parts();
   void release_all(std::uint32_t shard, std::uint32_t number, std::uint32_t parity);

@@ -97,6 +97,7 @@ struct Standing {
 struct Candidate {
   SessionRef ref = no_session;
   Standing standing;
+  bool gives_port = false;  // that which is wanted
 };
 
 constexpr Rank rank_of(SessionState state) {

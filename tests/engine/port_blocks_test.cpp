@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/support/families.h"
+#include "tests/support/listener.h"
 #include "tests/support/memory_block.h"
 #include "tests/support/port_takers.h"
 
@@ -386,6 +387,71 @@ TEST_CASE("port_blocks: where no whole block is left, a smaller one is better th
   }
 }
 
+TEST_CASE(
+    "port_blocks: what is left of a large one that rests, of which others get parts, rests on") {
+  for (const Mapping mapping : mappings) {
+    for (const std::uint32_t first : {1U, 32768U}) {
+      const auto last = static_cast<std::uint16_t>(first | 2047U);
+      Policy policy = in_blocks(64, {static_cast<std::uint16_t>(first), last});
+      policy.mapping = mapping;
+      policy.namespaces.push_back(
+          {.first = 4, .last = 4, .session_limit = 10'000, .port_block = 2048});
+      policy.namespaces.push_back(
+          {.first = 5, .last = 5, .session_limit = 10'000, .port_block = 512});
+      Gateway gateway(policy, options_of(2));
+      // Who asks for a low port gets what reaches into them.
+      if (first == 1 && mapping != Mapping::endpoint_independent) continue;
+      open_some(gateway, 4, first == 1 ? 80 : 2000, 1);
+      REQUIRE_EQ(blocks_of(gateway, 4).size(), 1);
+      end_all(gateway);
+      Listener listener(gateway, {EventKind::block_taken, EventKind::block_given_up});
+      const auto left = [&] {
+        std::uint32_t ports = 0;
+        for (const PortBlockView& one : blocks_of(gateway, 4)) {
+          if (one.rests) ports += size_of(one.ports);
+        }
+        return ports;
+      };
+      gateway.travel(10s);
+      open_some(gateway, green, 2000, 1);
+      CHECK_EQ(left(), 2048 - 64);
+      check_blocks(gateway);
+      gateway.travel(10s);
+      open_some(gateway, 5, 2000, 1);
+      CHECK_EQ(left(), 2048 - 64 - 512);
+      check_blocks(gateway);
+      // Told as they are.
+      std::set<std::pair<std::uint16_t, std::uint32_t>> own;
+      for (const Event& event : listener.take()) {
+        if (event.namespace_id != 4) continue;
+        const std::pair block{event.external.port, event.count};
+        if (event.kind == EventKind::block_taken) {
+          own.insert(block);
+        } else if (event.count != 2048) {
+          CHECK_EQ(own.erase(block), 1);
+        }
+      }
+      std::set<std::pair<std::uint16_t, std::uint32_t>> are;
+      for (const auto& one : blocks_of(gateway, 4)) {
+        are.emplace(one.ports.first, size_of(one.ports));
+      }
+      CHECK(own == are);
+      // Its owner may have it back.
+      open_some(gateway, 4, 3000, 1);
+      CHECK_LT(left(), 2048 - 64 - 512);
+      CHECK_GT(left(), 0);
+      // It has rested no longer than the whole would have.
+      gateway.travel(port_rest * 1ms - 22s);
+      gateway.expire_all();
+      CHECK_GT(left(), 0);
+      gateway.travel(2s);
+      gateway.expire_all();
+      CHECK_EQ(left(), 0);
+      check_blocks(gateway);
+    }
+  }
+}
+
 TEST_CASE("port_blocks: with a mapping for each session a port serves once for each remote") {
   Policy policy = in_blocks(64);
   policy.mapping = Mapping::address_and_port_dependent;
@@ -449,9 +515,140 @@ TEST_CASE("port_blocks: forwarded and withheld ports in a block are nobody's of 
   policy.forwards.pop_back();
   policy.timeouts.udp = 10min;
   gateway.set_policy(policy);
-  CHECK_EQ(try_open(gateway, blue, 2001), Reason::no_free_port);
-  gateway.travel(port_rest * 1ms);
-  CHECK_EQ(open_some(gateway, blue, 2001, 1).front(), 40009);
+  withheld.reset(40031);
+  gateway.engine.withhold(protocol::udp, withheld);
+  CHECK_EQ(open_some(gateway, blue, 2001, 1).front(), 40031);
+  // What only rests keeps nobody out.
+  CHECK_EQ(open_some(gateway, blue, 2002, 1).front(), 40009);
+  CHECK_EQ(try_open(gateway, blue, 2003), Reason::no_free_port);
+}
+
+TEST_CASE(
+    "port_blocks: many ports that were rules' are all to be had, once they rested or before") {
+  // With one shard, where they rest in one list, and a clock that is behind.
+  for (const bool is_before : {true, false}) {
+    Policy policy = in_blocks(64, {40000, 40063});
+    policy.namespaces.pop_back();
+    policy.timeouts.udp = 1h;
+    for (std::uint16_t port = 40000; port < 40062; ++port) {
+      policy.forwards.push_back({.protocol = protocol::udp,
+                                 .external = Peer{external_host, port},
+                                 .namespace_id = green,
+                                 .to = Peer{client.address, port}});
+    }
+    Gateway gateway(policy);
+    open_some(gateway, blue, 1024, 2);
+    policy.forwards.clear();
+    gateway.set_policy(policy);
+    if (!is_before) {
+      gateway.travel(port_rest * 1ms);
+      gateway.expire_all();
+      gateway.travel(-50ms);
+    }
+    open_some(gateway, blue, 2000, 62);
+    CHECK_EQ(try_open(gateway, blue, 3000), Reason::no_free_port);
+    check_blocks(gateway);
+  }
+}
+
+TEST_CASE("port_blocks: ports that rest alone outside of blocks keep nobody out") {
+  Policy policy = in_blocks(64, {40000, 40063});
+  for (std::uint16_t port = 40000; port < 40064; ++port) {
+    policy.forwards.push_back({.protocol = protocol::udp,
+                               .external = Peer{external_host, port},
+                               .namespace_id = green,
+                               .to = Peer{client.address, port}});
+  }
+  Gateway gateway(policy, options_of(4));
+  CHECK_EQ(try_open(gateway, blue, 2000), Reason::no_free_port);
+  policy.forwards.clear();
+  gateway.set_policy(policy);
+  open_some(gateway, blue, 2000, 64);
+  CHECK_EQ(blocks_of(gateway, blue).size(), 1);
+  CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+  check_blocks(gateway);
+}
+
+TEST_CASE("port_blocks: however many blocks are rules' or withheld, one that is free is found") {
+  for (const Mapping mapping : mappings) {
+    for (const bool is_withheld : {false, true}) {
+      Policy policy = in_blocks(64, {32768, 36863});  // 64 blocks
+      policy.mapping = mapping;
+      PortBits withheld;
+      for (std::uint16_t port = 32768; port < 36800; ++port) {
+        if (is_withheld) {
+          withheld.set(port);
+          continue;
+        }
+        policy.forwards.push_back({.protocol = protocol::udp,
+                                   .external = Peer{external_host, port},
+                                   .namespace_id = green,
+                                   .to = Peer{client.address, port}});
+      }
+      Gateway gateway(policy);
+      gateway.engine.withhold(protocol::udp, withheld);
+      CHECK_GE(open_some(gateway, blue, 2000, 1).front(), 36800);
+      CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+      // Other protocols have them.
+      gateway.open(protocol::tcp, green, at(client, 2000), server);
+      check_blocks(gateway);
+    }
+  }
+}
+
+TEST_CASE("port_blocks: what reaches into the low ports is left to who needs these") {
+  for (const std::uint32_t size : {64U, 1024U, 4096U}) {
+    for (const std::uint8_t protocol : {protocol::udp, protocol::icmp}) {
+      Gateway gateway(in_blocks(size, {512, 16383}));
+      for (NamespaceId id : {blue, green}) {
+        std::uint16_t host = 0;
+        // Three of the four runs of 4096, or as much of smaller ones.
+        for (std::uint32_t opened = 0; opened < 3 * 1024; ++opened) {
+          const Peer internal{Host::of(10, 0, 1, static_cast<std::uint8_t>(host++ / 250)),
+                              static_cast<std::uint16_t>(2000 + opened)};
+          CHECK_GE(gateway.open(protocol, id, internal, server).port, 1024);
+        }
+      }
+      CHECK_LT(gateway.open(protocol::udp, plain, at(client, 80), server).port, 1024);
+      check_blocks(gateway);
+    }
+  }
+}
+
+TEST_CASE("port_blocks: small blocks do not break up what large ones need") {
+  for (const Mapping mapping : mappings) {
+    for (int run = 0; run < 10; ++run) {
+      Policy policy = in_blocks(512, {32768, 36863});  // 8 of them
+      policy.mapping = mapping;
+      policy.namespaces.back().last = 40;
+      EngineOptions options = options_of(1);
+      options.secret[1] += static_cast<std::uint64_t>(run);
+      Gateway gateway(policy, options);
+      for (NamespaceId id = plain; id < plain + 16; ++id) open_some(gateway, id, 2000, 1);
+      std::set<std::uint16_t> runs;
+      for (const PortBlockView& one : gateway.engine.port_blocks())
+        runs.insert(one.ports.first / 512);
+      CHECK_EQ(runs.size(), 2);
+      for (const NamespaceId id : {blue, green}) {
+        open_some(gateway, id, 2000, 1);
+        CHECK_EQ(size_of(blocks_of(gateway, id).front().ports), 512);
+      }
+    }
+  }
+}
+
+TEST_CASE("port_blocks: the port behind a gap is no easier to guess than others") {
+  // Of the block 40000 to 40063 the first and the last 8.
+  const PortRanges ranges({{40000, 40007}, {40056, 40063}});
+  int behind = 0;
+  constexpr int runs = 400;
+  for (int run = 0; run < runs; ++run) {
+    EngineOptions options = options_of(1);
+    options.secret[1] += static_cast<std::uint64_t>(run) * 0x9e37'79b9'7f4a'7c15;
+    Gateway gateway(in_blocks(64, ranges), options);
+    behind += gateway.open(protocol::udp, blue, at(client, 2000), server).port == 40056 ? 1 : 0;
+  }
+  CHECK_LT(behind, runs / 4);  // of 8
 }
 
 TEST_CASE("port_blocks: a reload changes the size of new blocks") {
@@ -519,6 +716,83 @@ TEST_CASE("port_blocks: who takes over sessions has their blocks") {
       end_all(after);
       CHECK_EQ(after.engine.namespaces().front().ports, 0);
     }
+  }
+}
+
+TEST_CASE("port_blocks: where sizes differ or changed, taking over loses no session") {
+  for (const Mapping mapping : mappings) {
+    for (const bool is_changed : {false, true}) {
+      Policy policy = in_blocks(64, {32768, 33791});  // 1,024
+      policy.mapping = mapping;
+      policy.namespaces = {
+          {.first = blue, .last = blue, .session_limit = 10'000, .port_block = 64},
+          {.first = green, .last = green, .session_limit = 10'000, .port_block = 64},
+          {.first = plain, .last = plain, .session_limit = 10'000}};
+      Memory memory(options_of(2), policy);
+      const EngineOptions options = memory.given_to(options_of(2));
+      {
+        Gateway before(policy, options);
+        for (std::uint16_t port = 1024; port < 1024 + 130; ++port) {
+          for (const NamespaceId id : {blue, green, plain}) open_some(before, id, port, 1);
+        }
+      }
+      if (is_changed) policy.namespaces[0].port_block = policy.namespaces[1].port_block = 512;
+      Gateway after(policy, options);
+      CHECK_EQ(after.engine.session_count(), 390);
+      check_blocks(after);
+      // As if they had always been these blocks.
+      for (const NamespaceId id : {blue, green, plain}) {
+        for (const std::uint16_t port : open_some(after, id, 2000, 20)) {
+          CHECK(std::ranges::any_of(blocks_of(after, id), [&](const PortBlockView& one) {
+            return is_in(one.ports, port) && !one.rests;
+          }));
+        }
+      }
+      check_blocks(after);
+      end_all(after);
+      for (const PortBlockView& one : after.engine.port_blocks()) CHECK(one.rests);
+      after.travel(port_rest * 1ms);
+      after.expire_all();
+      CHECK(after.engine.port_blocks().empty());
+    }
+  }
+}
+
+TEST_CASE("port_blocks: what is taken over becomes as large as new blocks are, but no larger") {
+  for (const Mapping mapping : mappings) {
+    Policy policy = in_blocks(512, {32768, 40959});
+    policy.mapping = mapping;
+    Memory memory(options_of(2), policy);
+    const EngineOptions options = memory.given_to(options_of(2));
+    {
+      Gateway before(policy, options);
+      open_some(before, blue, 1024, 513);
+      open_some(before, green, 1024, 1);
+    }
+    const auto sizes = [](const Gateway& gateway, NamespaceId id) {
+      std::set<std::uint32_t> all;
+      for (const PortBlockView& one : blocks_of(gateway, id)) all.insert(size_of(one.ports));
+      return all;
+    };
+    {
+      Gateway same(policy, options);
+      CHECK_EQ(same.engine.session_count(), 514);
+      CHECK_EQ(sizes(same, blue), std::set{512u});
+      CHECK_EQ(sizes(same, green), std::set{512u});
+      if (mapping == Mapping::endpoint_independent) {
+        // A full one is known to be, and what comes back of it is found.
+        CHECK_EQ(blocks_of(same, blue).size(), 2);
+        open_some(same, blue, 3000, 511);
+        CHECK_EQ(blocks_of(same, blue).size(), 2);
+        open_some(same, blue, 4000, 1);
+        CHECK_EQ(blocks_of(same, blue).size(), 3);
+      }
+      check_blocks(same);
+    }
+    policy.namespaces[0].port_block = 64;
+    Gateway smaller(policy, options);
+    CHECK_EQ(sizes(smaller, green), std::set{64u});
+    check_blocks(smaller);
   }
 }
 
@@ -603,4 +877,36 @@ TEST_CASE("port_blocks: threads of several shards have the same blocks") {
     CHECK(gateway.engine.port_blocks().empty());
     for (const NamespaceUse& use : gateway.engine.namespaces()) CHECK_EQ(use.ports, 0);
   }
+}
+
+TEST_CASE("port_blocks: with many blocks and a mapping for each session none ends in vain") {
+  Policy policy = in_blocks(64, {32768, 32768 + 64 * 40 - 1});
+  policy.mapping = Mapping::address_and_port_dependent;
+  policy.timeouts.udp = 1h;
+  Gateway gateway(policy, options_of(1, 10'000));
+  // Nearly all of the server's ports; a few are free in blocks that are looked at now and then.
+  std::uint32_t port = 1024;
+  for (int missed = 0; missed < 20; ++port) {
+    if (try_open(gateway, blue, static_cast<std::uint16_t>(port)) == Reason::no_free_port) ++missed;
+  }
+  REQUIRE_EQ(blocks_of(gateway, blue).size(), 40);
+  for (std::uint8_t host = 1; host <= 200; ++host) {
+    const Bytes gre = ip_packet(client.address, Host::of(198, 51, 100, host), payload_of(20),
+                                {.protocol = protocol::gre});
+    REQUIRE(gateway.out(blue, gre).accepted());
+  }
+  policy.namespaces[0].session_limit = gateway.session_count(blue);
+  gateway.set_policy(policy);
+  int refused = 0;
+  for (int i = 0; i < 400; ++i, ++port) {
+    const std::uint32_t before = gateway.session_count(blue);
+    const std::uint64_t evicted = gateway.count(Reason::translated_outbound);
+    const Reason reason = try_open(gateway, blue, static_cast<std::uint16_t>(port));
+    CHECK_EQ(gateway.session_count(blue), before);
+    CHECK_EQ(gateway.count(Reason::translated_outbound) - evicted,
+             reason == Reason::translated_outbound ? 1 : 0);
+    refused += reason == Reason::no_free_port ? 1 : 0;
+  }
+  CHECK_GT(refused, 0);
+  CHECK_LT(refused, 400);
 }

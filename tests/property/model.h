@@ -175,6 +175,7 @@ class Model {
   bool is_own(const PortBlockView& block, const ModelSession& session,
               const IpAddress& external) const;
   bool may_be_gone(const PortBlockView& block) const;
+  PortLedger::Began rest_of(const PortBlockView& block) const;
   std::optional<std::uint16_t> free_within(const PortRange& ports, const ModelSession& session,
                                            const IpAddress& external, int better_than) const;
   std::optional<PortRange> free_run(std::uint32_t size, const ModelSession& session,

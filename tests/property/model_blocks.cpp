@@ -136,7 +136,10 @@ void Model::check_new_block(const PortBlockView& block, const ModelSession& sess
   if (rested != nullptr && !is_early) return;
   if (better == 0) return;
   for (std::uint32_t size = better; size <= wanted; size *= 2) {
-    if (const auto run = free_run(size, session, external)) {
+    const auto run = free_run(size, session, external);
+    // What reaches into the low ports is left to who needs these, while anything else is free.
+    const bool is_left = run && !is_early && block.ports.first >= 1024 && run->first < 1024;
+    if (run && !is_left) {
       throw Disagreement(taken + std::to_string(run->first) + " to " + std::to_string(run->last) +
                          " was free");
     }
@@ -223,28 +226,38 @@ void Model::check_rested_blocks() const {
   }
 }
 
+// Since when a block rests: what is left of one, of which another took a part, as long as that.
+PortLedger::Began Model::rest_of(const PortBlockView& block) const {
+  for (const PortBlockView& before : blocks_) {
+    const auto rest = resting_blocks_.find(name_of(before));
+    const bool is_part = before.namespace_id == block.namespace_id && overlap(before, block);
+    if (is_part && rest != resting_blocks_.end()) return rest->second;
+  }
+  return {now_, now_};
+}
+
 // A block rests for its time before it is gone, but if another is taken there.
 void Model::follow_rests(const std::vector<PortBlockView>& blocks) {
   for (const PortBlockView& before : blocks_) {
     const auto rest = resting_blocks_.find(name_of(before));
     const auto same =
         std::ranges::find_if(blocks, [&](const auto& one) { return is_same(one, before); });
-    const bool is_gone = same == blocks.end();
-    if (is_gone && !before.rests) {
-      // It may have come to rest and been taken meanwhile, by one packet.
-      const bool is_taken =
-          std::ranges::any_of(blocks, [&](const auto& one) { return overlap(one, before); });
-      if (!is_taken) throw Disagreement(name_of(before) + " did not rest");
-    } else if (is_gone && rest != resting_blocks_.end() && !may_be_gone(before)) {
-      const bool is_taken =
-          std::ranges::any_of(blocks, [&](const auto& one) { return overlap(one, before); });
-      if (!is_taken) throw Disagreement(name_of(before) + " did not rest long enough");
-    }
-    if ((is_gone || !same->rests) && rest != resting_blocks_.end()) resting_blocks_.erase(rest);
+    if (same != blocks.end()) continue;
+    const bool may_have_rested =
+        before.rests && (rest == resting_blocks_.end() || may_be_gone(before));
+    if (may_have_rested) continue;
+    // It may have come to rest and been taken meanwhile, by one packet; or a part of it, and the
+    // others rest on.
+    std::uint32_t covered = 0;
+    for (const PortBlockView& one : blocks) covered += overlap(one, before) ? size_of(one) : 0;
+    if (covered != size_of(before))
+      throw Disagreement(name_of(before) + " did not rest long enough");
   }
+  std::map<std::string, PortLedger::Began> resting;
   for (const PortBlockView& one : blocks) {
-    if (one.rests) resting_blocks_.try_emplace(name_of(one), PortLedger::Began{now_, now_});
+    if (one.rests) resting.try_emplace(name_of(one), rest_of(one));
   }
+  resting_blocks_ = std::move(resting);
   blocks_ = blocks;
 }
 

@@ -234,12 +234,7 @@ void Model::make_room(const ModelSession& session, bool only_over) {
     const auto ports = ports_of(room.tenant).at_most;
     const bool loses_mapping = seen_->reason == "port_limit" && ports > port_limit &&
                                victims.size() == 1 && victims[0]->internal == session.internal;
-    // Where each has a port of its own, the one that comes free may be of no use, be it of one that
-    // had expired.
-    const bool frees_any = seen_->reason == "no_free_port" && ports >= live(room);
-    if (frees_any && victims.empty()) doubt_ports(room.tenant);
-    const bool is_of_no_use = frees_any && victims.size() == 1;
-    if ((loses_mapping || is_of_no_use) && !goes_before(*first, *victims[0])) {
+    if (loses_mapping && !goes_before(*first, *victims[0])) {
       end(victims[0], EndCause::evicted, now_);
       --made_[room];
     }

@@ -34,7 +34,7 @@ class Engine {
   // Takes over the sessions that the session memory holds, as far as the policy still has their
   // namespace and their time is not over. Throws std::invalid_argument for options or a policy that
   // break their documented ranges, SessionMemoryError, and std::bad_alloc.
-  Engine(const EngineOptions& options, std::shared_ptr<const Policy> policy);
+  Engine(const EngineOptions& options, const std::shared_ptr<const Policy>& policy);
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -89,7 +89,7 @@ class Engine {
   // addresses, ports or mapping differ, if there were port blocks and are to be none, or the other
   // way round, if the policy is not valid, or a namespace is new beyond the number that fits, and
   // then changes nothing.
-  void set_policy(std::shared_ptr<const Policy> policy, Time now);
+  void set_policy(const std::shared_ptr<const Policy>& policy, Time now);
 
   // From now on no session gets one of these external ports that has none yet: somebody else uses
   // them, on any of the external addresses. Replaces what was withheld of the protocol before.

@@ -1,0 +1,61 @@
+// A namespace at its session limit, and a packet that there is no free port for: a session ends for
+// it only if that gives it one.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/support/gateway.h"
+
+using namespace swnat;
+using namespace swnat::test;
+
+namespace {
+
+// One port of each protocol, or 64 that are one block.
+Policy with_few_ports(bool has_blocks, std::uint32_t limit) {
+  Policy policy = roomy_policy();
+  policy.ports = has_blocks ? PortRanges{40000, 40063} : PortRanges{40000, 40000};
+  policy.namespaces = {
+      {.first = blue, .last = blue, .session_limit = limit, .port_block = has_blocks ? 64u : 0},
+      {.first = green, .last = green, .session_limit = 10'000}};
+  policy.timeouts.udp = 1h;
+  policy.timeouts.icmp = 1h;
+  return policy;
+}
+
+}  // namespace
+
+TEST_CASE("last_port: no session ends for a packet that the port of which is of no use to") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    for (const std::uint32_t port_limit : {0U, 1U}) {
+      Policy policy = with_few_ports(false, 1);
+      policy.namespaces[0].port_limit = port_limit;
+      Gateway gateway(policy, options_of(shards));
+      gateway.open(protocol::udp, green, client, server);
+      gateway.open(protocol::icmp, blue, client, server);
+      for (std::uint16_t port = 2000; port < 2016; ++port) {
+        CHECK_EQ(gateway.out(blue, udp(at(client, port), server)).reason, Reason::no_free_port);
+        CHECK_EQ(gateway.session_count(blue), 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("last_port: a session ends for a packet that gets its port") {
+  for (const bool has_blocks : {false, true}) {
+    for (const std::uint32_t shards : {1U, 4U}) {
+      for (const bool is_limited : {false, true}) {
+        const std::uint32_t count = has_blocks ? 64 : 1;
+        Policy policy = with_few_ports(has_blocks, count);
+        policy.namespaces[0].port_limit = is_limited ? count : 0;
+        Gateway gateway(policy, options_of(shards));
+        for (std::uint32_t i = 0; i < 3 * count; ++i) {
+          gateway.open(protocol::udp, blue, at(client, static_cast<std::uint16_t>(2000 + i)),
+                       server);
+          gateway.travel(1ms);
+        }
+        CHECK_EQ(gateway.session_count(blue), count);
+      }
+    }
+  }
+}
