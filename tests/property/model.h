@@ -188,7 +188,6 @@ class Model {
   void check_block_shape(const std::vector<PortBlockView>& blocks) const;
   void check_block_uses(const std::vector<PortBlockView>& blocks) const;
   void check_rested_blocks() const;
-  void doubt_rests();
   void follow_rests(const std::vector<PortBlockView>& blocks);
 
   // Rules and changes of them (model_policy.cpp).

@@ -213,11 +213,6 @@ void Model::check_block_uses(const std::vector<PortBlockView>& blocks) const {
   }
 }
 
-// A session got no record after it got a port: the block that it took that of rests anew.
-void Model::doubt_rests() {
-  for (auto& [name, began] : resting_blocks_) began.latest = now_;
-}
-
 // After Engine::expire().
 void Model::check_rested_blocks() const {
   for (const auto& [name, began] : resting_blocks_) {

@@ -121,7 +121,11 @@ void Model::end(Sessions::iterator session, EndCause cause, Time now) {
   const bool rests = !last.is_over() && cause != EndCause::evicted;
   if (is_mapped(last) || !rests || last.forwarded) return;
   if (has_blocks()) return;  // blocks rest, and not their ports
-  ledger_.freed(last.protocol, last.external, now, now, all_rest(last));
+  // One that has expired may hold it still, and be evicted.
+  const bool is_held = std::ranges::any_of(expired_, [&](const ExpiredSession& one) {
+    return one.session.protocol == last.protocol && one.session.external == last.external;
+  });
+  ledger_.freed(last.protocol, last.external, now, now, !is_held);
 }
 
 // The engine no longer has it; its port is free when no other of the mapping is there.

@@ -99,10 +99,7 @@ std::vector<IpAddress> Model::possible_addresses(const ModelSession& session) co
 
 IpEndpoint Model::chosen_external(const ModelSession& session) {
   if (has_ports(session.protocol)) check_port_limit(session);
-  if (seen_->reason == "table_full" && !was_made(session)) {
-    doubt_rests();
-    return {};  // check_shard() judges that
-  }
+  if (seen_->reason == "table_full" && !was_made(session)) return {};  // check_shard() judges that
   if (has_ports(session.protocol) && seen_->reason == "no_free_port") {
     check_exhausted(session);
     throw Dropped{{"no_free_port"}};

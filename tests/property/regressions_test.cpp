@@ -60,3 +60,48 @@ TEST_CASE("regression: an expired session makes room for what finds no port") {
   };
   CHECK_EQ(disagreement(setup, steps), "");
 }
+
+TEST_CASE("regression: what a policy ended leaves a port that an expired session is evicted from") {
+  Setup setup{};
+  setup.policies.resize(3, plain_policy());
+  for (Policy& policy : setup.policies) {
+    policy.external = {
+        .v4 = {Ipv4Address::of(203, 0, 113, 1), Ipv4Address::of(203, 0, 113, 2),
+               Ipv4Address::of(203, 0, 113, 3)},
+        .v6 = {Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}),
+               Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}),
+               Ipv6Address::of({32, 1, 13, 184, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3})}};
+  }
+  setup.policies[0].timeouts.tcp_transitory = Time{3000};
+  setup.policies[0].namespaces = {{.first = 1, .last = 1, .session_limit = 5},
+                                  {.first = 2, .last = 2, .session_limit = 8}};
+  const Ipv6Address third = Ipv6Address::of({32, 1, 13, 184, 0, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4});
+  setup.policies[2].namespaces = {{.first = 1, .last = 1},
+                                  {.first = 2,
+                                   .last = 2,
+                                   .session_limit = 1,
+                                   .untranslated = {Network<Ipv6Address>{third, 128}}}};
+  const Internal inside{.tenant = 2, .port = 50007};
+  const std::vector<Step> steps = {
+      {.what = What::out, .v6 = true, .protocol = 6, .from = inside, .remote = 3},
+      {.what = What::out,
+       .v6 = true,
+       .protocol = 6,
+       .from = inside,
+       .remote = 3,
+       .tcp = {.sequence = 1677992032}},
+      {.what = What::in,
+       .v6 = true,
+       .protocol = 6,
+       .from = inside,
+       .remote = 3,
+       .tcp = {.flags = 16, .acknowledgment = 1677992033}},
+      {.what = What::out, .protocol = 47, .from = {.tenant = 2, .port = 40006}, .remote = 1},
+      {.what = What::out, .v6 = true, .protocol = 6, .from = inside},
+      {.what = What::in, .protocol = 47, .remote = 1},
+      {.what = What::travel, .time = Time{38883}},
+      {.what = What::configure, .policy = 2},
+      {.what = What::out, .v6 = true, .protocol = 6, .from = inside},
+  };
+  CHECK_EQ(disagreement(setup, steps), "");
+}
