@@ -23,10 +23,10 @@ done
 ask() {
   local family=$1 gateway=${GATEWAY_OF[$1]} port
   for _ in {1..10}; do
-    tenant dig +short +time=2 +tries=1 -b "${LAB_TENANT_OF[family]}#5353" "@$gateway" "$TENANT.example"
+    tenant dig +short +time="$(lab_seconds 2)" +tries=1 -b "${LAB_TENANT_OF[family]}#5353" "@$gateway" "$TENANT.example"
   done
   for port in {6001..6005}; do
-    tenant dig +short +time=2 +tries=1 +tcp -b "${LAB_TENANT_OF[family]}#$port" "@$gateway" "$TENANT.example"
+    tenant dig +short +time="$(lab_seconds 2)" +tries=1 +tcp -b "${LAB_TENANT_OF[family]}#$port" "@$gateway" "$TENANT.example"
   done
   echo "udp: $(traffic "$TENANT" udp "$gateway" 7001 --name "$TENANT" --ports 6010-6014,51820)"
   echo "tcp: $(traffic "$TENANT" tcp "$gateway" 7001 --name "$TENANT" --ports 6020-6024,51820)"
@@ -72,11 +72,11 @@ for family in "${LAB_FAMILIES[@]}"; do
   external=${LAB_EXTERNAL_OF[family]}
   url=http://$(lab_endpoint "$external" 40080)
   expect_match "IPv$family: the gateway gets a page of blue's" '^page /1, asked for by ' \
-    "$(lab_exec gw curl -sS --max-time 5 "$url/1" 2>&1 || true)"
-  lab_exec gw curl -sS --max-time 20 -o "$LAB_DIR/fetched" "$url/files/large" || true
+    "$(lab_exec gw curl -sS --max-time "$(lab_seconds 5)" "$url/1" 2>&1 || true)"
+  lab_exec gw curl -sS --max-time "$(lab_seconds 20)" -o "$LAB_DIR/fetched" "$url/files/large" || true
   cmp "$LAB_DIR/www/large" "$LAB_DIR/fetched" || fail "IPv$family: a large file does not reach the gateway whole"
   expect "IPv$family: the gateway asks green's name server" 192.0.2.2 \
-    "$(lab_exec gw dig +short +time=2 +tries=1 "@$external" -p 40053 green.example || true)"
+    "$(lab_exec gw dig +short +time="$(lab_seconds 2)" +tries=1 "@$external" -p 40053 green.example || true)"
 done
 
 # DHCP: an address for each, and a renewal, which is asked of the server's address and not of all.
