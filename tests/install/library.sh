@@ -94,7 +94,7 @@ done
 [[ -s $work/moved/share/doc/swnat/README.md ]] || fail "no documentation was installed"
 
 quietly cmake -S "$source" -B "$work/engine" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Release \
-  -DBUILD_SHARED_LIBS="$other_is_shared" -DSWNAT_PROGRAMS=OFF -DSWNAT_TESTS=OFF
+  -DBUILD_SHARED_LIBS="$other_is_shared" -DSWNAT_PROGRAMS=OFF
 quietly cmake --build "$work/engine" --parallel "$(nproc)"
 quietly cmake --install "$work/engine" --prefix "$work/engine-only"
 use "$work/engine-only" "$other"
