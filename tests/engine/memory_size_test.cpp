@@ -16,6 +16,12 @@ std::size_t needed(const EngineOptions& options, const Policy& policy) {
   return Engine::memory_size(options, policy) + Engine::session_memory_size(options, policy);
 }
 
+// What an engine took is a tenth more or less than what it said.
+void check_taken(std::size_t taken, std::size_t said) {
+  CHECK_LT(static_cast<double>(taken), static_cast<double>(said) * 1.1);
+  CHECK_GT(static_cast<double>(taken), static_cast<double>(said) * 0.9);
+}
+
 }  // namespace
 
 #ifndef SWNAT_SANITIZED  // which takes memory of its own
@@ -42,10 +48,7 @@ TEST_CASE("memory_size: what a populated engine takes") {
       options.populate = true;
       const std::size_t before = resident();
       const Gateway gateway(policy, options);
-      const double taken = static_cast<double>(resident() - before);
-      const double said = static_cast<double>(needed(options, policy));
-      CHECK_LT(taken, said * 1.1);
-      CHECK_GT(taken, said * 0.9);
+      check_taken(resident() - before, needed(options, policy));
     }
   }
 }
@@ -61,10 +64,7 @@ TEST_CASE("memory_size: port blocks are counted") {
   options.populate = true;
   const std::size_t before = resident();
   const Gateway gateway(policy, options);
-  const double taken = static_cast<double>(resident() - before);
-  const double said = static_cast<double>(needed(options, policy));
-  CHECK_LT(taken, said * 1.1);
-  CHECK_GT(taken, said * 0.9);
+  check_taken(resident() - before, needed(options, policy));
 }
 
 TEST_CASE("memory_size: what an engine comes to take, whose sessions are all used") {

@@ -77,15 +77,6 @@ std::vector<std::uint16_t> open_some(Gateway& gateway, NamespaceId id, std::uint
   return ports;
 }
 
-// All sessions end, and what they had rests from now on.
-void end_all(Gateway& gateway) {
-  gateway.travel(5min);
-  gateway.expire_all();
-  gateway.travel(1s);
-  gateway.expire_all();
-  REQUIRE_EQ(gateway.engine.session_count(), 0);
-}
-
 }  // namespace
 
 TEST_CASE_TEMPLATE("port_blocks: all protocols' ports of a namespace are in its block", F, V4, V6) {
@@ -223,7 +214,7 @@ TEST_CASE(
     REQUIRE_EQ(blocks_of(gateway, blue).size(), 4);
     CHECK_EQ(first, 4);
     CHECK_EQ(try_open(gateway, green, 1000), Reason::no_free_port);
-    end_all(gateway);
+    gateway.end_all();
     CHECK_EQ(blocks_of(gateway, blue).size(), 4);
     for (const PortBlockView& one : blocks_of(gateway, blue)) CHECK(one.rests);
     CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
@@ -260,7 +251,7 @@ TEST_CASE(
   }
   CHECK(rests(false));
   CHECK_FALSE(rests(true));
-  end_all(gateway);
+  gateway.end_all();
   CHECK(rests(true));
   // Green gets the one that began to rest first, and plain the other.
   CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
@@ -301,7 +292,7 @@ TEST_CASE("port_blocks: while others are free nobody has one that rests, but its
       gateway.now += Time(run * 7'777'777);
       open_some(gateway, blue, 1024, 3);
       const PortRange block = blocks_of(gateway, blue).front().ports;
-      end_all(gateway);
+      gateway.end_all();
       CHECK(blocks_of(gateway, blue).front().rests);
       const std::uint16_t other = gateway.open(protocol::udp, green, at(client, 1000), server).port;
       CHECK_FALSE(is_in(block, other));
@@ -319,7 +310,7 @@ TEST_CASE("port_blocks: while a block is in use none that rests is taken up") {
     open_some(gateway, blue, 1024, 65);
     const auto two = blocks_of(gateway, blue);
     REQUIRE_EQ(two.size(), 2);
-    end_all(gateway);
+    gateway.end_all();
     const PortRange used = two[which].ports;
     CHECK_EQ(gateway.open(protocol::udp, blue, at(client, used.first), server).port, used.first);
     for (const std::uint16_t port : open_some(gateway, blue, 1024, 63)) CHECK(is_in(used, port));
@@ -331,7 +322,7 @@ TEST_CASE("port_blocks: a block that has rested is given up without a packet") {
   Gateway gateway(in_blocks(64), options_of(4));
   open_some(gateway, blue, 1024, 3);
   gateway.open(protocol::udp, green, client, server);
-  end_all(gateway);
+  gateway.end_all();
   gateway.travel(port_rest * 1ms - 1001ms);
   gateway.expire_all();
   CHECK_EQ(gateway.engine.port_blocks().size(), 2);
@@ -377,7 +368,7 @@ TEST_CASE("port_blocks: where no whole block is left, a smaller one is better th
     REQUIRE_EQ(blocks_of(gateway, plain).size(), 1);
     CHECK_EQ(size_of(blocks_of(gateway, plain).front().ports), 256);
     // And of a large one that rests a part.
-    end_all(gateway);
+    gateway.end_all();
     for (std::uint16_t one = 0; one < 5; ++one) {
       CHECK_EQ(try_open(gateway, plain, static_cast<std::uint16_t>(1000 + one)),
                Reason::translated_outbound);
@@ -403,7 +394,7 @@ TEST_CASE(
       if (first == 1 && mapping != Mapping::endpoint_independent) continue;
       open_some(gateway, 4, first == 1 ? 80 : 2000, 1);
       REQUIRE_EQ(blocks_of(gateway, 4).size(), 1);
-      end_all(gateway);
+      gateway.end_all();
       Listener listener(gateway, {EventKind::block_taken, EventKind::block_given_up});
       const auto left = [&] {
         std::uint32_t ports = 0;
@@ -713,7 +704,7 @@ TEST_CASE("port_blocks: who takes over sessions has their blocks") {
       for (std::size_t i = 0; i < same.size(); ++i) CHECK(same[i].ports == known[i].ports);
       open_some(after, blue, 2000, 10);
       check_blocks(after);
-      end_all(after);
+      after.end_all();
       CHECK_EQ(after.engine.namespaces().front().ports, 0);
     }
   }
@@ -749,7 +740,7 @@ TEST_CASE("port_blocks: where sizes differ or changed, taking over loses no sess
         }
       }
       check_blocks(after);
-      end_all(after);
+      after.end_all();
       for (const PortBlockView& one : after.engine.port_blocks()) CHECK(one.rests);
       after.travel(port_rest * 1ms);
       after.expire_all();
@@ -871,7 +862,7 @@ TEST_CASE("port_blocks: threads of several shards have the same blocks") {
     CHECK_GT(gateway.count(Reason::translated_outbound), 6000);
     gateway.now = begin + Time(900 * 60);
     check_blocks(gateway);
-    end_all(gateway);
+    gateway.end_all();
     gateway.travel(port_rest * 1ms);
     gateway.expire_all();
     CHECK(gateway.engine.port_blocks().empty());

@@ -46,6 +46,15 @@ void Gateway::expire_all() {
   }
 }
 
+void Gateway::end_all() {
+  travel(5min);
+  expire_all();
+  // The wheel looks at a session once more when its time is over.
+  travel(1s);
+  expire_all();
+  REQUIRE_EQ(engine.session_count(), 0);
+}
+
 std::vector<SessionView> Gateway::sessions() {
   std::vector<SessionView> all;
   SessionView page[7];

@@ -69,6 +69,9 @@ class Gateway {
 
   void travel(Time duration) { now += duration; }
   void expire_all();
+  // The time of all sessions is over, none of which may be an established TCP connection, and what
+  // they had rests from now on.
+  void end_all();
   std::vector<SessionView> sessions();
   std::uint32_t session_count(NamespaceId id);
   void set_policy(Policy policy) {
