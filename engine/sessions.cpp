@@ -255,14 +255,13 @@ bool Sessions<Family>::gives_port(SessionRef ref, const PortWanted& wanted) {
 }
 
 template <class Family>
-bool Sessions<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tick now) {
+void Sessions<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tick now) {
   const Record& session = table_[candidate.ref];
   if (session.state == SessionState::free || table_.slot(candidate.ref) != slot ||
       session.standing() != candidate.standing) {
-    return false;
+    return;
   }
   end(candidate.ref, EndCause::evicted, now);
-  return true;
 }
 
 template <class Family>

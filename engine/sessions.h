@@ -132,8 +132,8 @@ class Sessions {
   void want_port(const std::optional<PortWanted>& port) { port_wanted_ = port; }
   // The one here that has to go first; nothing if there is none.
   std::optional<Candidate> first_to_go(const RoomWanted& wanted);
-  // Ends that session. False if it does not stand as it did, or is gone.
-  bool evict(std::uint32_t slot, const Candidate& candidate, Tick now);
+  // Ends that session, if it still stands as it did.
+  void evict(std::uint32_t slot, const Candidate& candidate, Tick now);
   // Ends one here, where all that count there are here. False if it cannot.
   bool evict_here(const RoomWanted& wanted, Tick now);
   // The same for a namespace at its limit, which spares the other shards the question.

@@ -16,12 +16,6 @@ std::size_t needed(const EngineOptions& options, const Policy& policy) {
   return Engine::memory_size(options, policy) + Engine::session_memory_size(options, policy);
 }
 
-// What an engine took is a tenth more or less than what it said.
-void check_taken(std::size_t taken, std::size_t said) {
-  CHECK_LT(static_cast<double>(taken), static_cast<double>(said) * 1.1);
-  CHECK_GT(static_cast<double>(taken), static_cast<double>(said) * 0.9);
-}
-
 }  // namespace
 
 #ifndef SWNAT_SANITIZED  // which takes memory of its own
@@ -33,6 +27,12 @@ std::size_t resident() {
   std::size_t pages = 0;
   std::ifstream("/proc/self/statm") >> all >> pages;
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// What an engine took is a tenth more or less than what it said.
+void check_taken(std::size_t taken, std::size_t said) {
+  CHECK_LT(static_cast<double>(taken), static_cast<double>(said) * 1.1);
+  CHECK_GT(static_cast<double>(taken), static_cast<double>(said) * 0.9);
 }
 
 }  // namespace
