@@ -57,10 +57,11 @@ def halves(source, destination, port, identification):
             wire.ipv4(source, destination, UDP, whole[16:], identification, 16 // 8, HOPS)]
 
 
-def named_counters(table):
-    listed = json.loads(subprocess.check_output(["nft", "-j", "list", "counters", "table", "inet", table]))
-    return {each["counter"]["name"]: each["counter"]["packets"]
-            for each in listed["nftables"] if "counter" in each}
+def named_counters():
+    """The test's own, and those of the table: the queues that stand in for the kernel's, and the drops by reason."""
+    listed = json.loads(subprocess.check_output(["nft", "-j", "list", "counters"]))
+    counters = [each["counter"] for each in listed["nftables"] if "counter" in each]
+    return collections.Counter({each["name"]: each["packets"] for each in counters if each["table"] in ("watch", "swnat")})
 
 
 def queue_counters():
@@ -73,17 +74,23 @@ def queue_counters():
 
 
 def counters():
-    """The test's own, and those of the table: the queues that stand in for the kernel's, and the drops by reason."""
-    watched = {name: count for name, count in named_counters("watch").items() if name not in ("reports4", "reports6")}
-    seen = collections.Counter(watched) + collections.Counter(named_counters("swnat"))
-    return seen + queue_counters() if iptables else seen
+    counted = named_counters() + queue_counters() if iptables else named_counters()
+    for reports in ("reports4", "reports6"):  # of the gateway's own
+        counted.pop(reports, None)
+    return counted
 
 
-def seen_since(before):
-    """Where packets ended since then; none but the marker are on their way any more."""
+known = counters()
+
+
+def seen():
+    """Where packets ended since the last time; none but the marker are on their way any more."""
+    global known
     for _ in range(100):
-        change = counters() - before
+        now = counters()
+        change = now - known
         if change.pop("marker", 0) > 0:
+            known = now
             return change
         time.sleep(0.05)
     sys.exit("the marker did not arrive")
@@ -100,12 +107,11 @@ def fail(what):
 
 def expect(what, expected, sender):
     """Expected: the places and their packets, as in "queue0 2", or nothing for what is dropped."""
-    before = counters()
     sender()
     wire.send("far-wan0", wire.ipv4(REMOTE, EXTERNAL, 253, b""))
-    seen = " ".join(f"{place} {count}" for place, count in sorted(seen_since(before).items()))
-    if seen != expected:
-        fail(f"{what}: expected '{expected}', seen '{seen}'")
+    places = " ".join(f"{place} {count}" for place, count in sorted(seen().items()))
+    if places != expected:
+        fail(f"{what}: expected '{expected}', seen '{places}'")
 
 
 def packets(what, interface, expected, *many):
@@ -244,10 +250,10 @@ def own_reports():
              socket.inet_aton("239.1.2.3") + struct.pack("=4si", bytes(4), index), "reports4"),
             (socket.AF_INET6, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
              socket.inet_pton(socket.AF_INET6, "ff05::1:3") + struct.pack("=i", index), "reports6")):
-        before = named_counters("watch")[counter]
+        before = named_counters()[counter]
         with socket.socket(family, socket.SOCK_DGRAM) as member:
             member.setsockopt(level, option, group)
-            if not any(named_counters("watch")[counter] > before or time.sleep(0.1) for _ in range(100)):
+            if not any(named_counters()[counter] > before or time.sleep(0.1) for _ in range(100)):
                 fail(f"none of the {counter} leaves")
 
 

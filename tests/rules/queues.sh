@@ -1,6 +1,8 @@
 #!/bin/bash
 # Which packets go to which queue, which pass, and which end at the gates: of both families, in both formats. For nft,
 # whose queues this kernel may not have, chains that count and drop stand in for the queues.
+#
+#   queues.sh PROGRAM iptables|nft
 # shellcheck source-path=SCRIPTDIR source=netns.sh
 . "$(dirname -- "$0")/netns.sh"
 
@@ -57,23 +59,26 @@ table inet watch {
 }
 END
 
-say "iptables"
-swnat up --format iptables
-/usr/bin/python3 "$here/queues.py" iptables || fail "iptables"
-swnat down
-
-say "nft"
-nft add table inet swnat
-for number in 0 1; do
-  nft add counter inet swnat "queue$number"
-  nft add chain inet swnat "queue$number"
-done
-swnat rules --format nft >"$folder/rules"
-sed -E -e 's/queue to (.*) map \{ 0 : 0, 2 : 1 \}/\1 vmap { 0 : jump queue0, 2 : jump queue1 }/' \
-  -e 's/queue to 0$/jump queue0/' "$folder/rules" >"$folder/counting-rules"
-grep -q 'queue to' "$folder/counting-rules" && fail "there are rules with another queue"
-sh "$folder/counting-rules"
-for number in 0 1; do nft add rule inet swnat "queue$number" counter name "queue$number" drop; done
-/usr/bin/python3 "$here/queues.py" nft || fail "nft"
+case $2 in
+  iptables)
+    swnat up --format iptables
+    /usr/bin/python3 "$here/queues.py" iptables || fail "iptables"
+    swnat down
+    ;;
+  nft)
+    nft add table inet swnat
+    for number in 0 1; do
+      nft add counter inet swnat "queue$number"
+      nft add chain inet swnat "queue$number"
+    done
+    swnat rules --format nft >"$folder/rules"
+    sed -E -e 's/queue to (.*) map \{ 0 : 0, 2 : 1 \}/\1 vmap { 0 : jump queue0, 2 : jump queue1 }/' \
+      -e 's/queue to 0$/jump queue0/' "$folder/rules" >"$folder/counting-rules"
+    grep -q 'queue to' "$folder/counting-rules" && fail "there are rules with another queue"
+    sh "$folder/counting-rules"
+    for number in 0 1; do nft add rule inet swnat "queue$number" counter name "queue$number" drop; done
+    /usr/bin/python3 "$here/queues.py" nft || fail "nft"
+    ;;
+esac
 
 finish

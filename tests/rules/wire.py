@@ -5,6 +5,7 @@ wire.py reply    INTERFACE SOURCE DESTINATION ID                   an ICMP echo 
 wire.py exceeded INTERFACE SOURCE DESTINATION REMOTE ID            an ICMP error about an echo request to REMOTE
 """
 
+import functools
 import json
 import socket
 import struct
@@ -45,6 +46,7 @@ def icmpv6(source, destination, kind, rest, data):
     return message[:2] + struct.pack("!H", internet_sum(pseudo + message)) + message[4:]
 
 
+@functools.cache
 def hardware_addresses():
     links = json.loads(subprocess.check_output(["ip", "-json", "link"]))
     return {link["ifname"]: bytes.fromhex(link["address"].replace(":", "")) for link in links}
