@@ -18,7 +18,7 @@
 
 #include "nfq/error.h"
 #include "rules/config/fwmark_table.h"
-#include "rules/iptables/text.h"
+#include "rules/iptables/chains.h"
 #include "rules/routes/policy_route.h"
 
 namespace swnat::nfq {

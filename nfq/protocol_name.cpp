@@ -44,12 +44,12 @@ std::optional<std::uint8_t> protocol_number(std::string_view text) {
   return number;
 }
 
-bool has_remote_ports(std::uint8_t number) {
+bool has_ports(std::uint8_t number) {
   return number == IPPROTO_TCP || number == IPPROTO_UDP;
 }
 
-bool has_ports(std::uint8_t number) {
-  return has_remote_ports(number) || number == IPPROTO_ICMP || number == IPPROTO_ICMPV6;
+bool has_ports_or_ids(std::uint8_t number) {
+  return has_ports(number) || number == IPPROTO_ICMP || number == IPPROTO_ICMPV6;
 }
 
 }  // namespace swnat::nfq

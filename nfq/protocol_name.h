@@ -13,9 +13,9 @@ std::string protocol_name(std::uint8_t number);
 // Of such a name, or a number as text.
 std::optional<std::uint8_t> protocol_number(std::string_view text);
 
-// Whether its packets name ends within an address: ports, or the ids of echo requests.
 bool has_ports(std::uint8_t number);
-// Whether whoever is asked has a port too, which an id is not.
-bool has_remote_ports(std::uint8_t number);
+// Whether its packets name ends within an address: ports, or the ids of echo requests, which only
+// whoever asks has.
+bool has_ports_or_ids(std::uint8_t number);
 
 }  // namespace swnat::nfq

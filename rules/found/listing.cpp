@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "rules/iptables/text.h"
+#include "rules/iptables/chains.h"
 #include "rules/nft/elements.h"
 #include "rules/system/netlink.h"
 #include "rules/system/process.h"

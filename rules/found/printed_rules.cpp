@@ -3,7 +3,7 @@
 #include <iterator>
 
 #include "rules/found/operators_rules.h"
-#include "rules/iptables/text.h"
+#include "rules/iptables/chains.h"
 #include "rules/routes/policy_route.h"
 #include "rules/system/process.h"
 #include "rules/wanted/family.h"

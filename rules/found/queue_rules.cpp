@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-#include "rules/iptables/text.h"
+#include "rules/iptables/chains.h"
 
 namespace swnat::rules {
 namespace {

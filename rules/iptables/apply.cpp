@@ -142,7 +142,7 @@ void apply_family(const std::vector<IptablesTable>& wanted, Family family) {
 
 }  // namespace
 
-void apply(const std::vector<IptablesTable>& wanted) {
+void apply_iptables(const std::vector<IptablesTable>& wanted) {
   for (const Family family : all_families) apply_family(wanted, family);
 }
 

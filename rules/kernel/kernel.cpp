@@ -180,13 +180,13 @@ void apply_nft(const std::string& text) {
 
 void bring_to(const Layout& layout) {
   apply_nft(layout.nft);
-  apply(layout.iptables);
-  apply(layout.routing);
+  apply_iptables(layout.iptables);
+  apply_routing(layout.routing);
 }
 
 void bring_to_nothing(const Record& record) {
-  apply(PolicyRouting{});
-  apply(std::vector<IptablesTable>{});
+  apply_routing(PolicyRouting{});
+  apply_iptables(std::vector<IptablesTable>{});
   remove_made_chains(record.made_chains);
   remove_nft_table();
 }

@@ -32,7 +32,7 @@ void put_back_iptables(Record& record, const RecordFolder& folder) {
     if (std::find(made.begin(), made.end(), chain) == made.end()) made.push_back(chain);
   }
   folder.save(record);
-  apply(record.layout->iptables);
+  apply_iptables(record.layout->iptables);
   record.stock->rules.iptables = list_iptables_rules(true);
 }
 
@@ -69,7 +69,7 @@ std::optional<std::vector<std::string>> Inspector::repair() const {
     done.emplace_back("the chains of iptables");
   }
   if (!found.rules.empty() || !found.routes.empty()) {
-    apply(possible(record->layout->routing, interfaces));
+    apply_routing(possible(record->layout->routing, interfaces));
     if (!found.rules.empty()) done.push_back(counted(found.rules.size(), "ip rule"));
     if (!found.routes.empty()) done.push_back(counted(found.routes.size(), "route"));
   }

@@ -320,7 +320,7 @@ PolicyRouting current_policy_routing(const Interfaces& interfaces) {
   return current_of(interfaces, socket);
 }
 
-void apply(const PolicyRouting& wanted) {
+void apply_routing(const PolicyRouting& wanted) {
   NetlinkSocket socket(NETLINK_ROUTE);
   const Interfaces interfaces = current_interfaces();
   const PolicyRouting current = current_of(interfaces, socket);

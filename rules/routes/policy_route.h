@@ -62,6 +62,6 @@ PolicyRouting current_policy_routing(const Interfaces& interfaces);
 
 // Makes the kernel's the same as `wanted`, touching nothing that stays. Routes of interfaces that
 // are missing or down are left out: the kernel takes none. Throws KernelError.
-void apply(const PolicyRouting& wanted);
+void apply_routing(const PolicyRouting& wanted);
 
 }  // namespace swnat::rules

@@ -66,7 +66,7 @@ SysctlReader::Listed SysctlReader::list() {
   return all;
 }
 
-std::optional<SysctlReader::Place> SysctlReader::place_of(std::string_view name) {
+std::optional<SysctlReader::KnownSysctl> SysctlReader::known_of(std::string_view name) {
   for (std::size_t i = 0; i < known_count; ++i) {
     const auto [folder, own, family, place] = all_known[i];
     if (!name.starts_with(folder) || !name.ends_with(own)) continue;
@@ -77,13 +77,13 @@ std::optional<SysctlReader::Place> SysctlReader::place_of(std::string_view name)
     const std::string_view interface = rest.substr(0, rest.size() - 1);
     // These are no interfaces.
     if (interface == "all" || interface == "default") return std::nullopt;
-    return Place{interface, i};
+    return KnownSysctl{interface, i};
   }
   return std::nullopt;
 }
 
 std::optional<std::string> SysctlReader::read(std::string_view name) {
-  const auto place = place_of(name);
+  const auto place = known_of(name);
   if (!place) return read_sysctl(name);
   if (!listed_) listed_ = list();
   const auto found = listed_->find(place->interface);
@@ -93,7 +93,7 @@ std::optional<std::string> SysctlReader::read(std::string_view name) {
 
 void SysctlReader::wrote(std::string_view name) {
   if (!listed_) return;
-  if (const auto place = place_of(name)) {
+  if (const auto place = known_of(name)) {
     const auto found = listed_->find(place->interface);
     if (found != listed_->end()) found->second[place->known].reset();
   } else {

@@ -31,13 +31,13 @@ class SysctlReader {
   using Listed = std::map<std::string, Values, std::less<>>;
 
   // Of an interface, one that is known: by its place.
-  struct Place {
+  struct KnownSysctl {
     std::string_view interface;
     std::size_t known = 0;
   };
 
   static Listed list();
-  static std::optional<Place> place_of(std::string_view name);
+  static std::optional<KnownSysctl> known_of(std::string_view name);
 
   std::optional<Listed> listed_;
 };
