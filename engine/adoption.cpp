@@ -77,7 +77,7 @@ bool Adoption<Family>::takes_port(const Record& session) {
   const auto& external = session.outside;
   if (externals.has_blocks()) {
     return externals.blocks(external.local)
-        .adopt(session.namespace_id, Externals<Family>::place_of(session.protocol),
+        .adopt(session.namespace_id, Externals<Family>::space_index(session.protocol),
                sessions_.shard(), external.local_port);
   }
   // Elsewhere a port serves many, and is nobody's.

@@ -9,21 +9,21 @@ namespace swnat {
 template <class Family>
 bool BlockChoice<Family>::has_port(const NewSession<Family>& wanted, std::uint8_t protocol,
                                    Tick now) {
-  return blocks(wanted).has_any(wanted.tenant.blocks(), place_of(protocol),
+  return blocks(wanted).has_any(wanted.tenant.blocks(), space_index(protocol),
                                 wanted.inside.local_port, seeker_.random(), now);
 }
 
 template <class Family>
 std::optional<std::uint16_t> BlockChoice<Family>::take_port(const NewSession<Family>& wanted,
                                                             std::uint8_t protocol, Tick now) {
-  return blocks(wanted).take(wanted.tenant.blocks(), place_of(protocol), sessions_.shard(),
+  return blocks(wanted).take(wanted.tenant.blocks(), space_index(protocol), sessions_.shard(),
                              wanted.inside.local_port, seeker_.random(), now);
 }
 
 template <class Family>
 void BlockChoice<Family>::pass_over(const NewSession<Family>& wanted, std::uint8_t protocol,
                                     std::uint16_t port, Tick now) {
-  blocks(wanted).pass_over(place_of(protocol), sessions_.shard(), port, now);
+  blocks(wanted).pass_over(space_index(protocol), sessions_.shard(), port, now);
 }
 
 // Among the ports of the owner's blocks: in the oldest lies the port that the flow names, the
@@ -92,13 +92,13 @@ bool BlockChoice<Family>::find_port_in_new_block(NewSession<Family>& wanted, std
   };
   PortBlocks& all = blocks(wanted);
   const BlockTaker taker = wanted.tenant.blocks();
-  const std::size_t place = place_of(protocol);
+  const std::size_t index = space_index(protocol);
   if (choice == Choice::possible) {
-    return all.has_new(taker, place, seeker_.random(), now, is_found);
+    return all.has_new(taker, index, seeker_.random(), now, is_found);
   }
-  if (!all.use_new(taker, place, seeker_.random(), now, is_found)) return false;
+  if (!all.use_new(taker, index, seeker_.random(), now, is_found)) return false;
   if (sessions_.is_free_outside(wanted, protocol, now)) return true;
-  all.release(place, sessions_.shard(), wanted.outside.local_port, now);
+  all.release(index, sessions_.shard(), wanted.outside.local_port, now);
   return false;
 }
 

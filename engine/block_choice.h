@@ -32,8 +32,8 @@ class BlockChoice {
   PortBlocks& blocks(const NewSession<Family>& wanted) {
     return sessions_.externals().blocks(wanted.outside.local);
   }
-  static std::size_t place_of(std::uint8_t protocol) {
-    return Externals<Family>::place_of(protocol);
+  static std::size_t space_index(std::uint8_t protocol) {
+    return Externals<Family>::space_index(protocol);
   }
 
   Sessions<Family>& sessions_;

@@ -133,7 +133,7 @@ void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
 }
 
 void Engine::State::enforce_limits(Tick now) {
-  for (const Tenant& tenant : snapshot_->tenants()) {
+  for (const NamespaceEntry& tenant : snapshot_->namespaces()) {
     eviction_.enforce(uses_, tenant.slot, tenant.session_limit, now);
   }
   for (const ForwardUse& one : forwards_of_policy()) {
@@ -171,7 +171,7 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
   std::unordered_map<NamespaceId, std::uint32_t> blocks;
   for (const PortBlockView& one : port_blocks()) ++blocks[one.namespace_id];
   std::vector<NamespaceUse> uses;
-  for (const Tenant& tenant : snapshot_->tenants()) {
+  for (const NamespaceEntry& tenant : snapshot_->namespaces()) {
     uses.push_back({.id = tenant.id,
                     .sessions = uses_.count(tenant.slot),
                     .session_limit = tenant.session_limit,
@@ -223,7 +223,7 @@ std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
   told_traffic_.resize(by_slot.size());
   std::ranges::transform(told_traffic_, by_slot, told_traffic_.begin(), later_of);
   std::vector<NamespaceTraffic> traffic;
-  for (const Tenant& tenant : snapshot_->tenants()) {
+  for (const NamespaceEntry& tenant : snapshot_->namespaces()) {
     traffic.push_back({tenant.id, told_traffic_[tenant.slot]});
   }
   return traffic;

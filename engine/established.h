@@ -68,7 +68,7 @@ inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& par
   TcpEffect effect = TcpEffect::refresh;
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment segment =
-        read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
+        read_tcp_segment(packet.bytes.data() + parsed.transport_offset, parsed.transport_size);
     effect =
         advance(connection_of(ref), segment, is_outbound ? TcpSender::internal : TcpSender::remote);
   } else if (is_asked(before) && is_outbound == session.is_from_outside) {
@@ -77,7 +77,8 @@ inline Reason Shard<Family>::translate(SessionRef ref, const Parsed<Family>& par
   if (effect != TcpEffect::none) refresh(session, packet.direction, now);
   if (session.state != before) sessions_.state_changed(ref, before, now);
   sessions_.table().count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
-  apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
+  rewrite_packet(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed,
+                 packet);
   if (!is_outbound) {
     packet.namespace_id = session.namespace_id;
   } else if (packet.direction == Direction::hairpin) {

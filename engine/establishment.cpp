@@ -71,7 +71,7 @@ void Establishment<Family>::prefetch(std::span<const Packet* const> packets) con
 template <class Family>
 Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& packet,
                                        std::uint64_t flow, Tick now) {
-  const Tenant* tenant = sessions_.find_tenant(packet.namespace_id);
+  const NamespaceEntry* tenant = sessions_.find_namespace(packet.namespace_id);
   if (tenant == nullptr) return Reason::unknown_namespace;
   const RuleBook<Family>& rules = sessions_.rules();
   const Leg<Family> inside = parsed.leg_from_inside();
@@ -120,7 +120,7 @@ Reason Establishment<Family>::inbound(const Parsed<Family>& parsed, Packet& pack
   Receiver receiver;
   if (const auto reason = find_receiver(parsed, forward, receiver, now)) return *reason;
   if (const auto reason = refuses(parsed)) return not_on_the_way_out(*reason);
-  const Tenant* tenant = sessions_.find_tenant(receiver.id);
+  const NamespaceEntry* tenant = sessions_.find_namespace(receiver.id);
   if (tenant == nullptr) return Reason::no_mapping;
   const Leg<Family> inside{receiver.internal.address, parsed.source, receiver.internal.port,
                            parsed.source_port};
@@ -227,14 +227,15 @@ Reason Establishment<Family>::establish(NewSession<Family>& wanted, SessionRef r
   set_deltas(session);
   if (parsed.protocol == protocol::tcp) {
     const TcpSegment syn =
-        read_tcp_segment(packet.bytes.data() + parsed.transport, parsed.transport_size);
+        read_tcp_segment(packet.bytes.data() + parsed.transport_offset, parsed.transport_size);
     open({state, session.internal_receiver, session.remote_receiver, session.claim,
           table.aside(ref)},
          syn, is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   sessions_.begin(ref, state, wanted, now);
   table.count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
-  apply(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed, packet);
+  rewrite_packet(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed,
+                 packet);
   if (!is_outbound) {
     packet.namespace_id = wanted.tenant.id;
   } else if (packet.direction == Direction::hairpin) {

@@ -13,7 +13,7 @@ class Original {
  public:
   Original(const Parsed<Family>& parsed, const Packet& packet)
       : namespace_id_(packet.namespace_id),
-        transport_(parsed.transport),
+        transport_(parsed.transport_offset),
         transport_size_(std::min<std::size_t>(parsed.transport_size, tcp_header_min)) {
     std::memcpy(ip_.data(), packet.bytes.data(), ip_.size());
     std::memcpy(header_.data(), packet.bytes.data() + transport_, transport_size_);

@@ -11,7 +11,7 @@ namespace swnat {
 
 template <class Family>
 struct NewSession {
-  const Tenant& tenant;
+  const NamespaceEntry& tenant;
   std::uint32_t slot;  // where it counts
   Leg<Family> inside;
   Leg<Family> outside;              // its local end is chosen last

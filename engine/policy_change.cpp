@@ -33,8 +33,8 @@ void change_forwards(Externals<Family>& externals, std::uint32_t shards, const P
       if (address == nullptr) continue;
       ports.emplace(&externals.ports(*address, rule.protocol),
                     externals.has_blocks() ? &externals.blocks(*address) : nullptr,
-                    Externals<Family>::place_of(rule.protocol), shard_of_port(rule.to.port, shards),
-                    rule.external.port);
+                    Externals<Family>::space_index(rule.protocol),
+                    shard_of_port(rule.to.port, shards), rule.external.port);
     }
     return ports;
   };

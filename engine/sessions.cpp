@@ -94,7 +94,7 @@ SessionRef Sessions<Family>::find_asked(NamespaceId sender, std::uint8_t protoco
 // --- begun, changed and ended
 
 template <class Family>
-typename Sessions<Family>::Room Sessions<Family>::room_of(const Tenant& tenant,
+typename Sessions<Family>::Room Sessions<Family>::room_of(const NamespaceEntry& tenant,
                                                           const Forward* forward) {
   if (forward == nullptr || forward->session_limit == 0) {
     return {tenant.slot, tenant.session_limit};
@@ -159,7 +159,7 @@ void Sessions<Family>::end(SessionRef ref, const KeyHashes& hashes, EndCause cau
   if (!is_last || !has_port) return;
   if (externals_.has_blocks()) {
     return externals_.blocks(outside.local)
-        .release(Externals<Family>::place_of(protocol), number_, outside.local_port, now);
+        .release(Externals<Family>::space_index(protocol), number_, outside.local_port, now);
   }
   if (!shares_mapping) return;
   // RFC 6888 REQ-8: the remote may go on sending for a while, unless both ends are done. But a
@@ -222,7 +222,7 @@ std::size_t Sessions<Family>::end_meant(const SessionPattern& pattern, std::uint
 // Where new sessions are refused, only one that is over makes room.
 template <class Family>
 std::optional<RoomWanted> Sessions<Family>::room_wanted(NamespaceId id) const {
-  const Tenant* tenant = snapshot_->find(id);
+  const NamespaceEntry* tenant = snapshot_->find(id);
   if (tenant == nullptr) return {};
   const bool only_over = policy().at_limit == AtLimit::refuse;
   if (only_over && !uses_.has_over(tenant->slot)) return {};

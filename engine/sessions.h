@@ -59,7 +59,7 @@ class Sessions {
   // --- the policy
 
   const Policy& policy() const { return snapshot_->policy(); }
-  const Tenant* find_tenant(NamespaceId id) const { return snapshot_->find(id); }
+  const NamespaceEntry* find_namespace(NamespaceId id) const { return snapshot_->find(id); }
   const RuleBook<Family>& rules() const { return snapshot_->template rules<Family>(); }
   // From the policy, as every packet needs them.
   bool frees_closed_at_once() const { return frees_closed_at_once_; }
@@ -103,7 +103,7 @@ class Sessions {
     std::uint32_t limit;
   };
   // `forward`: by which the session comes in, nullptr for none.
-  static Room room_of(const Tenant& tenant, const Forward* forward);
+  static Room room_of(const NamespaceEntry& tenant, const Forward* forward);
   // Where the policy, which has its namespace, lets it count.
   std::uint32_t slot_for(const Record& session) const;
   // Counts a session that is about to be made; returns why it may not be.

@@ -59,7 +59,7 @@ typename Shard<Family>::Outlook Shard<Family>::outlook(const Parsed<Family>& par
   }
   const RuleBook<Family>& rules = sessions_.rules();
   const NamespaceId id = packet.namespace_id;
-  const Tenant* tenant = sessions_.find_tenant(id);
+  const NamespaceEntry* tenant = sessions_.find_namespace(id);
   const Leg<Family> inside = parsed.leg_from_inside();
   const bool is_ruled = tenant == nullptr || rules.drops(id, parsed.protocol, inside.remote_port) ||
                         rules.redirect(id, parsed.protocol, {inside.remote, inside.remote_port}) ||
@@ -84,7 +84,7 @@ Reason Shard<Family>::error_about_sent(NamespaceId sender, const Parsed<Family>&
   if (ref == no_session) return Reason::icmp_error_unmatched;
   if (!is_from_host(parsed)) return Reason::invalid_address;
   const Record& session = sessions_[ref];
-  apply(inbound_error_rewrite(session, parsed), parsed, quoted, error);
+  rewrite_error(inbound_error_rewrite(session, parsed), parsed, quoted, error);
   error.namespace_id = session.namespace_id;
   return Reason::translated_inbound;
 }
@@ -96,7 +96,7 @@ Reason Shard<Family>::error_about_delivered(const Parsed<Family>& parsed,
                                    quoted.packet.leg_from_outside());
   const SessionRef ref = sessions_.find_live(key, now);
   if (ref == no_session) {
-    const Tenant* tenant = sessions_.find_tenant(error.namespace_id);
+    const NamespaceEntry* tenant = sessions_.find_namespace(error.namespace_id);
     const bool needs_none =
         tenant != nullptr && any_contains(tenant->policy->untranslated, parsed.destination);
     if (needs_none) return Reason::untranslated;
@@ -105,14 +105,14 @@ Reason Shard<Family>::error_about_delivered(const Parsed<Family>& parsed,
   }
   if (!is_from_host(parsed)) return Reason::invalid_address;
   const Record& session = sessions_[ref];
-  apply(outbound_error_rewrite(session), parsed, quoted, error);
+  rewrite_error(outbound_error_rewrite(session), parsed, quoted, error);
   if (error.direction == Direction::hairpin) error.namespace_id = session.realm();
   return Reason::translated_outbound;
 }
 
 template <class Family>
 std::optional<Reason> Shard<Family>::rule_for(NamespaceId id, const Parsed<Family>& parsed) const {
-  const Tenant* tenant = sessions_.find_tenant(id);
+  const NamespaceEntry* tenant = sessions_.find_namespace(id);
   if (tenant == nullptr) return {};
   if (sessions_.rules().drops(id, parsed.protocol, 0)) return Reason::dropped_by_rule;
   if (any_contains(tenant->policy->untranslated, parsed.destination)) return Reason::untranslated;

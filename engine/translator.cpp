@@ -141,7 +141,8 @@ Reason Translator<Family>::untranslatable(Reason fault, const Parsed<Family>& pa
     const Lock lock(any.mutex);
     reason = any.rule_for(packet.namespace_id, parsed).value_or(reason);
   }
-  if (!parsed.piece.is_first() || (!is_inbound && packet.namespace_id == 0)) return reason;
+  if (!parsed.piece.is_first_of_several() || (!is_inbound && packet.namespace_id == 0))
+    return reason;
   datagrams_.remember(datagrams_.name(parsed, packet), parsed, packet, reason, now);
   return reason;
 }

@@ -25,19 +25,19 @@ void Index::insert(std::uint64_t hash, Ref ref) {
 }
 
 bool Index::erase(std::uint64_t hash, Ref ref) {
-  const Place place = place_of(hash, [ref](Ref other) { return other == ref; });
-  if (place.slot == slots) return false;
-  buckets_[place.bucket].tags[place.slot] = empty;
-  for (std::uint64_t at = home(hash); at != place.bucket; at = after(at)) {
+  const Cell cell = cell_of(hash, [ref](Ref other) { return other == ref; });
+  if (cell.slot == slots) return false;
+  buckets_[cell.bucket].tags[cell.slot] = empty;
+  for (std::uint64_t at = home(hash); at != cell.bucket; at = after(at)) {
     if (buckets_[at].passed != passed_max) --buckets_[at].passed;
   }
   return true;
 }
 
 bool Index::replace(std::uint64_t hash, Ref before, Ref after) {
-  const Place place = place_of(hash, [before](Ref other) { return other == before; });
-  if (place.slot == slots) return false;
-  buckets_[place.bucket].refs[place.slot] = after;
+  const Cell cell = cell_of(hash, [before](Ref other) { return other == before; });
+  if (cell.slot == slots) return false;
+  buckets_[cell.bucket].refs[cell.slot] = after;
   return true;
 }
 

@@ -71,7 +71,7 @@ class Index {
   static_assert(sizeof(Bucket) == 64);
   static constexpr std::uint16_t passed_max = 0xffff;
 
-  struct Place {
+  struct Cell {
     std::uint64_t bucket;
     unsigned slot;
   };
@@ -104,7 +104,7 @@ class Index {
   }
 
   template <class Wanted>
-  Place place_of(std::uint64_t hash, Wanted&& wanted) const;
+  Cell cell_of(std::uint64_t hash, Wanted&& wanted) const;
 
   std::uint64_t bucket_count_;
   ReservedArray<Bucket> buckets_;
@@ -112,7 +112,7 @@ class Index {
 
 // Ends: every bucket is looked at once at most.
 template <class Wanted>
-Index::Place Index::place_of(std::uint64_t hash, Wanted&& wanted) const {
+Index::Cell Index::cell_of(std::uint64_t hash, Wanted&& wanted) const {
   std::uint64_t at = home(hash);
   for (std::uint64_t looked = 0; looked < bucket_count_; ++looked, at = after(at)) {
     const Bucket& bucket = buckets_[at];
@@ -127,8 +127,8 @@ Index::Place Index::place_of(std::uint64_t hash, Wanted&& wanted) const {
 
 template <class Wanted>
 Ref Index::find(std::uint64_t hash, Wanted&& wanted) const {
-  const Place place = place_of(hash, std::forward<Wanted>(wanted));
-  return place.slot == slots ? no_ref : buckets_[place.bucket].refs[place.slot];
+  const Cell cell = cell_of(hash, std::forward<Wanted>(wanted));
+  return cell.slot == slots ? no_ref : buckets_[cell.bucket].refs[cell.slot];
 }
 
 }  // namespace swnat

@@ -12,9 +12,11 @@ namespace {
 template <class Family>
 std::uint16_t headers_end(const Parsed<Family>& parsed) {
   constexpr std::size_t identification_size = 4;  // the last field of an IPv6 fragment header
-  const std::size_t begin =
-      Family::version == 4 ? parsed.transport : parsed.identification + identification_size;
-  return static_cast<std::uint16_t>(parsed.transport - begin + first_fragment_min(parsed.protocol));
+  const std::size_t begin = Family::version == 4
+                                ? parsed.transport_offset
+                                : parsed.identification_offset + identification_size;
+  return static_cast<std::uint16_t>(parsed.transport_offset - begin +
+                                    first_fragment_min(parsed.protocol));
 }
 
 // Whether two first fragments, which came as one datagram's, leave as one's too.
@@ -80,7 +82,7 @@ void Datagrams<Family>::remember(const DatagramKey<Family>& key, const Parsed<Fa
     const DatagramFate<Family>* known = part.table.find(key, now);
     const bool is_again = known != nullptr && leave_alike(*known, fate);
     fate.identification = is_again ? known->identification : new_identification(packet);
-    write_identification<Family>(ip, parsed.identification, fate.identification);
+    write_identification<Family>(ip, parsed.identification_offset, fate.identification);
   }
   part.table.remember(key, fate, now);
 }
@@ -99,7 +101,7 @@ Reason Datagrams<Family>::follow(const Parsed<Family>& parsed, Packet& packet, T
                                        Family::sum(fate->source) + Family::sum(fate->destination));
   write_addresses<Family>(ip, fate->source, fate->destination, delta);
   if (fate->identification != parsed.piece.identification) {
-    write_identification<Family>(ip, parsed.identification, fate->identification);
+    write_identification<Family>(ip, parsed.identification_offset, fate->identification);
   }
   packet.namespace_id = fate->receiver;
   return fate->reason;

@@ -29,7 +29,7 @@ bool is_subset(const std::vector<Address>& some, const std::vector<Address>& all
 
 const Policy& checked(const std::shared_ptr<const Policy>& policy) {
   require(policy != nullptr, "an engine needs a policy");
-  check_rules(*policy);
+  check_policy_rules(*policy);
   return *policy;
 }
 
@@ -97,7 +97,7 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
     : policy_(std::move(policy)),
       rules_(RuleBook<Ipv4>(*policy_, next.forwards), RuleBook<Ipv6>(*policy_, next.forwards)) {
   const std::uint64_t count = checked_namespace_count(*policy_);
-  tenants_.reserve(count);
+  namespaces_.reserve(count);
   const auto table_size =
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));
   positions_.resize(table_size);
@@ -109,11 +109,11 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
           next.namespaces.try_emplace(static_cast<NamespaceId>(id), next_slot);
       require(entry->second < namespaces_max,
               "more than 65536 namespaces since the engine was made");
-      tenants_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
-                          one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
+      namespaces_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
+                             one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
       std::uint64_t at = id * spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
-      positions_[at] = static_cast<std::uint32_t>(tenants_.size());
+      positions_[at] = static_cast<std::uint32_t>(namespaces_.size());
     }
   }
   for (const ForwardRule& rule : policy_->forwards) {
@@ -124,10 +124,10 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
   slots = std::move(next);
 }
 
-const Tenant* Snapshot::find(NamespaceId id) const {
+const NamespaceEntry* Snapshot::find(NamespaceId id) const {
   for (std::uint64_t at = id * spread >> shift_; positions_[at] != 0;
        at = (at + 1) % positions_.size()) {
-    const Tenant& tenant = tenants_[positions_[at] - 1];
+    const NamespaceEntry& tenant = namespaces_[positions_[at] - 1];
     if (tenant.id == id) return &tenant;
   }
   return nullptr;

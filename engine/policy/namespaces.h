@@ -57,7 +57,7 @@ struct BlockTaker {
   std::uint32_t size = 0;
 };
 
-struct Tenant {
+struct NamespaceEntry {
   NamespaceId id = 0;
   std::uint32_t slot = 0;
   std::uint32_t session_limit = 0;
@@ -79,8 +79,8 @@ class Snapshot {
   const RuleBook<Family>& rules() const {
     return std::get<RuleBook<Family>>(rules_);
   }
-  const Tenant* find(NamespaceId id) const;
-  const std::vector<Tenant>& tenants() const { return tenants_; }
+  const NamespaceEntry* find(NamespaceId id) const;
+  const std::vector<NamespaceEntry>& namespaces() const { return namespaces_; }
   const std::shared_ptr<const ForwardNamespaces>& forward_namespaces() const {
     return forward_namespaces_;
   }
@@ -91,8 +91,9 @@ class Snapshot {
   std::shared_ptr<const Policy> policy_;
   std::tuple<RuleBook<Ipv4>, RuleBook<Ipv6>> rules_;
   std::shared_ptr<const ForwardNamespaces> forward_namespaces_;
-  std::vector<Tenant> tenants_;           // sorted by id
-  std::vector<std::uint32_t> positions_;  // open addressing over id: place in tenants_ plus 1, or 0
+  std::vector<NamespaceEntry> namespaces_;  // sorted by id
+  std::vector<std::uint32_t>
+      positions_;  // open addressing over id: place in namespaces_ plus 1, or 0
   std::uint32_t shift_ = 0;
 };
 

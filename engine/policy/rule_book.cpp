@@ -60,7 +60,7 @@ ForwardRoom room_of(const ForwardRule& rule) {
   return {rule.namespace_id, forward_key(rule.protocol, rule.external)};
 }
 
-void check_rules(const Policy& policy) {
+void check_policy_rules(const Policy& policy) {
   for (const NamespacePolicy& one : policy.namespaces) {
     for (const auto* networks : {&one.inside, &one.untranslated}) {
       require(std::ranges::all_of(*networks, has_valid_length),
@@ -90,12 +90,12 @@ void check_rules(const Policy& policy) {
 }
 
 template <class Family>
-std::size_t RuleBook<Family>::Hash::operator()(const Place& place) const {
+std::size_t RuleBook<Family>::Hash::operator()(const Key& key) const {
   constexpr Secret spread = {0x9e37'79b9'7f4a'7c15, 0xd1b5'4a32'd192'ed03, 0xaef1'7502'b3fc'a1b7,
                              0x8cb9'2ba7'2f3d'8dd7};
   const std::uint64_t rest =
-      std::uint64_t{place.namespace_id} << 32 | std::uint64_t{place.end.port} << 8 | place.protocol;
-  return Family::hash(place.end.address, {}, rest, spread);
+      std::uint64_t{key.namespace_id} << 32 | std::uint64_t{key.end.port} << 8 | key.protocol;
+  return Family::hash(key.end.address, {}, rest, spread);
 }
 
 template <class Family>

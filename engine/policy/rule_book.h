@@ -36,7 +36,7 @@ ForwardRoom room_of(const ForwardRule& rule);
 // Where the sessions in it are counted.
 using ForwardSlots = std::map<ForwardRoom, std::uint32_t>;
 
-// Immutable. `policy` must outlive it and be a valid one (check_rules).
+// Immutable. `policy` must outlive it and be a valid one (check_policy_rules).
 template <class Family>
 class RuleBook {
  public:
@@ -61,26 +61,26 @@ class RuleBook {
   std::optional<End> forwarded_as(NamespaceId id, std::uint8_t protocol, const End& internal) const;
 
  private:
-  struct Place {
+  struct Key {
     std::uint8_t protocol;
     NamespaceId namespace_id;  // 0 where it does not matter
     End end;
 
-    friend bool operator==(const Place&, const Place&) = default;
+    friend bool operator==(const Key&, const Key&) = default;
   };
   struct Hash {
-    std::size_t operator()(const Place& place) const;
+    std::size_t operator()(const Key& key) const;
   };
 
   const std::vector<DropRule>& drop_rules_;
   std::bitset<65'536> dropped_ports_;  // that any rule for TCP or UDP may drop
-  std::unordered_map<Place, std::vector<const RedirectRule*>, Hash> redirects_;
-  std::unordered_map<Place, Forward, Hash> forwards_;
-  std::unordered_map<Place, End, Hash> forwarded_;
+  std::unordered_map<Key, std::vector<const RedirectRule*>, Hash> redirects_;
+  std::unordered_map<Key, Forward, Hash> forwards_;
+  std::unordered_map<Key, End, Hash> forwarded_;
 };
 
 // Throws std::invalid_argument for rules that break their documented ranges.
-void check_rules(const Policy& policy);
+void check_policy_rules(const Policy& policy);
 
 extern template class RuleBook<Ipv4>;
 extern template class RuleBook<Ipv6>;

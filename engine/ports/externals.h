@@ -58,7 +58,7 @@ class Externals {
   // TCP's or UDP's, of all addresses.
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
     for (const Address& address : addresses_) ports(address, protocol).withhold(port, is_withheld);
-    for (PortBlocks& blocks : blocks_) blocks.withheld_changed(place_of(protocol), port);
+    for (PortBlocks& blocks : blocks_) blocks.withheld_changed(space_index(protocol), port);
   }
 
   void populate() {
@@ -74,7 +74,7 @@ class Externals {
   // The address must be one of these, and the protocol one that has ports or identifiers. Forced
   // inline: else a new session costs a fiftieth more instructions, for its calls.
   [[gnu::always_inline]] PortSpace& ports(const Address& address, std::uint8_t protocol) {
-    return spaces_[number_of(address) * 3 + place_of(protocol)];
+    return spaces_[number_of(address) * 3 + space_index(protocol)];
   }
 
   // Whether ports are handed out in blocks; then those of an address.
@@ -83,7 +83,7 @@ class Externals {
   const std::deque<PortBlocks>& blocks() const { return blocks_; }  // as addresses() are
   std::deque<PortBlocks>& blocks() { return blocks_; }
   // In PortBlocks::Spaces.
-  static std::size_t place_of(std::uint8_t protocol) {
+  static std::size_t space_index(std::uint8_t protocol) {
     return protocol == protocol::tcp ? 0 : protocol == protocol::udp ? 1 : 2;
   }
 
@@ -99,7 +99,7 @@ class Externals {
     if (protocol::is_portless(protocol)) return shard_of_port(port, shards_);
     const std::size_t number = number_of(address);
     if (number == nowhere) return shard_of_port(port, shards_);
-    return spaces_[number * 3 + place_of(protocol)].shard_of(port);
+    return spaces_[number * 3 + space_index(protocol)].shard_of(port);
   }
 
   // Open addressing, a quarter full at most.

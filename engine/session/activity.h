@@ -39,19 +39,19 @@ class Activity {
   void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
     links[ref].slot = slot & slot_mask;
     links[ref].rank = rank;
-    place(links, ref, last_active);
+    enqueue(links, ref, last_active);
   }
 
   void change_rank(LinkTable& links, SessionRef ref, Rank rank, Tick last_active) {
     remove(links, ref);
     links[ref].rank = rank;
-    place(links, ref, last_active);
+    enqueue(links, ref, last_active);
   }
 
   void change_slot(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
     remove(links, ref);
     links[ref].slot = slot & slot_mask;
-    place(links, ref, last_active);
+    enqueue(links, ref, last_active);
   }
 
   void remove(LinkTable& links, SessionRef ref) {
@@ -156,10 +156,10 @@ class Activity {
 
   void move(LinkTable& links, SessionRef ref, Tick last_active) {
     remove(links, ref);
-    place(links, ref, last_active);
+    enqueue(links, ref, last_active);
   }
 
-  void place(LinkTable& links, SessionRef ref, Tick last_active) {
+  void enqueue(LinkTable& links, SessionRef ref, Tick last_active) {
     Queue& queue = queue_of(links[ref]);
     ++queue.count;
     links[ref].queued = last_active;

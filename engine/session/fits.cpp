@@ -6,7 +6,7 @@ template <class Family>
 bool fits(const Session<Family>& session, const Snapshot& policy) {
   using End = Endpoint<typename Family::Address>;
   const RuleBook<Family>& rules = policy.rules<Family>();
-  const Tenant* tenant = policy.find(session.namespace_id);
+  const NamespaceEntry* tenant = policy.find(session.namespace_id);
   if (tenant == nullptr) return false;
   const End internal{session.inside.local, session.inside.local_port};
   const End external{session.outside.local, session.outside.local_port};

@@ -41,7 +41,7 @@ template <class Family>
 std::span<std::uint8_t> changeable(const Quoted<Family>& quoted, const Packet& error) {
   constexpr std::size_t transport_max = 20;
   const std::size_t transport = std::min<std::size_t>(quoted.packet.transport_size, transport_max);
-  return error.bytes.subspan(quoted.offset, quoted.packet.transport + transport);
+  return error.bytes.subspan(quoted.offset, quoted.packet.transport_offset + transport);
 }
 
 template <class Family>
@@ -71,7 +71,7 @@ std::optional<Reason> read_quoted_ports(const std::uint8_t* transport, Parsed<Fa
 template <class Family>
 std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& parsed,
                                    Quoted<Family>& quoted) {
-  const auto icmp = error.bytes.subspan(parsed.transport, parsed.transport_size);
+  const auto icmp = error.bytes.subspan(parsed.transport_offset, parsed.transport_size);
   const std::uint64_t pseudo_header =
       pseudo_header_sum<Family>(parsed.source, parsed.destination, parsed.transport_size);
   if (error.checksum == ChecksumState::complete && !sums_to_zero(icmp, pseudo_header)) {
@@ -83,20 +83,20 @@ std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& pa
       packet.transport_size < quoted_transport_min(packet.protocol) || packet.piece.is_later()) {
     return Reason::malformed_icmp_error;
   }
-  if (Family::has_header_checksum && !sums_to_zero(quotation.first(packet.transport))) {
+  if (Family::has_header_checksum && !sums_to_zero(quotation.first(packet.transport_offset))) {
     return Reason::malformed_icmp_error;
   }
-  quoted.offset = static_cast<std::uint16_t>(parsed.transport + icmp_header_size);
-  return read_quoted_ports(quotation.data() + packet.transport, packet);
+  quoted.offset = static_cast<std::uint16_t>(parsed.transport_offset + icmp_header_size);
+  return read_quoted_ports(quotation.data() + packet.transport_offset, packet);
 }
 
 template <class Family>
-void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
-           const Quoted<Family>& quoted, Packet& error) {
+void rewrite_error(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
+                   const Quoted<Family>& quoted, Packet& error) {
   const auto touched = changeable(quoted, error);
   const std::uint64_t before = sum_of(touched);
   Packet quotation{.bytes = touched};
-  apply(rewrite.quoted, quoted.packet, quotation);
+  rewrite_packet(rewrite.quoted, quoted.packet, quotation);
   const std::uint64_t after = sum_of(touched);
 
   std::uint8_t* ip = error.bytes.data();
@@ -106,7 +106,7 @@ void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
       Family::sum(rewrite.source) + Family::sum(rewrite.destination);
   write_addresses<Family>(ip, rewrite.source, rewrite.destination,
                           delta_of(addresses_before, addresses_after));
-  std::uint8_t* icmp = ip + parsed.transport;
+  std::uint8_t* icmp = ip + parsed.transport_offset;
   if (error.checksum == ChecksumState::complete) {
     const ChecksumDelta delta = Family::icmp_covers_addresses
                                     ? delta_of(addresses_before + before, addresses_after + after)
@@ -120,11 +120,11 @@ void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
   }
 }
 
-#define SWNAT_INSTANTIATE(Family)                                                                \
-  template std::optional<Reason> parse_quoted(const Packet&, const Parsed<Family>&,              \
-                                              Quoted<Family>&);                                  \
-  template void apply(const ErrorRewrite<Family>&, const Parsed<Family>&, const Quoted<Family>&, \
-                      Packet&);
+#define SWNAT_INSTANTIATE(Family)                                                   \
+  template std::optional<Reason> parse_quoted(const Packet&, const Parsed<Family>&, \
+                                              Quoted<Family>&);                     \
+  template void rewrite_error(const ErrorRewrite<Family>&, const Parsed<Family>&,   \
+                              const Quoted<Family>&, Packet&);
 SWNAT_INSTANTIATE(Ipv4)
 SWNAT_INSTANTIATE(Ipv6)
 #undef SWNAT_INSTANTIATE

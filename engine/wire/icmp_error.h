@@ -34,7 +34,7 @@ struct ErrorRewrite {
   Rewrite<Family> quoted;
 };
 template <class Family>
-void apply(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
-           const Quoted<Family>& quoted, Packet& error);
+void rewrite_error(const ErrorRewrite<Family>& rewrite, const Parsed<Family>& parsed,
+                   const Quoted<Family>& quoted, Packet& error);
 
 }  // namespace swnat

@@ -41,8 +41,8 @@ template <class Family>
 Fault check_fragment(const Parsed<Family>& parsed) {
   // What counts towards the length of the datagram before its fragmented part.
   const std::size_t header_size =
-      Family::version == 4 ? parsed.transport
-                           : parsed.transport - ipv6_header_size - ipv6_fragment_header_size;
+      Family::version == 4 ? parsed.transport_offset
+                           : parsed.transport_offset - ipv6_header_size - ipv6_fragment_header_size;
   const Fragment fragment{.header_size = static_cast<std::uint32_t>(header_size),
                           .offset = parsed.piece.offset,
                           .size = parsed.transport_size,
@@ -55,7 +55,7 @@ Fault check_fragment(const Parsed<Family>& parsed) {
 // payload.
 Fault walk_extensions(std::span<const std::uint8_t> available, Parsed<Ipv6>& parsed) {
   const auto end_at = [&](std::size_t place) {
-    parsed.transport = static_cast<std::uint16_t>(place);
+    parsed.transport_offset = static_cast<std::uint16_t>(place);
     parsed.transport_size = static_cast<std::uint16_t>(available.size() - place);
   };
   std::size_t at = ipv6_header_size;
@@ -78,13 +78,13 @@ Fault walk_extensions(std::span<const std::uint8_t> available, Parsed<Ipv6>& par
         break;
       }
       case protocol::fragment: {
-        if (left < ipv6_fragment_header_size || parsed.identification != 0)
+        if (left < ipv6_fragment_header_size || parsed.identification_offset != 0)
           return Reason::malformed_ip;
         const std::uint16_t flags = load_be16(header + 2);
         parsed.piece.offset = flags & ipv6_fragment_offset;
         parsed.piece.more = (flags & ipv6_more_fragments) != 0;
         parsed.piece.identification = load_be32(header + ipv6_fragment_identification_offset);
-        parsed.identification =
+        parsed.identification_offset =
             static_cast<std::uint16_t>(at + ipv6_fragment_identification_offset);
         parsed.protocol = header[0];
         at += ipv6_fragment_header_size;

@@ -21,7 +21,7 @@ struct Piece {
   std::uint16_t offset;          // in bytes
   bool more;
 
-  bool is_first() const { return offset == 0 && more; }
+  bool is_first_of_several() const { return offset == 0 && more; }
   bool is_later() const { return offset != 0; }
   bool is_fragment() const { return offset != 0 || more; }
 };
@@ -33,9 +33,9 @@ struct Parsed {
   typename Family::Address destination;
   std::uint16_t source_port;       // ICMP echo request: the identifier; echo reply: 0
   std::uint16_t destination_port;  // ICMP echo reply: the identifier; echo request: 0
-  std::uint16_t transport;         // offset of the transport header
-  std::uint16_t transport_size;    // its header and payload; what its checksum covers
-  std::uint16_t identification;    // offset of this field; 0 where there is none
+  std::uint16_t transport_offset;
+  std::uint16_t transport_size;         // its header and payload; what its checksum covers
+  std::uint16_t identification_offset;  // 0 where there is no such field
   std::uint8_t protocol;
   std::uint8_t tcp_flags;
   bool is_icmp_error;  // then the packet that it quotes says which session it belongs to
@@ -119,7 +119,7 @@ inline std::optional<Reason> parse(std::span<const std::uint8_t> bytes, Directio
     if (const auto fault = check_fragment(parsed)) return fault;
     if (parsed.piece.is_later()) return {};
   }
-  const std::uint8_t* transport = bytes.data() + parsed.transport;
+  const std::uint8_t* transport = bytes.data() + parsed.transport_offset;
   if (parsed.protocol == protocol::tcp) return parse_tcp(transport, parsed);
   if (parsed.protocol == protocol::udp) return parse_udp(transport, parsed);
   if (parsed.protocol == Family::icmp_protocol) return parse_icmp(transport, direction, parsed);
@@ -137,10 +137,10 @@ inline std::optional<Reason> parse_ip(std::span<const std::uint8_t> available,
   parsed.piece.identification = load_be16(ip + ipv4_identification_offset);
   parsed.piece.offset = static_cast<std::uint16_t>((flags & ipv4_fragment_offset) * 8);
   parsed.piece.more = (flags & ipv4_more_fragments) != 0;
-  parsed.identification = ipv4_identification_offset;
+  parsed.identification_offset = ipv4_identification_offset;
   parsed.source.wire = load_wire<std::uint32_t>(ip + Ipv4::source_offset);
   parsed.destination.wire = load_wire<std::uint32_t>(ip + Ipv4::destination_offset);
-  parsed.transport = static_cast<std::uint16_t>(header_size);
+  parsed.transport_offset = static_cast<std::uint16_t>(header_size);
   parsed.transport_size = static_cast<std::uint16_t>(available.size() - header_size);
   parsed.protocol = ip[9];
   return {};
@@ -151,7 +151,7 @@ inline std::optional<Reason> parse_ip(std::span<const std::uint8_t> available,
   const std::uint8_t* ip = available.data();
   if (available.size() < ipv6_header_size) return Reason::malformed_ip;
   parsed.piece = {};
-  parsed.identification = 0;
+  parsed.identification_offset = 0;
   parsed.source.wire[0] = load_wire<std::uint64_t>(ip + Ipv6::source_offset);
   parsed.source.wire[1] = load_wire<std::uint64_t>(ip + Ipv6::source_offset + 8);
   parsed.destination.wire[0] = load_wire<std::uint64_t>(ip + Ipv6::destination_offset);
@@ -160,7 +160,7 @@ inline std::optional<Reason> parse_ip(std::span<const std::uint8_t> available,
   if (parsed.protocol != protocol::tcp && parsed.protocol != protocol::udp) {
     return walk_extensions(available, parsed);
   }
-  parsed.transport = ipv6_header_size;
+  parsed.transport_offset = ipv6_header_size;
   parsed.transport_size = static_cast<std::uint16_t>(available.size() - ipv6_header_size);
   return {};
 }

@@ -27,7 +27,7 @@ template <class Family>
 void write_unfinished_sum(const Parsed<Family>& parsed, const Packet& packet,
                           ChecksumDelta address_delta) {
   std::uint8_t* ip = packet.bytes.data();
-  std::uint8_t* transport = ip + parsed.transport;
+  std::uint8_t* transport = ip + parsed.transport_offset;
   const std::uint64_t pseudo_header = pseudo_header_sum(parsed, ip);
   switch (parsed.protocol) {
     case protocol::tcp:

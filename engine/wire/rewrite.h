@@ -25,7 +25,7 @@ struct Rewrite {
 
 // `parsed` is what the gate found in `packet`, which is no later fragment.
 template <class Family>
-void apply(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, Packet& packet);
+void rewrite_packet(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, Packet& packet);
 
 // The pieces it is made of. `field` is a checksum field, or its offset.
 void write_full_sum(std::uint8_t* transport, std::size_t field, std::uint64_t pseudo_header,
@@ -69,11 +69,12 @@ inline void write_addresses(std::uint8_t* ip, const typename Family::Address& so
 }
 
 template <class Family>
-inline void apply(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed, Packet& packet) {
+inline void rewrite_packet(const Rewrite<Family>& rewrite, const Parsed<Family>& parsed,
+                           Packet& packet) {
   assert(!parsed.piece.is_later());
   std::uint8_t* ip = packet.bytes.data();
   write_addresses<Family>(ip, rewrite.source, rewrite.destination, rewrite.address_delta);
-  std::uint8_t* transport = ip + parsed.transport;
+  std::uint8_t* transport = ip + parsed.transport_offset;
   std::uint8_t* field = nullptr;
   if (parsed.protocol == protocol::udp) {
     field = transport + udp_checksum_offset;

@@ -34,7 +34,7 @@ void check_against_gate(Bytes bytes) {
     Parsed<Family> parsed;
     REQUIRE_FALSE(parse(packet.bytes, direction, parsed).has_value());
     REQUIRE_FALSE(parsed.piece.is_fragment());
-    REQUIRE_EQ(parsed.transport, Family::header_min);
+    REQUIRE_EQ(parsed.transport_offset, Family::header_min);
     REQUIRE_EQ(parsed.protocol, common_protocol<Family>(packet));
     const bool is_inbound = direction == Direction::inbound;
     const LegWords<Family> words = LegWords<Family>::read(packet, is_inbound);

@@ -73,7 +73,7 @@ TEST_CASE("parse: whole packets pass, and what they say is found") {
     CHECK_EQ(Peer{parsed.source, parsed.source_port}, source_of(c.packet));
     CHECK_EQ(Peer{parsed.destination, parsed.destination_port}, destination_of(c.packet));
     CHECK_EQ(parsed.protocol, protocol_of(c.packet));
-    CHECK_EQ(parsed.transport, transport_offset(c.packet));
+    CHECK_EQ(parsed.transport_offset, transport_offset(c.packet));
     CHECK_EQ(parsed.transport_size, c.packet.size() - transport_offset(c.packet));
     if (parsed.protocol == protocol::tcp) CHECK_EQ(parsed.tcp_flags & 0x3f, tcp_flag::syn);
   }
@@ -265,8 +265,8 @@ TEST_CASE("parse: random bytes never pass with bounds that are not theirs") {
     Parsed<Ipv4> parsed;
     if (parse(packet, Direction::outbound, parsed).has_value()) continue;
     CAPTURE(seed);
-    CHECK_LE(std::size_t{parsed.transport} + parsed.transport_size, packet.size());
-    CHECK_GE(parsed.transport, 20);
+    CHECK_LE(std::size_t{parsed.transport_offset} + parsed.transport_size, packet.size());
+    CHECK_GE(parsed.transport_offset, 20);
     const bool has_header = parsed.protocol != 47 && !parsed.piece.is_later();
     CHECK_GE(parsed.transport_size, has_header ? 8 : 0);
   }

@@ -65,7 +65,7 @@ void check_quotation(View packet, const Quoted<Family>& quoted) {
   require(quoted.offset == quoted_at(*read(packet)), "the quotation follows the ICMP header");
   const View bytes = packet.first(read(packet)->length).subspan(quoted.offset);
   const auto anatomy = read(bytes, true);
-  require(anatomy.has_value() && anatomy->transport == quoted.packet.transport &&
+  require(anatomy.has_value() && anatomy->transport == quoted.packet.transport_offset &&
               anatomy->transport_size == quoted.packet.transport_size &&
               anatomy->protocol == quoted.packet.protocol,
           "the quoted packet is read as it is");
@@ -103,7 +103,7 @@ void try_family(const Given& given, Input& input) {
   const Session<Family>& session = *drawn;
   const ErrorRewrite<Family> rewrite =
       is_inbound ? inbound_error_rewrite(session, parsed) : outbound_error_rewrite(session);
-  apply(rewrite, parsed, quoted, packet);
+  rewrite_error(rewrite, parsed, quoted, packet);
   packet.reason = is_inbound ? Reason::translated_inbound : Reason::translated_outbound;
   check_changes(given, packet);
   const Anatomy anatomy = *read(packet.bytes);

@@ -74,11 +74,11 @@ void try_family(std::span<std::uint8_t> packet, Direction direction) {
   require(IpAddress(parsed.source) == anatomy.source &&
               IpAddress(parsed.destination) == anatomy.destination,
           "the gate reads the addresses");
-  require(parsed.protocol == anatomy.protocol && parsed.transport == anatomy.transport,
+  require(parsed.protocol == anatomy.protocol && parsed.transport_offset == anatomy.transport,
           "the gate finds the transport");
   require(parsed.piece.offset == anatomy.fragment_offset && parsed.piece.more == anatomy.more &&
               parsed.piece.identification == anatomy.identification_is &&
-              parsed.identification == anatomy.identification,
+              parsed.identification_offset == anatomy.identification,
           "the gate reads which fragment it is");
   require(parsed.transport_size <= anatomy.transport_size, "the transport lies within the packet");
   if (anatomy.is_later()) return;
@@ -88,7 +88,7 @@ void try_family(std::span<std::uint8_t> packet, Direction direction) {
       parsed.source_port == ends.source.port && parsed.destination_port == ends.destination.port,
       "the gate reads ports and identifiers");
   if (!is_common) return;
-  require(parsed.transport == Family::header_min && !anatomy.is_fragment(),
+  require(parsed.transport_offset == Family::header_min && !anatomy.is_fragment(),
           "what is common has a plain header");
   require(LegWords<Family>::read({.bytes = packet}, false).leg() == parsed.leg_from_inside(),
           "a common packet's ends are read as the gate reads them");

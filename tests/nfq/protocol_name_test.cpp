@@ -17,13 +17,13 @@ TEST_CASE("protocols have the names that people know") {
 }
 
 TEST_CASE("some protocols have ports or ids") {
-  for (const int number : {1, 6, 17, 58}) CHECK(has_ports(static_cast<std::uint8_t>(number)));
+  for (const int number : {1, 6, 17, 58})
+    CHECK(has_ports_or_ids(static_cast<std::uint8_t>(number)));
   for (const int number : {0, 47, 50, 132})
-    CHECK_FALSE(has_ports(static_cast<std::uint8_t>(number)));
+    CHECK_FALSE(has_ports_or_ids(static_cast<std::uint8_t>(number)));
 }
 
 TEST_CASE("whoever is asked by an echo has no port") {
-  for (const int number : {6, 17}) CHECK(has_remote_ports(static_cast<std::uint8_t>(number)));
-  for (const int number : {0, 1, 47, 58})
-    CHECK_FALSE(has_remote_ports(static_cast<std::uint8_t>(number)));
+  for (const int number : {6, 17}) CHECK(has_ports(static_cast<std::uint8_t>(number)));
+  for (const int number : {0, 1, 47, 58}) CHECK_FALSE(has_ports(static_cast<std::uint8_t>(number)));
 }
