@@ -45,6 +45,7 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
   // What is only possible is looked for again, in the same ones.
   const bool is_taken = choice == Choice::taken;
   const std::span<const PortRange> own{some.data(), all.some_of(owner, some, is_taken)};
+  const bool tries_all = own.size() < 2 || tries_all_of(own.size());
   const std::uint32_t like = wanted.inside.local_port & 1u;
   for (const std::uint32_t parity : {like, like ^ 1u}) {
     for (std::size_t i = 0; i < own.size(); ++i) {
@@ -52,7 +53,7 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
       if (ports.count() == 0) continue;
       if (i == 0 && seeker_.serves_named(ports, wanted, serves)) return true;
       std::uint32_t tries = tried_per_parity;
-      if (own.size() > 1) {
+      if (!tries_all) {
         const auto others = static_cast<std::uint32_t>(own.size() - 1);
         tries = i == 1 ? tried_of_newest : std::max(1u, (tried_per_parity / 2) / others);
       }
@@ -62,6 +63,18 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
   if (find_port_in_new_block(wanted, protocol, choice, now)) return true;
   if (!is_taken) all.some_of(owner, some, true);
   return false;
+}
+
+template <class Family>
+bool BlockChoice<Family>::tries_all_ports(const NewSession<Family>& wanted) {
+  std::array<PortRange, PortBlocks::searched_max> some;
+  return tries_all_of(blocks(wanted).some_of(wanted.tenant.id, some, false));
+}
+
+// Where all ports together are no more than are tried, those of each block can be, too.
+template <class Family>
+bool BlockChoice<Family>::tries_all_of(std::size_t blocks) const {
+  return blocks < PortBlocks::searched_max && seeker_.tries_all_ports();
 }
 
 // Nobody has a session in it.

@@ -1,6 +1,7 @@
 // The part of the choice of an external endpoint where ports come in blocks (port_blocks.h).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -25,8 +26,11 @@ class BlockChoice {
 
   // Where a port serves once for each remote.
   bool find_port(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice, Tick now);
+  // Whether it finds any that there is in the owner's blocks.
+  bool tries_all_ports(const NewSession<Family>& wanted);
 
  private:
+  bool tries_all_of(std::size_t blocks) const;
   bool find_port_in_new_block(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
                               Tick now);
   PortBlocks& blocks(const NewSession<Family>& wanted) {

@@ -1,7 +1,5 @@
 #include "engine/external_choice.h"
 
-#include <algorithm>
-
 namespace swnat {
 
 template <class Family>
@@ -63,7 +61,7 @@ std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wa
       seeker_.draw_again(before);
       return {};
     }
-    if (!is_given_one || !(serves_once || tries_all_ports())) return Reason::no_free_port;
+    if (!is_given_one || !(serves_once || tries_all_ports(wanted))) return Reason::no_free_port;
     sessions_.want_port(PortWanted{wanted.outside.local,
                                    protocol,
                                    wanted.inside.local_port,
@@ -145,8 +143,9 @@ bool ExternalChoice<Family>::find_port_for_remote(NewSession<Family>& wanted, st
 
 // Whether find_port_for_remote() finds any that there is.
 template <class Family>
-bool ExternalChoice<Family>::tries_all_ports() const {
-  return std::max(seeker_.own_ports(0).count(), seeker_.own_ports(1).count()) <= tried_per_parity;
+bool ExternalChoice<Family>::tries_all_ports(const NewSession<Family>& wanted) {
+  return sessions_.externals().has_blocks() ? in_blocks_.tries_all_ports(wanted)
+                                            : seeker_.tries_all_ports();
 }
 
 template class ExternalChoice<Ipv4>;

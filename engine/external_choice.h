@@ -33,7 +33,7 @@ class ExternalChoice {
                                     Choice choice, Tick now);
   bool has_port(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
   bool take_port(NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
-  bool tries_all_ports() const;
+  bool tries_all_ports(const NewSession<Family>& wanted);
   bool find_port_for_remote(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
                             Tick now);
 

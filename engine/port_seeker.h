@@ -1,6 +1,7 @@
 // What looking for a port of a new session needs: whether one would do, and in which order to try.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "engine/base/hash.h"
@@ -40,6 +41,11 @@ class PortSeeker {
   PortSequence own_ports(std::uint32_t parity, const PortRange& within = {0, 65'535}) const {
     return {sessions_.policy().ports, sessions_.shard() << 1 | parity, 2 * sessions_.shards(),
             within};
+  }
+
+  // Whether no parity has more of them than are tried.
+  bool tries_all_ports() const {
+    return std::max(own_ports(0).count(), own_ports(1).count()) <= tried_per_parity;
   }
 
   // With address-and-port-dependent mapping: whether the new session's outside may be its own.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "tests/support/gateway.h"
 
@@ -58,4 +59,49 @@ TEST_CASE("last_port: a session ends for a packet that gets its port") {
       }
     }
   }
+}
+
+namespace {
+
+// Opens sessions of one shard with one remote, each from an endpoint of its own. How many were
+// refused; no session ended for those.
+int refused_of(Gateway& gateway, int count) {
+  int refused = 0;
+  for (int i = 0; i < count; ++i) {
+    const Peer internal{Host::of(10, 0, 1, static_cast<std::uint8_t>(i / 64)),
+                        static_cast<std::uint16_t>(1000 + 8 * (i % 64))};
+    const std::uint32_t before = gateway.session_count(blue);
+    const Reason reason = gateway.out(blue, udp(internal, server)).reason;
+    gateway.travel(1ms);
+    if (reason == Reason::translated_outbound) continue;
+    ++refused;
+    CHECK_EQ(reason, Reason::no_free_port);
+    CHECK_EQ(gateway.session_count(blue), before);
+  }
+  return refused;
+}
+
+}  // namespace
+
+TEST_CASE("last_port: with a mapping for each session it may be in any of the tenant's blocks") {
+  constexpr std::uint32_t shards = 4;
+  Policy policy = with_few_ports(true, 256 / shards);
+  policy.mapping = Mapping::address_and_port_dependent;
+  policy.ports = {40000, 40255};  // four blocks
+  Gateway gateway(policy, options_of(shards));
+  CHECK_EQ(refused_of(gateway, 600), 0);
+  CHECK_EQ(gateway.session_count(blue), 256 / shards);
+}
+
+TEST_CASE("last_port: no session ends where its port is in more blocks than are looked at") {
+  std::vector<PortRange> ranges;
+  for (std::uint32_t first = 40000; first < 40000 + 64 * 30; first += 64) {
+    ranges.push_back({static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(first + 1)});
+  }
+  Policy policy = with_few_ports(true, 60);
+  policy.mapping = Mapping::address_and_port_dependent;
+  policy.ports = PortRanges(ranges);
+  Gateway gateway(policy);
+  CHECK_GT(refused_of(gateway, 600), 0);
+  CHECK_EQ(gateway.session_count(blue), 60);
 }
