@@ -1,7 +1,7 @@
 // The requirements for UDP, TCP and ICMP, met for IPv6 too.
 #include <doctest/doctest.h>
 
-#include "tests/conformance/cases.h"
+#include "tests/support/connection.h"
 #include "tests/support/families.h"
 
 namespace swnat::test {
@@ -80,7 +80,7 @@ TEST_CASE("rfc4443_errors_both_ways") {
       CHECK((destination6_of(error.bytes).address == client6.address));
       CHECK_EQ(int{error.bytes[40]}, int{kind.type});
       CHECK(sums_right(error.bytes));
-      CHECK(begins_with(sent, quoted_by<V6>(error.bytes)));
+      CHECK(begins_with(sent, quoted_in(error.bytes)));
 
       const Bytes came = answer(protocol, server6, source6_of(left.bytes));
       const Outcome entered = gateway.in(came);
@@ -89,7 +89,7 @@ TEST_CASE("rfc4443_errors_both_ways") {
       REQUIRE_EQ(back.reason, Reason::translated_outbound);
       CHECK((source6_of(back.bytes).address == external_host6));
       CHECK(sums_right(back.bytes));
-      CHECK(begins_with(came, quoted_by<V6>(back.bytes)));
+      CHECK(begins_with(came, quoted_in(back.bytes)));
     }
   }
 }
@@ -104,7 +104,7 @@ TEST_CASE("rfc4443_packet_too_big") {
   CHECK_EQ(word_at(error.bytes, 46), 1280);
   CHECK((destination6_of(error.bytes).address == client6.address));
   CHECK(sums_right(error.bytes));
-  CHECK(begins_with(sent, quoted_by<V6>(error.bytes)));
+  CHECK(begins_with(sent, quoted_in(error.bytes)));
 }
 
 }  // namespace swnat::test

@@ -11,7 +11,7 @@
 #include <csignal>
 #include <cstdint>
 
-#include "tests/conformance/cases.h"
+#include "tests/support/connection.h"
 
 namespace swnat::test {
 namespace {

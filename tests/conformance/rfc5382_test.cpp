@@ -1,7 +1,9 @@
 // RFC 5382, NAT behaviour for TCP.
 #include <doctest/doctest.h>
 
-#include "tests/conformance/cases.h"
+#include <set>
+
+#include "tests/support/connection.h"
 
 namespace swnat::test {
 

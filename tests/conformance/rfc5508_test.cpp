@@ -1,22 +1,16 @@
 // RFC 5508, NAT behaviour for ICMP.
 #include <doctest/doctest.h>
 
-#include <algorithm>
-
 #include "nfq/answer_rate.h"
-#include "tests/conformance/cases.h"
+#include "tests/support/connection.h"
 
 namespace swnat::test {
 namespace {
 
 constexpr std::size_t quotation = 28;
 
-bool starts_with(const Bytes& whole, const Bytes& start) {
-  return whole.size() >= start.size() && std::equal(start.begin(), start.end(), whole.begin());
-}
-
 bool is_right_error(const Bytes& error) {
-  return sums_are_right(error) && header_checksum_is_right(quoted_in(error));
+  return sums_right(error) && header_checksum_is_right(quoted_in(error));
 }
 
 }  // namespace
@@ -68,7 +62,7 @@ TEST_CASE("rfc5508_req3_quoted_options_and_extensions") {
   const Outcome passed = gateway.in(error_about(quoted, router, external_host, {11, 0}));
   REQUIRE(passed.accepted());
   CHECK(is_right_error(passed.bytes));
-  CHECK(starts_with(quoted_in(passed.bytes), Bytes(sent.begin(), sent.begin() + 128)));
+  CHECK(begins_with(quoted_in(passed.bytes), Bytes(sent.begin(), sent.begin() + 128)));
   CHECK_EQ(Bytes(passed.bytes.end() - 12, passed.bytes.end()), extension);
 }
 
@@ -85,7 +79,7 @@ TEST_CASE("rfc5508_req4_errors_from_outside") {
     CHECK_EQ(int{passed.bytes[20]}, 3);
     CHECK_EQ(int{passed.bytes[21]}, 13);
     CHECK(is_right_error(passed.bytes));
-    CHECK(starts_with(sent, quoted_in(passed.bytes)));
+    CHECK(begins_with(sent, quoted_in(passed.bytes)));
   }
   const Bytes of_nobody = udp({external_host, 50001}, server, payload_of(30));
   CHECK_FALSE(gateway.in(error_about(of_nobody, router, external_host)).accepted());
@@ -104,7 +98,7 @@ TEST_CASE("rfc5508_req5_errors_from_inside") {
       CHECK_EQ(passed.source().address.wire, external_host.wire);
       CHECK_EQ(passed.destination().address.wire, server.address.wire);
       CHECK(is_right_error(passed.bytes));
-      CHECK(starts_with(came, quoted_in(passed.bytes)));
+      CHECK(begins_with(came, quoted_in(passed.bytes)));
     }
   }
 }
@@ -132,7 +126,7 @@ TEST_CASE("rfc5508_req7_hairpinned_errors") {
   CHECK_EQ(passed.source().address.wire, external_host.wire);
   CHECK_EQ(passed.destination().address.wire, client.address.wire);
   CHECK(is_right_error(passed.bytes));
-  CHECK(starts_with(sent, quoted_in(passed.bytes)));
+  CHECK(begins_with(sent, quoted_in(passed.bytes)));
 }
 
 TEST_CASE("rfc5508_req7_errors_of_the_gateway") {

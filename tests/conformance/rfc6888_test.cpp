@@ -1,7 +1,9 @@
 // RFC 6888, NATs with many subscribers. A subscriber is a namespace.
 #include <doctest/doctest.h>
 
-#include "tests/conformance/cases.h"
+#include <set>
+
+#include "tests/support/connection.h"
 
 namespace swnat::test {
 namespace {
@@ -102,10 +104,7 @@ TEST_CASE("rfc6888_req3_ports_with_gaps") {
 TEST_CASE("rfc6888_req8_freed_ports_rest") {
   Gateway gateway(policy_with(PortRange{40000, 40001}));
   const Peer external = gateway.open(protocol::udp, blue, client, server);
-  gateway.travel(5min);
-  gateway.expire_all();
-  gateway.travel(1s);
-  gateway.expire_all();
+  gateway.expire_after(5min);
   CHECK_EQ(gateway.session_count(blue), 0);
   gateway.travel(118s);
   // Not even who asks for this very port gets it, while there is another.
@@ -218,11 +217,7 @@ TEST_CASE("rfc6888_req14_port_blocks") {
   for (const NamespaceUse& use : gateway.engine.namespaces()) CHECK_LE(use.port_blocks, 4);
   CHECK_LE(log.size(), 8);
   const std::vector<PortBlockView> before = gateway.engine.port_blocks();
-  gateway.travel(5min);
-  gateway.expire_all();
-  gateway.travel(1s);
-  gateway.expire_all();
-  REQUIRE_EQ(gateway.engine.session_count(), 0);
+  gateway.end_all();
   // REQ-8: what rests is nobody else's for 120 seconds.
   gateway.travel(118s);
   for (std::uint16_t port = 2000; port < 2100; ++port) {

@@ -1,7 +1,7 @@
 // RFC 7857, updates to the three before.
 #include <doctest/doctest.h>
 
-#include "tests/conformance/cases.h"
+#include "tests/support/connection.h"
 
 namespace swnat::test {
 

@@ -29,14 +29,6 @@ void open(Gateway& gateway, NamespaceId id, std::uint16_t port) {
   gateway.open(protocol::udp, id, at(client, port), server);
 }
 
-void end_all(Gateway& gateway) {
-  for (int i = 0; i < 2; ++i) {
-    gateway.travel(1s);
-    gateway.expire_all();
-  }
-  REQUIRE_EQ(gateway.engine.session_count(), 0);
-}
-
 }  // namespace
 
 TEST_CASE_TEMPLATE("block_events: a block from its first port to the end of its rest", F, V4, V6) {
@@ -53,7 +45,7 @@ TEST_CASE_TEMPLATE("block_events: a block from its first port to the end of its 
         open<F>(gateway, protocol::udp, id, at(F::client(), port), F::server());
       }
       const PortBlockView block = gateway.engine.port_blocks().front();
-      end_all(gateway);
+      gateway.end_all(1s);
       gateway.travel(port_rest * 1ms);
       gateway.expire_all();
       gateway.travel(5s);
@@ -79,9 +71,9 @@ TEST_CASE(
   Gateway gateway(in_blocks({40000, 40063}));
   Listener listener(gateway);
   open(gateway, blue, 1000);
-  end_all(gateway);
+  gateway.end_all(1s);
   open(gateway, blue, 1001);
-  end_all(gateway);
+  gateway.end_all(1s);
   REQUIRE(gateway.engine.port_blocks().front().rests);
   listener.take();
   const auto told = [&] {
@@ -94,10 +86,10 @@ TEST_CASE(
   };
   open(gateway, blue, 1002);
   CHECK(told().empty());
-  end_all(gateway);
+  gateway.end_all(1s);
   open(gateway, green, 1000);
   CHECK_EQ(told(), Words{"block_given_up 1", "block_taken 2"});
-  end_all(gateway);
+  gateway.end_all(1s);
   CHECK(told().empty());
 }
 

@@ -51,7 +51,7 @@ TEST_CASE_TEMPLATE("borrowed_port: one shard may use them all, and each is found
       const Outcome error =
           gateway.in(error_about(sent, F::router(), F::external(), F::unreachable));
       REQUIRE_EQ(error.reason, Reason::translated_inbound);
-      CHECK_EQ(F::source(quoted_by<F>(error.bytes)), at(F::client(), internal));
+      CHECK_EQ(F::source(quoted_in(error.bytes)), at(F::client(), internal));
     }
   }
 }
@@ -76,10 +76,7 @@ TEST_CASE_TEMPLATE("borrowed_port: given back it is its own shard's again", F, V
     for (std::uint16_t i = 0; i < 16; ++i) {
       open<F>(gateway, protocol::udp, blue, at(F::client(), port_number(i)), F::server());
     }
-    gateway.travel(5min);
-    gateway.expire_all();
-    gateway.travel(1s);
-    gateway.expire_all();
+    gateway.expire_after(5min);
     gateway.travel(2min);
     std::set<std::uint16_t> ports;
     for (std::uint16_t port = 1000; port < 1016; ++port) {
@@ -89,10 +86,7 @@ TEST_CASE_TEMPLATE("borrowed_port: given back it is its own shard's again", F, V
       ports.insert(external.port);
     }
     CHECK_EQ(ports.size(), 16);
-    gateway.travel(5min);
-    gateway.expire_all();
-    gateway.travel(1s);
-    gateway.expire_all();
+    gateway.expire_after(5min);
     gateway.travel(2min);
   }
 }

@@ -121,8 +121,7 @@ TEST_CASE_TEMPLATE("datagram: in, in pieces, in every order", F, V4, V6) {
         auto pieces = fragments_of(sent, piece_size, identification);
         if (F::icmp == protocol::icmp) {
           for (Bytes& one : pieces) {
-            set_word(one, 4, static_cast<std::uint16_t>(identification));
-            set_word(one, header_checksum_offset, right_header_checksum(one));
+            one = header_summed(with_word(one, 4, identification));
           }
         }
         receiver.give(*std::ranges::find(pieces, offset, fragment_offset_of));
@@ -264,8 +263,7 @@ TEST_CASE_TEMPLATE("datagram: no two to one remote have the same identification"
     Bytes first = pieces[0];
     if (F::icmp == protocol::icmp) {
       if (protocol != protocol::udp) continue;
-      set_word(first, 4, static_cast<std::uint16_t>(100 + i / 3));
-      set_word(first, header_checksum_offset, right_header_checksum(first));
+      first = header_summed(with_word(first, 4, 100u + i / 3u));
     }
     const Outcome left = gateway.out(id, first);
     REQUIRE(left.accepted());
@@ -334,8 +332,7 @@ TEST_CASE_TEMPLATE("datagram: with a checksum that is still to be made, it is dr
 
 TEST_CASE("datagram: without a UDP checksum it leaves without one, and damage stays") {
   Gateway gateway;
-  Bytes none = udp(client, server, payload_of(150));
-  set_word(none, transport_checksum_offset(none), 0);
+  const Bytes none = unsummed(udp(client, server, payload_of(150)));
   const auto pieces = fragments_of(none, piece_size);
   CHECK_EQ(word_at(gateway.out(blue, pieces[0]).bytes, 26), 0);
   Bytes damaged = udp(client, server, payload_of(150));
@@ -361,16 +358,11 @@ TEST_CASE_TEMPLATE("datagram: later pieces wait for as long as a datagram lives,
 TEST_CASE("datagram: a later piece may not reach into the first one's headers") {
   // In IPv6 headers may stand before the transport's, where a later piece may deny them.
   Gateway gateway(policy_of_both());
-  Bytes inner{protocol::udp, 0, 1, 4, 0, 0, 0, 0};
-  const Bytes datagram = udp(client6, server6, payload_of(64));
-  inner.insert(inner.end(), datagram.begin() + 40, datagram.end());
-  const Bytes whole = ip6_packet(client6.address, server6.address, 59, inner);
-  auto pieces = fragments_of(whole, 48);
-  for (Bytes& piece : pieces) piece[40] = protocol::destination_options;
+  const Bytes whole = udp(client6, server6, payload_of(64), {destination_options()});
+  const auto pieces = fragments_behind(whole, 40, 48);
   REQUIRE(gateway.out(blue, pieces[0]).accepted());
   CHECK(gateway.out(blue, pieces[1]).accepted());
-  Bytes overlapping = fragments_of(whole, 8)[1];
-  overlapping[40] = protocol::destination_options;
+  const Bytes overlapping = fragments_behind(whole, 40, 8)[1];
   const Outcome left = gateway.out(blue, overlapping);
   CHECK_EQ(left.reason, Reason::malformed_fragment);
   CHECK_EQ(left.bytes, overlapping);

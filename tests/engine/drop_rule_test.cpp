@@ -8,7 +8,7 @@ using namespace swnat::test;
 
 namespace {
 
-Policy policy_with(std::vector<DropRule> drops) {
+Policy dropping(std::vector<DropRule> drops) {
   Policy policy = policy_of_both();
   policy.drops = std::move(drops);
   return policy;
@@ -29,11 +29,11 @@ Policy untranslated_policy() {
 }  // namespace
 
 TEST_CASE_TEMPLATE("drop_rule: by protocol, port and namespace", F, V4, V6) {
-  Gateway gateway(policy_with({{.protocol = protocol::tcp, .ports = {25, 25}},
-                               {.protocol = protocol::udp, .ports = {6881, 6889}},
-                               {.protocol = protocol::tcp,
-                                .ports = {443, 443},
-                                .namespaces = {.first = green, .last = green}}}),
+  Gateway gateway(dropping({{.protocol = protocol::tcp, .ports = {25, 25}},
+                            {.protocol = protocol::udp, .ports = {6881, 6889}},
+                            {.protocol = protocol::tcp,
+                             .ports = {443, 443},
+                             .namespaces = {.first = green, .last = green}}}),
                   options_of(4));
   struct Case {
     NamespaceId id;
@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("drop_rule: by protocol, port and namespace", F, V4, V6) {
 }
 
 TEST_CASE_TEMPLATE("drop_rule: ICMP of either family, but not its errors", F, V4, V6) {
-  Gateway gateway(policy_with({{.protocol = protocol::icmp}}), options_of(4));
+  Gateway gateway(dropping({{.protocol = protocol::icmp}}), options_of(4));
   CHECK_EQ(gateway.out(blue, opening(protocol::icmp, F::client(), F::server())).reason,
            Reason::dropped_by_rule);
   const auto external = open<F>(gateway, protocol::udp, blue, F::client(), F::server());
@@ -74,7 +74,7 @@ TEST_CASE_TEMPLATE("drop_rule: ICMP of either family, but not its errors", F, V4
 }
 
 TEST_CASE("drop_rule: what comes from outside is no concern of it") {
-  Policy policy = policy_with({{.protocol = protocol::tcp, .ports = {25, 25}}});
+  Policy policy = dropping({{.protocol = protocol::tcp, .ports = {25, 25}}});
   policy.forwards = {{.protocol = protocol::tcp,
                       .external = Peer{external_host, 40080},
                       .namespace_id = blue,
@@ -92,7 +92,7 @@ TEST_CASE_TEMPLATE("drop_rule: a new rule ends the sessions that it forbids, and
   const auto mailer = at(F::server(), 25);
   const auto kept = open<F>(gateway, protocol::tcp, blue, F::client(), F::server());
   open<F>(gateway, protocol::tcp, blue, F::client(), mailer);
-  gateway.set_policy(policy_with({{.protocol = protocol::tcp, .ports = {25, 25}}}));
+  gateway.set_policy(dropping({{.protocol = protocol::tcp, .ports = {25, 25}}}));
   CHECK_EQ(gateway.engine.session_count(), 1);
   CHECK(answers<F>(gateway, protocol::tcp, F::server(), kept, blue, F::client()));
   CHECK_EQ(gateway.out(blue, tcp(F::client(), mailer, {.flags = 0x10})).reason,
@@ -127,7 +127,7 @@ TEST_CASE_TEMPLATE("untranslated: also what could not be translated", F, V4, V6)
   const Bytes pong = answer(protocol::icmp, F::client(), F::server());
   Bytes odd = udp(F::client(), F::server(), payload_of(9));
   odd[F::icmp == protocol::icmp ? 9 : 6] = 89;
-  if (F::icmp == protocol::icmp) set_word(odd, header_checksum_offset, right_header_checksum(odd));
+  if (F::icmp == protocol::icmp) odd = header_summed(odd);
   for (const Bytes& packet : {pong, odd}) {
     for (const Direction direction : {Direction::outbound, Direction::hairpin}) {
       const Outcome left = gateway.translate(direction, blue, packet);

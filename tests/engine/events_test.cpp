@@ -29,14 +29,6 @@ Policy with_limit(std::uint32_t limit, AtLimit at_limit = AtLimit::evict_oldest)
   return policy;
 }
 
-void expire(Gateway& gateway, Time after) {
-  // The wheel looks at a session once more when its time is over.
-  gateway.travel(after);
-  gateway.expire_all();
-  gateway.travel(1s);
-  gateway.expire_all();
-}
-
 }  // namespace
 
 TEST_CASE_TEMPLATE("events: a session from its first packet to its end", F, V4, V6) {
@@ -68,7 +60,7 @@ TEST_CASE_TEMPLATE("events: a session from its first packet to its end", F, V4, 
     const std::uint16_t remote_port = protocol == F::icmp ? 0 : F::server().port;
     CHECK((made[1].remote == IpEndpoint(at(F::server(), remote_port))));
 
-    expire(gateway, 3h);
+    gateway.expire_after(3h);
     const auto ended = listener.take();
     REQUIRE_EQ(ended.size(), 2);
     CHECK_EQ(ended[0].kind, EventKind::session_ended);
@@ -92,9 +84,9 @@ TEST_CASE("events: a mapping ends with its last session only") {
   gateway.open(protocol::udp, blue, client, at(server, 81));
   gateway.open(protocol::udp, blue, client, at(server, 82));
   CHECK_EQ(listener.words(), Words{"mapping_made", "session_made", "session_made", "session_made"});
-  expire(gateway, 4min + 1ms);
+  gateway.expire_after(4min + 1ms);
   CHECK_EQ(listener.words(), Words{"session_ended expired"});
-  expire(gateway, 1min);
+  gateway.expire_after(1min);
   CHECK_EQ(listener.words(),
            Words{"session_ended expired", "session_ended expired", "mapping_ended expired"});
 }
@@ -111,7 +103,7 @@ TEST_CASE("events: where no mapping is shared each session's says its remote") {
   CHECK((told[0].remote == IpEndpoint(server)));
   CHECK_EQ(told[2].kind, EventKind::mapping_made);
   CHECK((told[2].remote == IpEndpoint(at(server, 81))));
-  expire(gateway, 5min);
+  gateway.expire_after(5min);
   const auto ended = listener.words();
   CHECK_EQ(ended.size(), 4);
   CHECK_EQ(std::ranges::count(ended, "mapping_ended expired"), 2);
@@ -135,7 +127,7 @@ TEST_CASE("events: connections that ended by themselves say how") {
   closed.out(ack, 1002, 5002);
   REQUIRE_EQ(closed.state(), "closing");
   CHECK_EQ(listener.words(), one_made);
-  expire(gateway, 4min);
+  gateway.expire_after(4min);
   CHECK_EQ(listener.words(), ends_of_one("closed"));
 
   Connection reset{gateway};
@@ -143,14 +135,14 @@ TEST_CASE("events: connections that ended by themselves say how") {
   reset.in(rst, 5001, 0);
   REQUIRE_EQ(reset.state(), "reset");
   CHECK_EQ(listener.words(), one_made);
-  expire(gateway, 4min);
+  gateway.expire_after(4min);
   CHECK_EQ(listener.words(), ends_of_one("reset"));
 
   Connection half{gateway};
   half.handshake();
   half.out(fin | ack, 1001, 5001);
   listener.take();
-  expire(gateway, 3h);
+  gateway.expire_after(3h);
   CHECK_EQ(listener.words(), ends_of_one("expired"));
 }
 
@@ -412,16 +404,16 @@ TEST_CASE("events: only the kinds that are listened for, and what is unread stay
   gateway.open(protocol::udp, blue, client, server);
   gateway.engine.listen({EventKind::session_ended}, 4096);
   gateway.open(protocol::udp, blue, at(client, 1000), server);
-  expire(gateway, 5min);
+  gateway.expire_after(5min);
   CHECK_EQ(listener.words(),
            Words{"mapping_made", "session_ended expired", "session_ended expired"});
   gateway.open(protocol::udp, blue, client, server);
-  expire(gateway, 5min);
+  gateway.expire_after(5min);
   gateway.engine.listen({EventKind::session_ended}, 64);
   CHECK(listener.take().empty());  // another capacity
   gateway.open(protocol::udp, blue, client, server);
   gateway.engine.stop_listening();
-  expire(gateway, 5min);
+  gateway.expire_after(5min);
   CHECK(listener.take().empty());
   CHECK_THROWS_AS(gateway.engine.listen(EventKinds::all(), 15), std::invalid_argument);
   CHECK_THROWS_AS(gateway.engine.listen(EventKinds::all(), (1u << 24) + 1), std::invalid_argument);
@@ -435,7 +427,7 @@ TEST_CASE("events: sessions that were there before are told at their end only") 
   REQUIRE_EQ(gateway.engine.session_count(), 1);
   Listener listener(gateway);
   CHECK(listener.take().empty());
-  expire(gateway, 5min);
+  gateway.expire_after(5min);
   CHECK_EQ(listener.words(), ends_of_one("expired"));
 }
 

@@ -10,7 +10,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
 constexpr Filtering filterings[] = {Filtering::endpoint_independent, Filtering::address_dependent,
                                     Filtering::address_and_port_dependent};
 
@@ -102,7 +101,7 @@ TEST_CASE_TEMPLATE("first refusal: a service of the gateway on its external addr
   for (const bool hairpin : {true, false}) {
     for (const Mapping mapping :
          {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
-      for (const std::uint8_t protocol : ports_have) {
+      for (const std::uint8_t protocol : protocols_with_ports) {
         Policy policy = policy_of_both();
         policy.hairpin = hairpin;
         policy.mapping = mapping;
@@ -158,7 +157,7 @@ TEST_CASE_TEMPLATE("first refusal: a resolver on the gateway answers what was re
                    V4, V6) {
   const auto from = at(F::server(), 53);
   const typename F::Peer resolver{F::inner_router(), 5353};
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const bool hairpin : {true, false}) {
       Policy policy = policy_of_both();
       policy.hairpin = hairpin;
@@ -182,7 +181,7 @@ TEST_CASE_TEMPLATE("first refusal: a resolver on the gateway answers what was re
       for (const Outcome& told : {gateway.in(error), gateway.hairpin(blue, error)}) {
         REQUIRE_EQ(told.reason, Reason::translated_inbound);
         CHECK_EQ(told.namespace_id, blue);
-        CHECK(begins_with(query, quoted_by<F>(told.bytes)));
+        CHECK(begins_with(query, quoted_in(told.bytes)));
         CHECK((F::source(told.bytes).address == from.address));
       }
       // What another tenant sends in the resolver's name is nobody's.
@@ -194,7 +193,7 @@ TEST_CASE_TEMPLATE("first refusal: a resolver on the gateway answers what was re
 
 TEST_CASE_TEMPLATE("first refusal: the gateway itself connects to a port that is forwarded", F, V4,
                    V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const Filtering filtering : filterings) {
       for (const bool hairpin : {true, false}) {
         for (const auto& address : {F::external(), F::inner_router()}) {
@@ -222,7 +221,7 @@ TEST_CASE_TEMPLATE("first refusal: the gateway itself connects to a port that is
             REQUIRE_EQ(told.reason, Reason::translated_outbound);
             CHECK_EQ(told.namespace_id, 0);
             CHECK((F::destination(told.bytes).address == own.address));
-            CHECK(begins_with(opening(protocol, own, service<F>()), quoted_by<F>(told.bytes)));
+            CHECK(begins_with(opening(protocol, own, service<F>()), quoted_in(told.bytes)));
           }
           CHECK_EQ(gateway.engine.session_count(), 1);
         }
@@ -233,7 +232,7 @@ TEST_CASE_TEMPLATE("first refusal: the gateway itself connects to a port that is
 
 TEST_CASE_TEMPLATE("first refusal: errors that the gateway makes about hairpins reach the sender",
                    F, V4, V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const IcmpKind kind : {too_big<F>(), time_exceeded<F>(), F::unreachable}) {
       for (const std::uint32_t shards : {1u, 8u}) {
         Gateway gateway(forwarding<F>(protocol), options_of(shards));
@@ -248,7 +247,7 @@ TEST_CASE_TEMPLATE("first refusal: errors that the gateway makes about hairpins 
         CHECK_EQ(told.namespace_id, blue);
         CHECK((F::source(told.bytes).address == F::external()));
         CHECK((F::destination(told.bytes).address == F::client().address));
-        CHECK(begins_with(sent, quoted_by<F>(told.bytes)));
+        CHECK(begins_with(sent, quoted_in(told.bytes)));
         CHECK(sums_right(told.bytes));
       }
     }

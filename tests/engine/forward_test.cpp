@@ -11,8 +11,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
-
 template <class F>
 typename F::Peer service(std::uint16_t port = 40080) {
   return {F::external(), port};
@@ -28,7 +26,7 @@ ForwardRule rule_of(std::uint8_t protocol, typename F::Peer external, NamespaceI
 template <class F>
 Policy forwarding(typename F::Peer external, NamespaceId id, typename F::Peer to) {
   Policy policy = policy_of_both();
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     policy.forwards.push_back(rule_of<F>(protocol, external, id, to));
   }
   return policy;
@@ -40,7 +38,7 @@ TEST_CASE_TEMPLATE("forward: anybody reaches it, and its answers leave as it", F
   // Ports within the range and not, of each shard, to ports of each shard.
   for (const Mapping mapping :
        {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
-    for (const std::uint8_t protocol : ports_have) {
+    for (const std::uint8_t protocol : protocols_with_ports) {
       for (const std::uint16_t port : {std::uint16_t{1}, std::uint16_t{80}, std::uint16_t{32768},
                                        std::uint16_t{40082}, std::uint16_t{65535}}) {
         for (const std::uint16_t internal : {std::uint16_t{80}, std::uint16_t{8083}}) {
@@ -76,7 +74,7 @@ TEST_CASE_TEMPLATE("forward: what `to` opens itself leaves as the external endpo
     Policy policy = forwarding<F>(service<F>(), blue, F::client());
     policy.mapping = mapping;
     Gateway gateway(policy, options_of(4));
-    for (const std::uint8_t protocol : ports_have) {
+    for (const std::uint8_t protocol : protocols_with_ports) {
       CHECK_EQ(open<F>(gateway, protocol, blue, F::client(), F::server()), service<F>());
       CHECK_EQ(open<F>(gateway, protocol, blue, F::client(), F::stranger()), service<F>());
       CHECK_NE(open<F>(gateway, protocol, green, F::client(), F::server()), service<F>());
@@ -110,7 +108,7 @@ TEST_CASE_TEMPLATE("forward: its port is nobody else's", F, V4, V6) {
 }
 
 TEST_CASE_TEMPLATE("forward: by hairpin, from another tenant, its own and itself", F, V4, V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const bool from_itself : {false, true}) {
       for (const NamespaceId sender : {blue, green}) {
         if (from_itself && sender != green) continue;
@@ -151,10 +149,7 @@ TEST_CASE_TEMPLATE("forward: two of one internal endpoint", F, V4, V6) {
   // One remote endpoint cannot talk to both: the answers could not be told apart.
   CHECK_EQ(gateway.in(udp(F::server(), service<F>(40091))).reason, Reason::answer_in_use);
   CHECK_EQ(gateway.session_count(blue), 3);
-  gateway.travel(5min);
-  gateway.expire_all();
-  gateway.travel(1s);
-  gateway.expire_all();
+  gateway.expire_after(5min);
   CHECK_EQ(gateway.engine.session_count(), 0);
   CHECK(gateway.in(udp(F::server(), service<F>(40091))).accepted());
 }
@@ -202,7 +197,7 @@ TEST_CASE_TEMPLATE("forward: a reload adds it, though a mapping has its port", F
 }
 
 TEST_CASE_TEMPLATE("forward: a reload changes where it leads, over shards and tenants", F, V4, V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     Gateway gateway(forwarding<F>(service<F>(), blue, at(F::client(), 80)), options_of(8));
     for (const std::uint16_t port : std::array<std::uint16_t, 5>{80, 82, 84, 96, 80}) {
       for (const NamespaceId id : {blue, green}) {
@@ -298,7 +293,7 @@ TEST_CASE_TEMPLATE("forward: ICMP errors, both ways", F, V4, V6) {
                                                        F::stranger().address, F::unreachable));
   REQUIRE_EQ(error.reason, Reason::translated_outbound);
   CHECK((F::source(error.bytes).address == F::external()));
-  CHECK(begins_with(came, quoted_by<F>(error.bytes)));
+  CHECK(begins_with(came, quoted_in(error.bytes)));
   CHECK(sums_right(error.bytes));
   const Bytes sent = udp(F::neighbour(), F::stranger(), payload_of(20));
   const Outcome left = gateway.out(green, sent);
@@ -306,5 +301,5 @@ TEST_CASE_TEMPLATE("forward: ICMP errors, both ways", F, V4, V6) {
       gateway.in(error_about(left.bytes, F::router(), F::external(), F::unreachable));
   REQUIRE_EQ(back.reason, Reason::translated_inbound);
   CHECK_EQ(back.namespace_id, green);
-  CHECK(begins_with(sent, quoted_by<F>(back.bytes)));
+  CHECK(begins_with(sent, quoted_in(back.bytes)));
 }

@@ -8,29 +8,20 @@ using namespace swnat::test;
 
 namespace {
 
-Policy open_to_all() {
-  Policy policy = roomy_policy();
-  policy.filtering = Filtering::endpoint_independent;
-  return policy;
-}
-
 const Peer host{Host::of(10, 0, 0, 9), 5004};
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
 
 }  // namespace
 
 TEST_CASE("hairpin: rfc4787_req9 between tenants, the sender shown by its external endpoint") {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const std::uint32_t shards : {1U, 8U}) {
       for (const ChecksumState state : {ChecksumState::complete, ChecksumState::partial}) {
         CAPTURE(int{protocol});
         CAPTURE(shards);
-        Gateway gateway(open_to_all(), options_of(shards));
+        Gateway gateway(policy_with(Filtering::endpoint_independent), options_of(shards));
         const Peer external = gateway.open(protocol, green, host, server);
         Bytes packet = opening(protocol, client, external);
-        if (state == ChecksumState::partial) {
-          set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
-        }
+        if (state == ChecksumState::partial) packet = pseudo_summed(packet);
         const Outcome passed = gateway.hairpin(blue, packet, state);
         REQUIRE_EQ(passed.reason, Reason::translated_hairpin);
         CHECK_EQ(passed.destination(), host);
@@ -52,8 +43,8 @@ TEST_CASE("hairpin: rfc4787_req9 between tenants, the sender shown by its extern
 }
 
 TEST_CASE("hairpin: within a tenant, and to oneself") {
-  for (const std::uint8_t protocol : ports_have) {
-    Gateway gateway(open_to_all(), options_of(4));
+  for (const std::uint8_t protocol : protocols_with_ports) {
+    Gateway gateway(policy_with(Filtering::endpoint_independent), options_of(4));
     const Peer external = gateway.open(protocol, blue, host, server);
     const Outcome neighbour = gateway.hairpin(blue, opening(protocol, client, external));
     REQUIRE_EQ(neighbour.reason, Reason::translated_hairpin);
@@ -67,10 +58,9 @@ TEST_CASE("hairpin: within a tenant, and to oneself") {
 }
 
 TEST_CASE("hairpin: a segmented datagram keeps its pseudo-header's sum") {
-  Gateway gateway(open_to_all());
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::udp, green, host, server);
-  Bytes packet = udp(client, external, payload_of(3000));
-  set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
+  const Bytes packet = pseudo_summed(udp(client, external, payload_of(3000)));
   const Outcome passed = gateway.hairpin(blue, packet, ChecksumState::segmented);
   REQUIRE(passed.accepted());
   CHECK_EQ(word_at(passed.bytes, transport_checksum_offset(packet)),
@@ -92,7 +82,7 @@ TEST_CASE("hairpin: filtering sees the sender's external address") {
 }
 
 TEST_CASE("hairpin: switched off it is dropped, untouched and without a session") {
-  Policy policy = open_to_all();
+  Policy policy = policy_with(Filtering::endpoint_independent);
   policy.hairpin = false;
   Gateway gateway(policy);
   const Peer external = gateway.open(protocol::udp, green, host, server);
@@ -104,17 +94,15 @@ TEST_CASE("hairpin: switched off it is dropped, untouched and without a session"
 }
 
 TEST_CASE("hairpin: what its receiver refuses is dropped untouched") {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const ChecksumState state : {ChecksumState::complete, ChecksumState::partial}) {
       CAPTURE(int{protocol});
-      Policy policy = open_to_all();
+      Policy policy = policy_with(Filtering::endpoint_independent);
       policy.namespaces = {{.first = blue, .last = blue},
                            {.first = green, .last = green, .session_limit = 1}};
       Gateway gateway(policy, options_of(4));
       Bytes packet = opening(protocol, client, gateway.open(protocol, green, host, server));
-      if (state == ChecksumState::partial) {
-        set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
-      }
+      if (state == ChecksumState::partial) packet = pseudo_summed(packet);
       const Outcome refused = gateway.hairpin(blue, packet, state);
       CHECK_EQ(refused.reason, Reason::session_limit);
       CHECK_EQ(refused.bytes, packet);
@@ -124,7 +112,7 @@ TEST_CASE("hairpin: what its receiver refuses is dropped untouched") {
 }
 
 TEST_CASE("hairpin: what cannot go out is dropped for the reason that it would have") {
-  Gateway gateway(open_to_all());
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::tcp, green, host, server);
   CHECK_EQ(gateway.hairpin(blue, tcp(client, external, {.flags = 0x10})).reason,
            Reason::foreign_segment);
@@ -135,7 +123,7 @@ TEST_CASE("hairpin: what cannot go out is dropped for the reason that it would h
 }
 
 TEST_CASE("hairpin: one packet is counted once") {
-  Gateway gateway(open_to_all());
+  Gateway gateway(policy_with(Filtering::endpoint_independent));
   const Peer external = gateway.open(protocol::udp, green, host, server);
   gateway.hairpin(blue, udp(client, external));
   CHECK_EQ(gateway.count(Reason::translated_hairpin), 1);
@@ -144,7 +132,7 @@ TEST_CASE("hairpin: one packet is counted once") {
 }
 
 TEST_CASE("hairpin: a TCP connection between two tenants, from SYN to the last acknowledgment") {
-  Policy policy = open_to_all();
+  Policy policy = policy_with(Filtering::endpoint_independent);
   policy.timeouts.tcp_transitory = 0ms;
   Gateway gateway(policy, options_of(4));
   const Peer listening = gateway.open(protocol::tcp, green, host, server);

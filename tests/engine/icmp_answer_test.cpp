@@ -6,7 +6,7 @@
 #include <array>
 #include <initializer_list>
 
-#include "tests/support/gateway.h"
+#include "tests/support/families.h"
 
 using namespace swnat;
 using namespace swnat::test;
@@ -14,8 +14,6 @@ using namespace swnat::test;
 namespace {
 
 constexpr Host gateway_host = Host::of(10, 0, 0, 1);
-constexpr std::size_t v4_quotation = 28;  // offset of the quoted packet in an answer
-constexpr std::size_t v6_quotation = 48;
 
 Bytes answer_v4(View packet, Host source = gateway_host) {
   std::array<std::uint8_t, ipv4_answer_max> answer{};
@@ -23,60 +21,22 @@ Bytes answer_v4(View packet, Host source = gateway_host) {
   return {answer.begin(), answer.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
-using Octets = std::array<std::uint8_t, 16>;
-constexpr Octets v6_gateway{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-constexpr Octets v6_client{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2};
-constexpr Octets v6_server{0x20, 1, 0xd, 0xb8, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7};
+const Host6 gateway_host6 = host6({0xfd00, 0, 0, 0, 0, 0, 0, 1});
 
 Bytes answer_v6(View packet) {
   std::array<std::uint8_t, ipv6_answer_max> answer{};
-  const std::size_t size = write_icmp_answer(packet, Ipv6Address::of(v6_gateway), answer);
+  const std::size_t size = write_icmp_answer(packet, gateway_host6, answer);
   return {answer.begin(), answer.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
-struct Ipv6Fields {
-  Octets source = v6_client;
-  Octets destination = v6_server;
-  std::uint8_t next = 17;
-};
-
-Bytes ipv6(const Ipv6Fields& ip, const Bytes& behind) {
-  Bytes packet{0x60, 0, 0, 0, 0, 0, ip.next, 63};
-  set_word(packet, 4, static_cast<std::uint16_t>(behind.size()));
-  packet.insert(packet.end(), ip.source.begin(), ip.source.end());
-  packet.insert(packet.end(), ip.destination.begin(), ip.destination.end());
-  packet.insert(packet.end(), behind.begin(), behind.end());
-  return packet;
+// A piece of a datagram, the first one or a later one.
+Bytes piece_of(const Bytes& transport, std::uint16_t offset_and_more) {
+  return ip6_packet(client6.address, server6.address, protocol::udp, transport,
+                    {fragment_header(offset_and_more, 0x1020304)});
 }
 
-// The transport sum is nobody's business here.
-Bytes udp_of(std::size_t payload) {
-  Bytes datagram{0x9c, 0x40, 0, 80, 0, 0, 0x12, 0x34};
-  set_word(datagram, 4, static_cast<std::uint16_t>(8 + payload));
-  const Bytes rest = payload_of(payload);
-  datagram.insert(datagram.end(), rest.begin(), rest.end());
-  return datagram;
-}
-
-Bytes fragment_header(std::uint16_t offset_and_more, const Bytes& behind) {
-  Bytes header{17, 0, 0, 0, 1, 2, 3, 4};
-  set_word(header, 2, offset_and_more);
-  header.insert(header.end(), behind.begin(), behind.end());
-  return header;
-}
-
-bool icmpv6_sum_is_right(const Bytes& packet) {
-  Bytes summed(packet.begin() + 8, packet.end());
-  const auto size = static_cast<std::uint16_t>(packet.size() - 40);
-  const Bytes pseudo{
-      0, 0, static_cast<std::uint8_t>(size >> 8), static_cast<std::uint8_t>(size), 0, 0, 0, 58};
-  summed.insert(summed.begin(), pseudo.begin(), pseudo.end());
-  return naive_sum(summed) == 0xffff;
-}
-
-bool quotes(const Bytes& answer, std::size_t at, const Bytes& packet) {
-  return answer.size() > at && answer.size() - at <= packet.size() &&
-         std::equal(answer.begin() + static_cast<std::ptrdiff_t>(at), answer.end(), packet.begin());
+bool quotes(const Bytes& answer, const Bytes& packet) {
+  return !answer.empty() && !quoted_in(answer).empty() && begins_with(packet, quoted_in(answer));
 }
 
 }  // namespace
@@ -100,7 +60,7 @@ TEST_CASE("icmp answer: rfc5508_req8 unreachable, prohibited, to the sender, wit
       Bytes packet = opening(protocol, client, server);
       if (protocol == protocol::udp) packet = udp(client, server, payload_of(size));
       const Bytes answer = answer_v4(packet);
-      REQUIRE_EQ(answer.size(), v4_quotation + packet.size());
+      REQUIRE_EQ(answer.size(), V4::quotation + packet.size());
       CHECK_EQ(total_length(answer), answer.size());
       CHECK_EQ(int{answer[0]}, 0x45);
       CHECK_EQ(int{answer[8]}, 64);
@@ -113,7 +73,7 @@ TEST_CASE("icmp answer: rfc5508_req8 unreachable, prohibited, to the sender, wit
       CHECK_EQ(word_at(answer, 26), 0);
       CHECK(header_checksum_is_right(answer));
       CHECK(transport_checksum_is_right(answer));
-      CHECK(quotes(answer, v4_quotation, packet));
+      CHECK(quotes(answer, packet));
     }
   }
 }
@@ -121,21 +81,21 @@ TEST_CASE("icmp answer: rfc5508_req8 unreachable, prohibited, to the sender, wit
 TEST_CASE("icmp answer: of IPv6 too, at every length") {
   for (std::size_t size = 0; size < 40; ++size) {
     CAPTURE(size);
-    const Bytes packet = ipv6({}, udp_of(size));
+    const Bytes packet = udp(client6, server6, payload_of(size));
     const Bytes answer = answer_v6(packet);
-    REQUIRE_EQ(answer.size(), v6_quotation + packet.size());
+    REQUIRE_EQ(answer.size(), V6::quotation + packet.size());
     CHECK_EQ(int{answer[0]}, 0x60);
     CHECK_EQ(word_at(answer, 4), answer.size() - 40);
     CHECK_EQ(int{answer[6]}, 58);
     CHECK_EQ(int{answer[7]}, 64);
-    CHECK(std::equal(v6_gateway.begin(), v6_gateway.end(), answer.begin() + 8));
-    CHECK(std::equal(v6_client.begin(), v6_client.end(), answer.begin() + 24));
+    CHECK_EQ(source6_of(answer).address, gateway_host6);
+    CHECK_EQ(destination6_of(answer).address, client6.address);
     CHECK_EQ(int{answer[40]}, 1);
     CHECK_EQ(int{answer[41]}, 1);
     CHECK_EQ(word_at(answer, 44), 0);
     CHECK_EQ(word_at(answer, 46), 0);
-    CHECK(icmpv6_sum_is_right(answer));
-    CHECK(quotes(answer, v6_quotation, packet));
+    CHECK(transport_checksum_is_right(answer));
+    CHECK(quotes(answer, packet));
   }
 }
 
@@ -144,22 +104,22 @@ TEST_CASE("icmp answer: as much is quoted as fits, and nothing behind the packet
     CAPTURE(size);
     const Bytes packet = udp(client, server, payload_of(size));
     const Bytes answer = answer_v4(packet);
-    CHECK_EQ(answer.size(), std::min<std::size_t>(576, v4_quotation + packet.size()));
+    CHECK_EQ(answer.size(), std::min<std::size_t>(576, V4::quotation + packet.size()));
     CHECK(transport_checksum_is_right(answer));
-    CHECK(quotes(answer, v4_quotation, packet));
+    CHECK(quotes(answer, packet));
   }
   for (const std::size_t size : {1183u, 1184u, 1185u, 1400u, 60'000u}) {
     CAPTURE(size);
-    const Bytes packet = ipv6({}, udp_of(size));
+    const Bytes packet = udp(client6, server6, payload_of(size));
     const Bytes answer = answer_v6(packet);
-    CHECK_EQ(answer.size(), std::min<std::size_t>(1280, v6_quotation + packet.size()));
-    CHECK(icmpv6_sum_is_right(answer));
-    CHECK(quotes(answer, v6_quotation, packet));
+    CHECK_EQ(answer.size(), std::min<std::size_t>(1280, V6::quotation + packet.size()));
+    CHECK(transport_checksum_is_right(answer));
+    CHECK(quotes(answer, packet));
   }
   Bytes padded = udp(client, server, payload_of(3));
   const std::size_t length = padded.size();
   padded.resize(60, 0xee);
-  CHECK_EQ(answer_v4(padded).size(), v4_quotation + length);
+  CHECK_EQ(answer_v4(padded).size(), V4::quotation + length);
 }
 
 TEST_CASE("icmp answer: not to errors, later fragments, or what is no single host's") {
@@ -188,35 +148,30 @@ TEST_CASE("icmp answer: not to errors, later fragments, or what is no single hos
 }
 
 TEST_CASE("icmp answer: not of IPv6 to the same") {
-  const Bytes echo{128, 0, 0, 0, 0, 1, 0, 1};
-  CHECK_FALSE(answer_v6(ipv6({.next = 58}, echo)).empty());
+  CHECK_FALSE(answer_v6(echo_request(client6, server6.address)).empty());
   for (const std::uint8_t type :
        std::initializer_list<std::uint8_t>{1, 2, 3, 4, 100, 127, 129, 133, 135, 137}) {
     CAPTURE(int{type});
-    Bytes other = echo;
-    other[0] = type;
-    CHECK(answer_v6(ipv6({.next = 58}, other)).empty());
+    CHECK(answer_v6(icmp(client6.address, server6.address, type, 0, 0x10001)).empty());
   }
-  const Bytes piece = udp_of(56);
-  CHECK_FALSE(answer_v6(ipv6({.next = 44}, fragment_header(0x0001, piece))).empty());
-  CHECK(answer_v6(ipv6({.next = 44}, fragment_header(0x0009, piece))).empty());
-  CHECK(answer_v6(ipv6({.next = 44}, fragment_header(0x0008, piece))).empty());
+  const Bytes transport = udp_datagram(client6.port, server6.port, payload_of(56));
+  CHECK_FALSE(answer_v6(piece_of(transport, 0x0001)).empty());
+  CHECK(answer_v6(piece_of(transport, 0x0009)).empty());
+  CHECK(answer_v6(piece_of(transport, 0x0008)).empty());
 
-  Octets loopback{};
-  loopback[15] = 1;
-  const Octets none_of_one[] = {Octets{}, loopback,
-                                Octets{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
-                                Octets{0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-  for (const Octets& host : none_of_one) {
-    CAPTURE(int{host[0]});
-    CHECK(answer_v6(ipv6({.source = host}, udp_of(4))).empty());
-    CHECK(answer_v6(ipv6({.destination = host}, udp_of(4))).empty());
+  const Host6 none_of_one[] = {host6({0, 0, 0, 0, 0, 0, 0, 0}), host6({0, 0, 0, 0, 0, 0, 0, 1}),
+                               host6({0xff02, 0, 0, 0, 0, 0, 0, 1}),
+                               host6({0xfe80, 0, 0, 0, 0, 0, 0, 1})};
+  for (const Host6& host : none_of_one) {
+    CAPTURE(int{host.octets()[0]});
+    CHECK(answer_v6(udp({host, 1000}, server6, payload_of(4))).empty());
+    CHECK(answer_v6(udp(client6, {host, 1000}, payload_of(4))).empty());
   }
 }
 
 TEST_CASE("icmp answer: not to what is damaged, cut or of the other family") {
   const Bytes v4 = udp(client, server, payload_of(8));
-  const Bytes v6 = ipv6({}, udp_of(8));
+  const Bytes v6 = udp(client6, server6, payload_of(8));
   CHECK(answer_v4(v6).empty());
   CHECK(answer_v6(v4).empty());
   for (std::size_t size = 0; size < v4.size(); ++size) {

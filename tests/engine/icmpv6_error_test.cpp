@@ -39,7 +39,7 @@ TEST_CASE("icmpv6 error: from outside it reaches the sender, quoting what it sen
           CHECK_EQ(int{came.bytes[40]}, int{kind.type});
           CHECK_EQ(int{came.bytes[41]}, int{kind.code});
           CHECK_EQ(word_at(came.bytes, rest_offset(came.bytes) + 2), 1280);
-          CHECK(begins_with(sent, quoted_by<V6>(came.bytes)));
+          CHECK(begins_with(sent, quoted_in(came.bytes)));
         }
       }
     }
@@ -60,7 +60,7 @@ TEST_CASE("icmpv6 error: from inside it leaves with the external address, quotin
       CHECK(sums_right(left.bytes));
       CHECK((source6_of(left.bytes).address == external_host6));
       CHECK((destination6_of(left.bytes).address == server6.address));
-      CHECK(begins_with(came, quoted_by<V6>(left.bytes)));
+      CHECK(begins_with(came, quoted_in(left.bytes)));
     }
   }
 }
@@ -82,7 +82,7 @@ TEST_CASE("icmpv6 error: hairpinned it goes back to the sender of the hairpinned
     CHECK(sums_right(back.bytes));
     CHECK((source6_of(back.bytes).address == external_host6));
     CHECK((destination6_of(back.bytes).address == client6.address));
-    CHECK(begins_with(sent, quoted_by<V6>(back.bytes)));
+    CHECK(begins_with(sent, quoted_in(back.bytes)));
   }
 }
 
@@ -120,7 +120,7 @@ TEST_CASE("icmpv6 error: quoted extension headers are passed over") {
     const Outcome came = gateway.in(error_about(left.bytes, router6, external_host6, {2, 0}));
     REQUIRE_EQ(came.reason, Reason::translated_inbound);
     CHECK(sums_right(came.bytes));
-    CHECK(begins_with(sent, quoted_by<V6>(came.bytes)));
+    CHECK(begins_with(sent, quoted_in(came.bytes)));
   }
 }
 

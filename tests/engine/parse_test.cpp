@@ -36,11 +36,6 @@ Bytes with_byte(Bytes packet, std::size_t offset, std::uint8_t value) {
   return packet;
 }
 
-Bytes with_word(Bytes packet, std::size_t offset, std::uint16_t value) {
-  set_word(packet, offset, value);
-  return packet;
-}
-
 const Peer from = client;
 const Peer to = server;
 const IpFields with_options{.options = {0x94, 4, 0, 0, 1, 1, 1}};

@@ -35,11 +35,6 @@ std::vector<PortBlockView> blocks_of(const Gateway& gateway, NamespaceId id) {
   return blocks;
 }
 
-NamespaceUse use_of(const Gateway& gateway, NamespaceId id) {
-  const auto uses = gateway.engine.namespaces();
-  return *std::ranges::find(uses, id, &NamespaceUse::id);
-}
-
 // Each session's port is in a block of its namespace, and no port is in two.
 void check_blocks(Gateway& gateway) {
   const auto blocks = gateway.engine.port_blocks();
@@ -60,10 +55,6 @@ void check_blocks(Gateway& gateway) {
     REQUIRE(found != owners.end());
     CHECK_EQ(found->second, one.namespace_id);
   }
-}
-
-Reason try_open(Gateway& gateway, NamespaceId id, std::uint16_t port, Peer remote = server) {
-  return gateway.out(id, udp(at(client, port), remote)).reason;
 }
 
 // UDP mappings of internal ports from `first` on; returns the external ones.
@@ -97,10 +88,10 @@ TEST_CASE_TEMPLATE("port_blocks: all protocols' ports of a namespace are in its 
       }
       check_blocks(gateway);
       CHECK_EQ(gateway.engine.port_blocks().size(), 3);
-      CHECK_EQ(use_of(gateway, blue).port_blocks, 1);
-      CHECK_EQ(use_of(gateway, blue).port_block, 64);
-      CHECK_EQ(use_of(gateway, plain).port_blocks, 1);
-      CHECK_EQ(use_of(gateway, plain).port_block, 0);
+      CHECK_EQ(gateway.use_of(blue).port_blocks, 1);
+      CHECK_EQ(gateway.use_of(blue).port_block, 64);
+      CHECK_EQ(gateway.use_of(plain).port_blocks, 1);
+      CHECK_EQ(gateway.use_of(plain).port_block, 0);
       const PortBlockView own = blocks_of(gateway, green).front();
       CHECK(own.external == IpAddress{F::external()});
       CHECK_EQ(size_of(own.ports), 64);
@@ -120,7 +111,7 @@ TEST_CASE("port_blocks: there is another only when no port of the owner's is fre
         Gateway gateway(in_blocks(size, {32768, 40959}), options_of(shards));
         for (std::uint32_t count = 1; count <= 3 * size; ++count) {
           const auto port = static_cast<std::uint16_t>(1024 + count * step);
-          REQUIRE_EQ(try_open(gateway, blue, port), Reason::translated_outbound);
+          REQUIRE_EQ(gateway.try_open(blue, port), Reason::translated_outbound);
           REQUIRE_EQ(blocks_of(gateway, blue).size(), (count + size - 1) / size);
         }
         // TCP has all of these to itself.
@@ -187,11 +178,11 @@ TEST_CASE("port_blocks: one tenant's blocks are bounded by its port_limit, and o
   for (int round = 0; round < 20; ++round) {
     for (std::uint16_t i = 0; i < 200; ++i) {
       const auto port = static_cast<std::uint16_t>(1024 + 200 * round + i);
-      CHECK_EQ(try_open(gateway, blue, port),
+      CHECK_EQ(gateway.try_open(blue, port),
                i < 128 ? Reason::translated_outbound : Reason::port_limit);
     }
     CHECK_EQ(blocks_of(gateway, blue).size(), 2);
-    CHECK_EQ(try_open(gateway, green, static_cast<std::uint16_t>(2000 + round)),
+    CHECK_EQ(gateway.try_open(green, static_cast<std::uint16_t>(2000 + round)),
              Reason::translated_outbound);
     gateway.travel(1s);
     gateway.expire_all();
@@ -210,14 +201,14 @@ TEST_CASE(
     Gateway gateway(policy, options_of(1));
     open_some(gateway, blue, 1024, 200);
     const std::size_t first = blocks_of(gateway, blue).size();
-    for (std::uint16_t port = 1224; port < 1280; ++port) try_open(gateway, blue, port);
+    for (std::uint16_t port = 1224; port < 1280; ++port) gateway.try_open(blue, port);
     REQUIRE_EQ(blocks_of(gateway, blue).size(), 4);
     CHECK_EQ(first, 4);
-    CHECK_EQ(try_open(gateway, green, 1000), Reason::no_free_port);
+    CHECK_EQ(gateway.try_open(green, 1000), Reason::no_free_port);
     gateway.end_all();
     CHECK_EQ(blocks_of(gateway, blue).size(), 4);
     for (const PortBlockView& one : blocks_of(gateway, blue)) CHECK(one.rests);
-    CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
+    CHECK_EQ(gateway.try_open(green, 1000), Reason::translated_outbound);
     CHECK_EQ(blocks_of(gateway, blue).size(), 3);
     check_blocks(gateway);
   }
@@ -246,7 +237,7 @@ TEST_CASE(
   };
   for (int i = 0; i < 4; ++i) {
     gateway.travel(500ms);
-    CHECK_EQ(try_open(gateway, blue, 1088), Reason::translated_outbound);
+    CHECK_EQ(gateway.try_open(blue, 1088), Reason::translated_outbound);
     gateway.expire_all();
   }
   CHECK(rests(false));
@@ -254,12 +245,12 @@ TEST_CASE(
   gateway.end_all();
   CHECK(rests(true));
   // Green gets the one that began to rest first, and plain the other.
-  CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
+  CHECK_EQ(gateway.try_open(green, 1000), Reason::translated_outbound);
   REQUIRE_EQ(blocks_of(gateway, blue).size(), 1);
   CHECK(is_in(blocks_of(gateway, blue).front().ports, last));
-  CHECK_EQ(try_open(gateway, plain, 1000), Reason::translated_outbound);
+  CHECK_EQ(gateway.try_open(plain, 1000), Reason::translated_outbound);
   CHECK(blocks_of(gateway, blue).empty());
-  CHECK_EQ(try_open(gateway, blue, 1000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 1000), Reason::no_free_port);
 }
 
 TEST_CASE("port_blocks: of low and high ones that rest the one that rested longest goes") {
@@ -341,8 +332,8 @@ TEST_CASE("port_blocks: of a block that lies partly outside the ports only those
   }
   CHECK_EQ(ports.size(), 14);
   CHECK_EQ(blocks_of(gateway, blue).size(), 3);
-  CHECK_EQ(try_open(gateway, blue, 2000), Reason::no_free_port);
-  CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 2000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(green, 2000), Reason::no_free_port);
   check_blocks(gateway);
 }
 
@@ -353,7 +344,7 @@ TEST_CASE("port_blocks: a block of both classes serves each with its own ports")
   CHECK_LT(low, 1024);
   CHECK_GE(high, 1024);
   CHECK_EQ(blocks_of(gateway, blue).size(), 1);
-  CHECK_EQ(try_open(gateway, green, 8080), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(green, 8080), Reason::no_free_port);
 }
 
 TEST_CASE("port_blocks: where no whole block is left, a smaller one is better than none") {
@@ -370,10 +361,10 @@ TEST_CASE("port_blocks: where no whole block is left, a smaller one is better th
     // And of a large one that rests a part.
     gateway.end_all();
     for (std::uint16_t one = 0; one < 5; ++one) {
-      CHECK_EQ(try_open(gateway, plain, static_cast<std::uint16_t>(1000 + one)),
+      CHECK_EQ(gateway.try_open(plain, static_cast<std::uint16_t>(1000 + one)),
                Reason::translated_outbound);
     }
-    CHECK_EQ(try_open(gateway, green, 1000), Reason::translated_outbound);
+    CHECK_EQ(gateway.try_open(green, 1000), Reason::translated_outbound);
     CHECK_EQ(size_of(blocks_of(gateway, green).front().ports), 64);
   }
 }
@@ -496,13 +487,13 @@ TEST_CASE("port_blocks: forwarded and withheld ports in a block are nobody's of 
     CHECK_GE(port, 40010);
     CHECK_FALSE(withheld.test(port));
   }
-  CHECK_EQ(try_open(gateway, blue, 2000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 2000), Reason::no_free_port);
   CHECK_EQ(gateway.in(udp(server, {external_host, 40003})).reason, Reason::translated_inbound);
   // What is no longer withheld is to be had at once, and what no rule has, once it has rested.
   withheld.reset(40030);
   gateway.engine.withhold(protocol::udp, withheld);
   CHECK_EQ(open_some(gateway, blue, 2000, 1).front(), 40030);
-  CHECK_EQ(try_open(gateway, blue, 2001), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 2001), Reason::no_free_port);
   policy.forwards.pop_back();
   policy.timeouts.udp = 10min;
   gateway.set_policy(policy);
@@ -511,7 +502,7 @@ TEST_CASE("port_blocks: forwarded and withheld ports in a block are nobody's of 
   CHECK_EQ(open_some(gateway, blue, 2001, 1).front(), 40031);
   // What only rests keeps nobody out.
   CHECK_EQ(open_some(gateway, blue, 2002, 1).front(), 40009);
-  CHECK_EQ(try_open(gateway, blue, 2003), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 2003), Reason::no_free_port);
 }
 
 TEST_CASE(
@@ -537,7 +528,7 @@ TEST_CASE(
       gateway.travel(-50ms);
     }
     open_some(gateway, blue, 2000, 62);
-    CHECK_EQ(try_open(gateway, blue, 3000), Reason::no_free_port);
+    CHECK_EQ(gateway.try_open(blue, 3000), Reason::no_free_port);
     check_blocks(gateway);
   }
 }
@@ -551,12 +542,12 @@ TEST_CASE("port_blocks: ports that rest alone outside of blocks keep nobody out"
                                .to = Peer{client.address, port}});
   }
   Gateway gateway(policy, options_of(4));
-  CHECK_EQ(try_open(gateway, blue, 2000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(blue, 2000), Reason::no_free_port);
   policy.forwards.clear();
   gateway.set_policy(policy);
   open_some(gateway, blue, 2000, 64);
   CHECK_EQ(blocks_of(gateway, blue).size(), 1);
-  CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+  CHECK_EQ(gateway.try_open(green, 2000), Reason::no_free_port);
   check_blocks(gateway);
 }
 
@@ -579,7 +570,7 @@ TEST_CASE("port_blocks: however many blocks are rules' or withheld, one that is 
       Gateway gateway(policy);
       gateway.engine.withhold(protocol::udp, withheld);
       CHECK_GE(open_some(gateway, blue, 2000, 1).front(), 36800);
-      CHECK_EQ(try_open(gateway, green, 2000), Reason::no_free_port);
+      CHECK_EQ(gateway.try_open(green, 2000), Reason::no_free_port);
       // Other protocols have them.
       gateway.open(protocol::tcp, green, at(client, 2000), server);
       check_blocks(gateway);
@@ -807,7 +798,7 @@ TEST_CASE("port_blocks: no session ends for one that can have no port") {
       const auto count_gre = [&] {
         return std::ranges::count(gateway.sessions(), protocol::gre, &SessionView::protocol);
       };
-      CHECK_EQ(try_open(gateway, blue, 1000), Reason::no_free_port);
+      CHECK_EQ(gateway.try_open(blue, 1000), Reason::no_free_port);
       CHECK_EQ(count_gre(), 3);
       CHECK(blocks_of(gateway, blue).empty());
       // What only rests keeps nobody out.
@@ -815,11 +806,11 @@ TEST_CASE("port_blocks: no session ends for one that can have no port") {
       const SessionPattern pattern{.external = {.ports = blocks_of(gateway, green)[1].ports}};
       while (gateway.engine.end_sessions(pattern, cursor, gateway.now)) {
       }
-      CHECK_EQ(try_open(gateway, blue, 1000), Reason::translated_outbound);
+      CHECK_EQ(gateway.try_open(blue, 1000), Reason::translated_outbound);
       CHECK_EQ(count_gre(), 2);
       CHECK_EQ(blocks_of(gateway, blue).size(), 1);
       // And a port of its own block does.
-      CHECK_EQ(try_open(gateway, blue, 1002), Reason::translated_outbound);
+      CHECK_EQ(gateway.try_open(blue, 1002), Reason::translated_outbound);
       CHECK_EQ(count_gre(), 1);
     }
   }
@@ -833,7 +824,7 @@ TEST_CASE("port_blocks: of several external addresses each has blocks of its own
     const Peer internal{Host::of(10, 0, 1, static_cast<std::uint8_t>(host)), 5000};
     gateway.open(protocol::udp, blue, internal, server);
   }
-  CHECK_EQ(use_of(gateway, blue).port_blocks, 2);
+  CHECK_EQ(gateway.use_of(blue).port_blocks, 2);
   check_blocks(gateway);
 }
 
@@ -878,7 +869,7 @@ TEST_CASE("port_blocks: with many blocks and a mapping for each session none end
   // Nearly all of the server's ports; a few are free in blocks that are looked at now and then.
   std::uint32_t port = 1024;
   for (int missed = 0; missed < 20; ++port) {
-    if (try_open(gateway, blue, static_cast<std::uint16_t>(port)) == Reason::no_free_port) ++missed;
+    if (gateway.try_open(blue, static_cast<std::uint16_t>(port)) == Reason::no_free_port) ++missed;
   }
   REQUIRE_EQ(blocks_of(gateway, blue).size(), 40);
   for (std::uint8_t host = 1; host <= 200; ++host) {
@@ -892,7 +883,7 @@ TEST_CASE("port_blocks: with many blocks and a mapping for each session none end
   for (int i = 0; i < 400; ++i, ++port) {
     const std::uint32_t before = gateway.session_count(blue);
     const std::uint64_t evicted = gateway.count(Reason::translated_outbound);
-    const Reason reason = try_open(gateway, blue, static_cast<std::uint16_t>(port));
+    const Reason reason = gateway.try_open(blue, static_cast<std::uint16_t>(port));
     CHECK_EQ(gateway.session_count(blue), before);
     CHECK_EQ(gateway.count(Reason::translated_outbound) - evicted,
              reason == Reason::translated_outbound ? 1 : 0);

@@ -21,15 +21,6 @@ Policy limited_to(std::uint32_t ports) {
   return policy;
 }
 
-NamespaceUse use_of(const Gateway& gateway, NamespaceId id) {
-  const auto uses = gateway.engine.namespaces();
-  return *std::ranges::find(uses, id, &NamespaceUse::id);
-}
-
-Reason try_open(Gateway& gateway, NamespaceId id, std::uint16_t port) {
-  return gateway.out(id, udp(at(client, port), server)).reason;
-}
-
 }  // namespace
 
 TEST_CASE("port_limit: a tenant has no more ports, of all protocols together; others do") {
@@ -49,10 +40,10 @@ TEST_CASE("port_limit: a tenant has no more ports, of all protocols together; ot
     }
     CHECK_EQ(gateway.session_count(blue), 3);
     CHECK_EQ(gateway.count(Reason::port_limit), 30);
-    CHECK_EQ(use_of(gateway, blue).ports, 3);
-    CHECK_EQ(use_of(gateway, blue).port_limit, 3);
-    CHECK_EQ(use_of(gateway, green).ports, 30);
-    CHECK_EQ(use_of(gateway, green).port_limit, 0);
+    CHECK_EQ(gateway.use_of(blue).ports, 3);
+    CHECK_EQ(gateway.use_of(blue).port_limit, 3);
+    CHECK_EQ(gateway.use_of(green).ports, 30);
+    CHECK_EQ(gateway.use_of(green).port_limit, 0);
   }
 }
 
@@ -62,9 +53,9 @@ TEST_CASE("port_limit: a mapping has one port, however many sessions") {
   for (std::uint16_t port = 100; port < 150; ++port) {
     CHECK_EQ(gateway.open(protocol::udp, blue, client, at(server, port)), external);
   }
-  CHECK_EQ(use_of(gateway, blue).ports, 1);
+  CHECK_EQ(gateway.use_of(blue).ports, 1);
   gateway.end_all();
-  CHECK_EQ(use_of(gateway, blue).ports, 0);
+  CHECK_EQ(gateway.use_of(blue).ports, 0);
 }
 
 TEST_CASE("port_limit: with a mapping for each session, each has a port") {
@@ -75,7 +66,7 @@ TEST_CASE("port_limit: with a mapping for each session, each has a port") {
   gateway.open(protocol::udp, blue, client, at(server, 2));
   CHECK_EQ(gateway.out(blue, udp(client, at(server, 3))).reason, Reason::port_limit);
   gateway.end_all();
-  CHECK_EQ(use_of(gateway, blue).ports, 0);
+  CHECK_EQ(gateway.use_of(blue).ports, 0);
   gateway.open(protocol::udp, blue, client, at(server, 3));
 }
 
@@ -85,10 +76,10 @@ TEST_CASE("port_limit: it evicts nobody, and what is refused takes nothing with 
   Gateway gateway(policy);
   const Peer external = gateway.open(protocol::udp, blue, at(client, 1000), server);
   gateway.open(protocol::udp, blue, at(client, 1001), server);
-  for (int i = 0; i < 50; ++i) CHECK_EQ(try_open(gateway, blue, 1002), Reason::port_limit);
+  for (int i = 0; i < 50; ++i) CHECK_EQ(gateway.try_open(blue, 1002), Reason::port_limit);
   CHECK(gateway.answers(protocol::udp, server, external, blue, at(client, 1000)));
   CHECK_EQ(gateway.session_count(blue), 2);
-  CHECK_EQ(use_of(gateway, blue).ports, 2);
+  CHECK_EQ(gateway.use_of(blue).ports, 2);
 }
 
 TEST_CASE("port_limit: a session that is evicted gives its port back") {
@@ -99,7 +90,7 @@ TEST_CASE("port_limit: a session that is evicted gives its port back") {
     for (std::uint16_t port = 1000; port < 1100; ++port) {
       gateway.open(protocol::udp, blue, at(client, port), server);
     }
-    CHECK_EQ(use_of(gateway, blue).ports, 2);
+    CHECK_EQ(gateway.use_of(blue).ports, 2);
   }
 }
 
@@ -107,9 +98,9 @@ TEST_CASE("port_limit: a drop for want of a port or of a record counts none") {
   Policy policy = limited_to(100);
   policy.ports = {40000, 40001};
   Gateway gateway(policy);
-  for (std::uint16_t port = 1000; port < 1020; ++port) try_open(gateway, blue, port);
+  for (std::uint16_t port = 1000; port < 1020; ++port) gateway.try_open(blue, port);
   CHECK_EQ(gateway.count(Reason::no_free_port), 18);
-  CHECK_EQ(use_of(gateway, blue).ports, 2);
+  CHECK_EQ(gateway.use_of(blue).ports, 2);
 
   for (const Mapping mapping :
        {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
@@ -117,9 +108,9 @@ TEST_CASE("port_limit: a drop for want of a port or of a record counts none") {
     roomy.mapping = mapping;
     // All of one shard, whose records are used up before those of both.
     Gateway full(roomy, options_of(2, 200));
-    for (std::uint16_t port = 1000; port < 1800; port += 4) try_open(full, blue, port);
+    for (std::uint16_t port = 1000; port < 1800; port += 4) full.try_open(blue, port);
     CHECK_EQ(full.count(Reason::table_full), 24);
-    CHECK_EQ(use_of(full, blue).ports, 176);
+    CHECK_EQ(full.use_of(blue).ports, 176);
   }
 }
 
@@ -131,11 +122,11 @@ TEST_CASE("port_limit: what a rule forwards is not counted") {
                       .to = {client.address, 80}}};
   Gateway gateway(policy);
   CHECK(gateway.in(udp(server, {external_host, 40080})).accepted());
-  CHECK_EQ(use_of(gateway, blue).ports, 0);
-  CHECK_EQ(try_open(gateway, blue, 1000), Reason::translated_outbound);
-  CHECK_EQ(try_open(gateway, blue, 80), Reason::translated_outbound);
-  CHECK_EQ(try_open(gateway, blue, 1001), Reason::port_limit);
-  CHECK_EQ(use_of(gateway, blue).ports, 1);
+  CHECK_EQ(gateway.use_of(blue).ports, 0);
+  CHECK_EQ(gateway.try_open(blue, 1000), Reason::translated_outbound);
+  CHECK_EQ(gateway.try_open(blue, 80), Reason::translated_outbound);
+  CHECK_EQ(gateway.try_open(blue, 1001), Reason::port_limit);
+  CHECK_EQ(gateway.use_of(blue).ports, 1);
 }
 
 TEST_CASE("port_limit: it follows the policy; mappings beyond it live on") {
@@ -144,12 +135,12 @@ TEST_CASE("port_limit: it follows the policy; mappings beyond it live on") {
     gateway.open(protocol::udp, blue, at(client, port), server);
   }
   gateway.set_policy(limited_to(5));
-  CHECK_EQ(use_of(gateway, blue).ports, 10);
-  CHECK_EQ(try_open(gateway, blue, 1010), Reason::port_limit);
+  CHECK_EQ(gateway.use_of(blue).ports, 10);
+  CHECK_EQ(gateway.try_open(blue, 1010), Reason::port_limit);
   gateway.open(protocol::udp, blue, at(client, 1000), at(server, 81));
   gateway.set_policy(limited_to(11));
-  CHECK_EQ(try_open(gateway, blue, 1010), Reason::translated_outbound);
-  CHECK_EQ(try_open(gateway, blue, 1011), Reason::port_limit);
+  CHECK_EQ(gateway.try_open(blue, 1010), Reason::translated_outbound);
+  CHECK_EQ(gateway.try_open(blue, 1011), Reason::port_limit);
 }
 
 TEST_CASE("port_limit: ports of sessions that are taken over count") {
@@ -165,9 +156,9 @@ TEST_CASE("port_limit: ports of sessions that are taken over count") {
       before.open(protocol::udp, blue, at(client, 1001), server);
     }
     Gateway after(policy, options);
-    CHECK_EQ(use_of(after, blue).ports, 2);
-    CHECK_EQ(try_open(after, blue, 1002), Reason::translated_outbound);
-    CHECK_EQ(try_open(after, blue, 1003), Reason::port_limit);
+    CHECK_EQ(after.use_of(blue).ports, 2);
+    CHECK_EQ(after.try_open(blue, 1002), Reason::translated_outbound);
+    CHECK_EQ(after.try_open(blue, 1003), Reason::port_limit);
   }
 }
 
@@ -185,7 +176,7 @@ TEST_CASE("port_limit: one tenant's short sessions leave others their ports") {
       }
       gateway.travel(1s);
       for (std::uint16_t port = 2000; port < 2060; ++port) {
-        CHECK_EQ(try_open(gateway, green, port), Reason::translated_outbound);
+        CHECK_EQ(gateway.try_open(green, port), Reason::translated_outbound);
       }
       gateway.travel(1s);
       gateway.expire_all();
@@ -274,10 +265,10 @@ TEST_CASE("port_limit: nothing ends for a packet that finds no external endpoint
         const Peer to = is_remote ? at(server, 53) : at(server, 200);
         const Reason expected = at_limit == AtLimit::refuse ? Reason::session_limit : one.reason;
         for (int i = 0; i < 20; ++i) CHECK_EQ(gateway.out(blue, udp(from, to)).reason, expected);
-        CHECK_EQ(use_of(gateway, blue).sessions, 4);
-        CHECK_EQ(use_of(gateway, blue).ports, 1);
+        CHECK_EQ(gateway.use_of(blue).sessions, 4);
+        CHECK_EQ(gateway.use_of(blue).ports, 1);
         gateway.open(protocol::udp, blue, client, at(server, 103));
-        CHECK_EQ(use_of(gateway, blue).sessions, 4);
+        CHECK_EQ(gateway.use_of(blue).sessions, 4);
       }
     }
   }
@@ -292,8 +283,8 @@ TEST_CASE("port_limit: who is at the session limit has the port of the session t
     policy.namespaces = {{.first = blue, .last = blue, .session_limit = 10}};
     Gateway gateway(policy);
     for (std::uint16_t port = 1000; port < 1014; ++port) {
-      CHECK_EQ(try_open(gateway, blue, port), Reason::translated_outbound);
+      CHECK_EQ(gateway.try_open(blue, port), Reason::translated_outbound);
     }
-    CHECK_EQ(use_of(gateway, blue).sessions, 10);
+    CHECK_EQ(gateway.use_of(blue).sessions, 10);
   }
 }

@@ -19,11 +19,6 @@ Outcome send_one(const Bytes& packet) {
   return gateway.out(blue, packet);
 }
 
-Bytes with_word(Bytes packet, std::size_t offset, std::uint16_t word) {
-  set_word(packet, offset, word);
-  return packet;
-}
-
 Policy tight(AtLimit at_limit) {
   Policy policy = roomy_policy();
   policy.at_limit = at_limit;

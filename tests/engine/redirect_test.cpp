@@ -9,8 +9,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
-
 // `from` is never reached: the packets go to `to`.
 template <class F>
 struct Ends {
@@ -23,7 +21,7 @@ Policy redirecting(typename F::Peer from, typename F::Peer to) {
   Policy policy = policy_of_both();
   const Network<typename F::Address> around{F::neighbour().address, 8};
   policy.namespaces = {{.first = blue, .last = 9, .session_limit = 1000, .inside = {around}}};
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     policy.redirects.push_back({.protocol = protocol, .from = from, .to = to});
   }
   return policy;
@@ -33,7 +31,7 @@ Policy redirecting(typename F::Peer from, typename F::Peer to) {
 
 TEST_CASE_TEMPLATE("redirect: to outside, and the answer seems to come from there", F, V4, V6) {
   const Ends<F> ends;
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const Direction direction : {Direction::outbound, Direction::hairpin}) {
       Gateway gateway(redirecting<F>(ends.from, ends.to), options_of(4));
       for (int times = 0; times < 2; ++times) {  // new, and established
@@ -80,14 +78,12 @@ TEST_CASE_TEMPLATE("redirect: only for its protocol and namespaces, and the firs
 TEST_CASE_TEMPLATE("redirect: within the namespace, seen from the external address", F, V4, V6) {
   const auto from = at(F::server(), 53);
   const auto to = F::neighbour();
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const std::uint32_t shards : {1U, 8U}) {
       for (const ChecksumState state : {ChecksumState::complete, ChecksumState::partial}) {
         Gateway gateway(redirecting<F>(from, to), options_of(shards));
         Bytes packet = opening(protocol, F::client(), from);
-        if (state == ChecksumState::partial) {
-          set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
-        }
+        if (state == ChecksumState::partial) packet = pseudo_summed(packet);
         const Outcome left = gateway.hairpin(blue, packet, state);
         REQUIRE(left.accepted());
         CHECK_EQ(F::destination(left.bytes), to);
@@ -96,9 +92,7 @@ TEST_CASE_TEMPLATE("redirect: within the namespace, seen from the external addre
         const auto external = F::source(left.bytes);
         CHECK((external.address == F::external()));
         Bytes back = answer(protocol, to, external);
-        if (state == ChecksumState::partial) {
-          set_word(back, transport_checksum_offset(back), pseudo_header_sum(back));
-        }
+        if (state == ChecksumState::partial) back = pseudo_summed(back);
         const Outcome came = gateway.hairpin(blue, back, state);
         REQUIRE(came.accepted());
         CHECK_EQ(F::source(came.bytes), from);
@@ -140,7 +134,7 @@ TEST_CASE_TEMPLATE("redirect: tenants with the same addresses do not meet", F, V
 
 TEST_CASE_TEMPLATE("redirect: ICMP errors about redirected packets, both ways", F, V4, V6) {
   const Ends<F> ends;
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     Gateway gateway(redirecting<F>(ends.from, ends.to), options_of(4));
     const Bytes sent = opening(protocol, F::client(), ends.from);
     const Outcome left = gateway.out(blue, sent);
@@ -152,7 +146,7 @@ TEST_CASE_TEMPLATE("redirect: ICMP errors about redirected packets, both ways", 
       CHECK((F::source(error.bytes).address ==
              (sender == ends.to.address ? ends.from.address : sender)));
       CHECK((F::destination(error.bytes).address == F::client().address));
-      CHECK(begins_with(sent, quoted_by<F>(error.bytes)));
+      CHECK(begins_with(sent, quoted_in(error.bytes)));
       CHECK(sums_right(error.bytes));
     }
     const Bytes came = answer(protocol, ends.to, F::source(left.bytes));
@@ -162,7 +156,7 @@ TEST_CASE_TEMPLATE("redirect: ICMP errors about redirected packets, both ways", 
     REQUIRE_EQ(error.reason, Reason::translated_outbound);
     CHECK((F::destination(error.bytes).address == ends.to.address));
     CHECK((F::source(error.bytes).address == F::external()));
-    CHECK(begins_with(came, quoted_by<F>(error.bytes)));
+    CHECK(begins_with(came, quoted_in(error.bytes)));
     CHECK(sums_right(error.bytes));
   }
 }
@@ -179,7 +173,7 @@ TEST_CASE_TEMPLATE("redirect: ICMP errors about packets within the namespace, bo
   CHECK_EQ(error.namespace_id, blue);
   CHECK((F::source(error.bytes).address == from.address));
   CHECK((F::destination(error.bytes).address == F::client().address));
-  CHECK(begins_with(sent, quoted_by<F>(error.bytes)));
+  CHECK(begins_with(sent, quoted_in(error.bytes)));
   CHECK(sums_right(error.bytes));
 
   const Bytes answered = udp(F::neighbour(), F::source(left.bytes), payload_of(21));
@@ -190,7 +184,7 @@ TEST_CASE_TEMPLATE("redirect: ICMP errors about packets within the namespace, bo
   CHECK_EQ(back.namespace_id, blue);
   CHECK((F::destination(back.bytes).address == F::neighbour().address));
   CHECK((F::source(back.bytes).address == F::external()));
-  CHECK(begins_with(answered, quoted_by<F>(back.bytes)));
+  CHECK(begins_with(answered, quoted_in(back.bytes)));
   CHECK(sums_right(back.bytes));
 }
 
@@ -243,11 +237,11 @@ TEST_CASE_TEMPLATE("redirect: to an external address that is forwarded, in two s
   const typename F::Peer service{F::external(), 40080};
   const auto from = at(F::server(), 53);
   Policy policy = redirecting<F>(from, service);
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     policy.forwards.push_back(
         {.protocol = protocol, .external = service, .namespace_id = green, .to = F::neighbour()});
   }
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const NamespaceId sender : {blue, green}) {
       Gateway gateway(policy, options_of(8));
       const Outcome passed = gateway.hairpin(sender, opening(protocol, F::client(), from));

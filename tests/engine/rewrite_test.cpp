@@ -98,12 +98,9 @@ std::vector<Shape> shapes() {
 
 // What the transport checksum holds before the packet meets the engine.
 Bytes with_checksum_of(ChecksumState state, Bytes packet) {
-  const std::size_t offset = transport_checksum_offset(packet);
+  if (state == ChecksumState::complete) return packet;
   const bool has_pseudo_header = protocol_of(packet) != protocol::icmp;
-  if (state != ChecksumState::complete) {
-    set_word(packet, offset, has_pseudo_header ? pseudo_header_sum(packet) : std::uint16_t{0});
-  }
-  return packet;
+  return has_pseudo_header ? pseudo_summed(packet) : unsummed(packet);
 }
 
 bool is_pseudo_header_only(ChecksumState state, View packet) {
@@ -184,15 +181,13 @@ TEST_CASE("rewrite: a segmented packet of the greatest size gets a right sum") {
 
 TEST_CASE("rewrite: a UDP checksum of zero stays zero") {
   Gateway gateway;
-  Bytes packet = udp(client, server, payload_of(40));
-  set_word(packet, transport_checksum_offset(packet), 0);
+  const Bytes packet = unsummed(udp(client, server, payload_of(40)));
   const Outcome sent = gateway.out(blue, packet);
   REQUIRE(sent.accepted());
   CHECK_EQ(word_at(sent.bytes, transport_checksum_offset(packet)), 0);
   CHECK(header_checksum_is_right(sent.bytes));
 
-  Bytes reply = udp(server, sent.source(), payload_of(40));
-  set_word(reply, transport_checksum_offset(reply), 0);
+  const Bytes reply = unsummed(udp(server, sent.source(), payload_of(40)));
   const Outcome received = gateway.in(reply);
   REQUIRE(received.accepted());
   CHECK_EQ(word_at(received.bytes, transport_checksum_offset(reply)), 0);
@@ -280,8 +275,7 @@ TEST_CASE("rewrite: a datagram that ends before its packet is summed to its own 
     Bytes packet = with_checksum_of(state, datagram);
     const Bytes surplus = payload_of(6, 9);
     packet.insert(packet.end(), surplus.begin(), surplus.end());
-    set_word(packet, 2, static_cast<std::uint16_t>(packet.size()));
-    set_word(packet, header_checksum_offset, right_header_checksum(packet));
+    packet = header_summed(with_word(packet, 2, static_cast<std::uint32_t>(packet.size())));
     Gateway gateway;
     Outcome sent = gateway.out(blue, packet, state);
     REQUIRE(sent.accepted());

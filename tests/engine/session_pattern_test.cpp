@@ -21,7 +21,7 @@ EndpointPattern port(std::uint16_t number) {
   return {.ports = {number, number}};
 }
 
-const Peer neighbour{Host::of(10, 0, 0, 9), 1001};
+constexpr Peer other_client = at(neighbour, 1001);
 
 // Six sessions that differ in all that a pattern names.
 void fill(Gateway& gateway) {
@@ -34,7 +34,7 @@ void fill(Gateway& gateway) {
   gateway.travel(30s);
   Connection connection{gateway};
   connection.handshake();
-  gateway.open(protocol::tcp, blue, neighbour, {Host::of(192, 0, 2, 9), 443});
+  gateway.open(protocol::tcp, blue, other_client, {Host::of(192, 0, 2, 9), 443});
 }
 constexpr std::size_t all_of_them = 8;
 
@@ -73,7 +73,7 @@ TEST_CASE("session_pattern: each part, and parts together") {
       {"udp", {.protocol = 17}, 3},
       {"icmp of both families", {.protocol = 1}, 3},
       {"icmp of IPv6", {.protocol = 58}, 1},
-      {"internal address", {.internal = host(neighbour.address)}, 1},
+      {"internal address", {.internal = host(other_client.address)}, 1},
       {"internal network", {.internal = {.network = *parse_network("10.0.0.0/24")}}, 6},
       {"internal network of IPv6", {.internal = {.network = *parse_network("fd00::/8")}}, 2},
       {"internal port", {.internal = port(8)}, 2},

@@ -15,8 +15,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
-
 // The first record of the family's part in one shard's memory.
 template <class Family>
 Session<Family>& first_record(Memory& memory, const EngineOptions& options, const Policy& policy) {
@@ -32,7 +30,7 @@ Policy everything() {
   policy.ports = {40000, 40063};
   const Network<typename F::Address> around{F::neighbour().address, 8};
   policy.namespaces = {{.first = blue, .last = 9, .session_limit = 100, .inside = {around}}};
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     policy.forwards.push_back({.protocol = protocol,
                                .external = typename F::Peer{F::external(), 443},
                                .namespace_id = green,
@@ -48,7 +46,7 @@ Policy everything() {
 TEST_CASE_TEMPLATE("takeover: both families, borrowed ports, forwards and redirects", F, V4, V6) {
   for (const Mapping mapping :
        {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
-    for (const std::uint8_t protocol : ports_have) {
+    for (const std::uint8_t protocol : protocols_with_ports) {
       Policy policy = everything<F>();
       policy.mapping = mapping;
       const EngineOptions options = options_of(4, 256);

@@ -7,12 +7,12 @@
 
 #include "engine/wire/parse.h"
 #include "tests/support/packets.h"
-#include "tests/support/tcp_cases.h"
+#include "tests/support/tcp_steps.h"
 #include "tests/support/texts.h"
 
 using namespace swnat;
 using namespace swnat::test;
-using namespace swnat::test::tcp_cases;
+using namespace swnat::test::tcp_steps;
 
 TEST_CASE("tcp_state: rfc5382_req2 opening") {
   run_all({

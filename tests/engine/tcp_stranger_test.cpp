@@ -1,9 +1,9 @@
 // What segments of somebody who does not see the connection do to it: nothing.
-#include "tests/support/tcp_cases.h"
+#include "tests/support/tcp_steps.h"
 
 using namespace swnat;
 using namespace swnat::test;
-using namespace swnat::test::tcp_cases;
+using namespace swnat::test::tcp_steps;
 
 TEST_CASE("tcp_stranger: only a SYN opens again what both ends closed") {
   const auto closing = [](std::vector<Step> more) {

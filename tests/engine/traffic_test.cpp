@@ -16,8 +16,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
-
 TwoWayTraffic traffic_of(const Engine& engine, NamespaceId id) {
   for (const NamespaceTraffic& one : engine.namespace_traffic()) {
     if (one.id == id) return one.traffic;
@@ -30,12 +28,6 @@ TwoWayTraffic session_traffic_of(Gateway& gateway, NamespaceId id) {
   const auto sessions = gateway.sessions();
   REQUIRE_EQ(std::ranges::count(sessions, id, &SessionView::namespace_id), 1);
   return std::ranges::find(sessions, id, &SessionView::namespace_id)->traffic;
-}
-
-Policy open_to_all() {
-  Policy policy = roomy_policy();
-  policy.filtering = Filtering::endpoint_independent;
-  return policy;
 }
 
 TwoWayTraffic& operator+=(TwoWayTraffic& sum, const Outcome& sent_out) {
@@ -81,7 +73,7 @@ TEST_CASE("traffic: wide counters go far beyond 32 bits, each for itself") {
 
 TEST_CASE_TEMPLATE("traffic: of a session and its namespace, both ways, beyond overflows", F, V4,
                    V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const std::uint32_t shards : {1u, 4u}) {
       CAPTURE(int{protocol});
       Gateway gateway(policy_of_both(), options_of(shards));
@@ -134,8 +126,7 @@ TEST_CASE("traffic: segments that are still joined are one packet, and what is l
   Gateway gateway;
   TwoWayTraffic wanted;
   for (int i = 0; i < 600; ++i) {
-    Bytes packet = udp(client, server, payload_of(65'535 - 28));
-    set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
+    const Bytes packet = pseudo_summed(udp(client, server, payload_of(65'535 - 28)));
     REQUIRE(gateway.out(blue, packet, ChecksumState::segmented).accepted());
     wanted.outbound += {1, 65'535};
   }
@@ -174,8 +165,8 @@ TEST_CASE_TEMPLATE("traffic: of a datagram in fragments the first one counts", F
 
 TEST_CASE("traffic: a hairpin counts for the sender's session and for the receiver's") {
   const Peer host{Host::of(10, 0, 0, 9), 5004};
-  for (const std::uint8_t protocol : ports_have) {
-    Gateway gateway(open_to_all(), options_of(4));
+  for (const std::uint8_t protocol : protocols_with_ports) {
+    Gateway gateway(policy_with(Filtering::endpoint_independent), options_of(4));
     const Peer external = gateway.open(protocol, green, host, server);
     const TwoWayTraffic opened = traffic_of(gateway.engine, green);
     const Outcome passed = gateway.hairpin(blue, opening(protocol, client, external));

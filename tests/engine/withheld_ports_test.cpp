@@ -14,8 +14,6 @@ using namespace swnat::test;
 
 namespace {
 
-constexpr std::uint8_t ports_have[] = {protocol::tcp, protocol::udp};
-
 PortBits bits(std::initializer_list<std::uint16_t> ports) {
   PortBits all;
   for (const std::uint16_t port : ports) all.set(port);
@@ -76,7 +74,7 @@ TEST_CASE("withheld: who must have this very port gets it, and it is parked agai
 
 TEST_CASE_TEMPLATE("withheld: no new mapping has the port, and a mapping does not move", F, V4,
                    V6) {
-  for (const std::uint8_t protocol : ports_have) {
+  for (const std::uint8_t protocol : protocols_with_ports) {
     for (const Mapping mapping :
          {Mapping::endpoint_independent, Mapping::address_and_port_dependent}) {
       Gateway gateway(of_ports({40000, 40015}, mapping), options_of(4));

@@ -2,8 +2,6 @@
 // and V6.
 #pragma once
 
-#include <algorithm>
-
 #include "tests/support/fragments.h"
 #include "tests/support/gateway.h"
 #include "tests/support/packets6.h"
@@ -29,9 +27,9 @@ struct V4 {
   static Address external() { return external_host; }
   static Peer client() { return test::client; }
   static Peer server() { return test::server; }
-  static Peer neighbour() { return {Host::of(10, 0, 0, 9), 5004}; }
-  static Peer stranger() { return {Host::of(192, 0, 2, 99), 7777}; }
-  static Address router() { return Host::of(192, 0, 2, 33); }
+  static Peer neighbour() { return test::neighbour; }
+  static Peer stranger() { return test::stranger; }
+  static Address router() { return test::router; }
   static Address inner_router() { return Host::of(10, 0, 0, 254); }
   static Peer source(View packet) { return source_of(packet); }
   static Peer destination(View packet) { return destination_of(packet); }
@@ -83,19 +81,6 @@ bool answers(Gateway& gateway, std::uint8_t protocol, typename F::Peer remote,
   CHECK((F::destination(received.bytes) == internal));
   CHECK_EQ(received.namespace_id, id);
   return F::destination(received.bytes) == internal && received.namespace_id == id;
-}
-
-inline bool sums_right(View packet) {
-  return header_checksum_is_right(packet) && transport_checksum_is_right(packet);
-}
-
-template <class F>
-Bytes quoted_by(const Bytes& error) {
-  return Bytes(error.begin() + static_cast<std::ptrdiff_t>(F::quotation), error.end());
-}
-
-inline bool begins_with(const Bytes& whole, const Bytes& start) {
-  return whole.size() >= start.size() && std::equal(start.begin(), start.end(), whole.begin());
 }
 
 }  // namespace swnat::test

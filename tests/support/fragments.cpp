@@ -1,13 +1,14 @@
 #include "tests/support/fragments.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/support/put.h"
 
 namespace swnat::test {
 namespace {
 
-constexpr std::uint8_t fragment_header = 44;
+constexpr std::uint8_t fragment_kind = 44;
 
 bool is_v6(View packet) {
   return packet[0] >> 4 == 6;
@@ -23,33 +24,33 @@ std::size_t header_size(View packet) {
   return transport_offset(packet);
 }
 
-Bytes piece4(const Bytes& packet, std::size_t offset, std::size_t size) {
-  const Bytes header = part_of(packet, 0, header_size(packet));
-  const Bytes data = part_of(packet, header.size() + offset, size);
-  Bytes piece = header;
-  append(piece, data);
-  const bool more = header.size() + offset + size < packet.size();
-  set_word(piece, 2, static_cast<std::uint16_t>(piece.size()));
-  set_word(piece, 6, static_cast<std::uint16_t>(offset / 8 | (more ? 0x2000 : 0)));
-  set_word(piece, header_checksum_offset, right_header_checksum(piece));
-  return piece;
+Bytes piece4(const Bytes& packet, std::size_t headers, std::size_t offset, std::size_t size) {
+  Bytes piece = part_of(packet, 0, headers);
+  append(piece, part_of(packet, headers + offset, size));
+  const bool more = headers + offset + size < packet.size();
+  set_word(piece, 2, static_cast<std::uint32_t>(piece.size()));
+  set_word(piece, 6, static_cast<std::uint32_t>(offset / 8 | (more ? 0x2000 : 0)));
+  return header_summed(std::move(piece));
 }
 
-Bytes piece6(const Bytes& packet, std::size_t offset, std::size_t size,
+// The last next-header field before what stands at `end`.
+std::size_t next_header_field(View packet, std::size_t end) {
+  std::size_t field = 6;
+  for (std::size_t at = 40; at < end; at += std::size_t{8} * (1 + packet[at + 1])) field = at;
+  return field;
+}
+
+Bytes piece6(const Bytes& packet, std::size_t headers, std::size_t offset, std::size_t size,
              std::uint32_t identification) {
-  const std::size_t headers = header_size(packet);
   Bytes piece = part_of(packet, 0, headers);
   const bool more = headers + offset + size < packet.size();
-  put8(piece, protocol_of(packet));
-  put8(piece, 0);
-  put16(piece, static_cast<std::uint32_t>(offset | (more ? 1 : 0)));
-  put32(piece, identification);
+  const std::size_t field = next_header_field(packet, headers);
+  put8(piece, packet[field]);
+  append(piece,
+         fragment_header(static_cast<std::uint16_t>(offset | (more ? 1 : 0)), identification).rest);
   append(piece, part_of(packet, headers + offset, size));
-  set_word(piece, 4, static_cast<std::uint16_t>(piece.size() - 40));
-  // The last next-header field before it.
-  std::size_t field = 6;
-  for (std::size_t at = 40; at < headers; at += std::size_t{8} * (1 + packet[at + 1])) field = at;
-  piece[field] = fragment_header;
+  set_word(piece, 4, static_cast<std::uint32_t>(piece.size() - 40));
+  piece[field] = fragment_kind;
   return piece;
 }
 
@@ -68,7 +69,7 @@ std::size_t fragment_header_of(View packet) {
     kind = packet[at];
     at += std::size_t{8} * (1 + packet[at + 1]);
   }
-  return kind == fragment_header ? at : 0;
+  return kind == fragment_kind ? at : 0;
 }
 
 Bytes without_fragmentation(Bytes first, const Bytes& data) {
@@ -76,17 +77,12 @@ Bytes without_fragmentation(Bytes first, const Bytes& data) {
   Bytes whole = part_of(first, 0, at);
   append(whole, data);
   if (!is_v6(first)) {
-    set_word(whole, 2, static_cast<std::uint16_t>(whole.size()));
+    set_word(whole, 2, static_cast<std::uint32_t>(whole.size()));
     set_word(whole, 6, 0);
-    set_word(whole, header_checksum_offset, right_header_checksum(whole));
-    return whole;
+    return header_summed(std::move(whole));
   }
-  set_word(whole, 4, static_cast<std::uint16_t>(whole.size() - 40));
-  std::size_t field = 6;
-  for (std::size_t next = 40; next < at; next += std::size_t{8} * (1 + first[next + 1])) {
-    field = next;
-  }
-  whole[field] = first[at];
+  set_word(whole, 4, static_cast<std::uint32_t>(whole.size() - 40));
+  whole[next_header_field(first, at)] = first[at];
   return whole;
 }
 
@@ -94,10 +90,15 @@ Bytes without_fragmentation(Bytes first, const Bytes& data) {
 
 std::vector<Bytes> fragments_of(const Bytes& packet, std::size_t size,
                                 std::uint32_t identification) {
+  return fragments_behind(packet, header_size(packet), size, identification);
+}
+
+std::vector<Bytes> fragments_behind(const Bytes& packet, std::size_t headers, std::size_t size,
+                                    std::uint32_t identification) {
   std::vector<Bytes> pieces;
-  for (std::size_t offset = 0; header_size(packet) + offset < packet.size(); offset += size) {
-    pieces.push_back(is_v6(packet) ? piece6(packet, offset, size, identification)
-                                   : piece4(packet, offset, size));
+  for (std::size_t offset = 0; headers + offset < packet.size(); offset += size) {
+    pieces.push_back(is_v6(packet) ? piece6(packet, headers, offset, size, identification)
+                                   : piece4(packet, headers, offset, size));
   }
   return pieces;
 }

@@ -9,6 +9,10 @@ namespace swnat::test {
 // kept, "don't fragment" is cleared. IPv6: with a fragment header in front of the transport.
 std::vector<Bytes> fragments_of(const Bytes& packet, std::size_t size,
                                 std::uint32_t identification = 0x1234);
+// The same, of what begins `headers` bytes into the packet: in IPv6, extension headers may be part
+// of what is cut.
+std::vector<Bytes> fragments_behind(const Bytes& packet, std::size_t headers, std::size_t size,
+                                    std::uint32_t identification = 0x1234);
 
 // The whole packet, if these are its pieces in any order: the same addresses, protocol and
 // identification in all, with no gap and no overlap. Else nothing at all.

@@ -1,11 +1,25 @@
 #include "tests/support/gateway.h"
 
+#include <algorithm>
+
 namespace swnat::test {
 
 Policy roomy_policy() {
   Policy policy;
   policy.external.v4 = {external_host};
   policy.namespaces = {{.first = 1, .last = 64, .session_limit = 1'000'000, .external = {}}};
+  return policy;
+}
+
+Policy policy_with(Filtering filtering) {
+  Policy policy = roomy_policy();
+  policy.filtering = filtering;
+  return policy;
+}
+
+Policy policy_with(PortRanges ports) {
+  Policy policy = roomy_policy();
+  policy.ports = std::move(ports);
   return policy;
 }
 
@@ -46,12 +60,16 @@ void Gateway::expire_all() {
   }
 }
 
-void Gateway::end_all() {
-  travel(5min);
+void Gateway::expire_after(Time duration) {
+  travel(duration);
   expire_all();
   // The wheel looks at a session once more when its time is over.
   travel(1s);
   expire_all();
+}
+
+void Gateway::end_all(Time after) {
+  expire_after(after);
   REQUIRE_EQ(engine.session_count(), 0);
 }
 
@@ -70,6 +88,11 @@ std::uint32_t Gateway::session_count(NamespaceId id) {
     if (use.id == id) return use.sessions;
   }
   return 0;
+}
+
+NamespaceUse Gateway::use_of(NamespaceId id) const {
+  const auto uses = engine.namespaces();
+  return *std::ranges::find(uses, id, &NamespaceUse::id);
 }
 
 }  // namespace swnat::test

@@ -19,7 +19,11 @@ inline constexpr NamespaceId green = 2;
 inline constexpr Host external_host = Host::of(203, 0, 113, 1);
 inline constexpr Peer client{Host::of(10, 0, 0, 2), 40000};
 inline constexpr Peer server{Host::of(198, 51, 100, 7), 80};
+inline constexpr Peer neighbour{Host::of(10, 0, 0, 9), 5004};   // of the client
+inline constexpr Peer stranger{Host::of(192, 0, 2, 99), 7777};  // whom nobody has asked
+inline constexpr Host router = Host::of(192, 0, 2, 33);         // on the way to the server
 inline constexpr std::uint8_t all_protocols[] = {protocol::icmp, protocol::tcp, protocol::udp};
+inline constexpr std::uint8_t protocols_with_ports[] = {protocol::tcp, protocol::udp};
 
 constexpr Peer at(Peer peer, std::uint16_t port) {
   return {peer.address, port};
@@ -31,6 +35,8 @@ inline Peer peer_of(const IpEndpoint& endpoint) {
 
 // 64 namespaces from 1 on, with room for all that a test makes, and one external address.
 Policy roomy_policy();
+Policy policy_with(Filtering filtering);
+Policy policy_with(PortRanges ports);
 EngineOptions options_of(std::uint32_t shards, std::uint32_t max_sessions = 8192);
 
 // What came of one packet.
@@ -64,16 +70,23 @@ class Gateway {
 
   // Opens a session that must be accepted; its external endpoint.
   Peer open(std::uint8_t protocol, NamespaceId id, Peer internal, Peer remote);
+  // What comes of a datagram from that port of the client's.
+  Reason try_open(NamespaceId id, std::uint16_t port, Peer remote = server) {
+    return out(id, udp(at(client, port), remote)).reason;
+  }
   // Whether the remote's answer reaches this very internal endpoint; else it must be dropped.
   bool answers(std::uint8_t protocol, Peer remote, Peer external, NamespaceId id, Peer internal);
 
   void travel(Time duration) { now += duration; }
   void expire_all();
+  // Later by that, and the time of all that was over by then has been noticed.
+  void expire_after(Time duration);
   // The time of all sessions is over, none of which may be an established TCP connection, and what
   // they had rests from now on.
-  void end_all();
+  void end_all(Time after = 5min);
   std::vector<SessionView> sessions();
   std::uint32_t session_count(NamespaceId id);
+  NamespaceUse use_of(NamespaceId id) const;
   void set_policy(Policy policy) {
     engine.set_policy(std::make_shared<const Policy>(std::move(policy)), now);
   }

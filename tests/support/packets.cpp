@@ -1,6 +1,7 @@
 #include "tests/support/packets.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "tests/support/put.h"
 
@@ -15,6 +16,7 @@ constexpr std::uint8_t type_echo_request = 8;
 constexpr std::uint8_t icmpv6_protocol = 58;
 constexpr std::uint8_t icmpv6_echo_request = 128;
 constexpr std::uint8_t icmpv6_echo_reply = 129;
+constexpr std::size_t icmp_header_size = 8;
 
 std::uint32_t added(std::uint32_t a, std::uint32_t b) {
   const std::uint32_t sum = a + b;
@@ -61,12 +63,6 @@ std::uint16_t whole_sum(View packet) {
   return static_cast<std::uint16_t>(added(pseudo, naive_sum(transport_of(packet))));
 }
 
-// Sets the transport checksum that was built as 0.
-Bytes summed(Bytes packet) {
-  set_word(packet, transport_checksum_offset(packet), right_transport_checksum(packet));
-  return packet;
-}
-
 IpFields of_protocol(IpFields ip, std::uint8_t protocol) {
   ip.protocol = protocol;
   return ip;
@@ -74,33 +70,14 @@ IpFields of_protocol(IpFields ip, std::uint8_t protocol) {
 
 }  // namespace
 
-Bytes ip_packet(Host source, Host destination, const Bytes& transport, const IpFields& ip) {
-  const Bytes options = whole_words(ip.options);
-  Bytes packet;
-  put8(packet, 0x40 | static_cast<std::uint32_t>((20 + options.size()) / 4));
-  put8(packet, 0);
-  put16(packet, static_cast<std::uint32_t>(20 + options.size() + transport.size()));
-  put16(packet, ip.id);
-  put16(packet, ip.fragment);
-  put8(packet, ip.ttl);
-  put8(packet, ip.protocol);
-  put16(packet, 0);
-  put32(packet, source.host());
-  put32(packet, destination.host());
-  append(packet, options);
-  append(packet, transport);
-  set_word(packet, header_checksum_offset, right_header_checksum(packet));
-  return packet;
-}
-
-Bytes udp(Peer from, Peer to, const Bytes& payload, const IpFields& ip) {
+Bytes udp_datagram(std::uint16_t from, std::uint16_t to, const Bytes& payload) {
   Bytes transport;
-  put16(transport, from.port);
-  put16(transport, to.port);
+  put16(transport, from);
+  put16(transport, to);
   put16(transport, static_cast<std::uint32_t>(8 + payload.size()));
   put16(transport, 0);
   append(transport, payload);
-  return summed(ip_packet(from.address, to.address, transport, of_protocol(ip, udp_protocol)));
+  return transport;
 }
 
 Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
@@ -121,21 +98,50 @@ Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
   return transport;
 }
 
-Bytes tcp(Peer from, Peer to, const TcpFields& fields, const Bytes& payload, const IpFields& ip) {
-  const Bytes transport = tcp_segment(from.port, to.port, fields, payload);
-  return summed(ip_packet(from.address, to.address, transport, of_protocol(ip, tcp_protocol)));
-}
-
-Bytes icmp(Host from, Host to, std::uint8_t type, std::uint8_t code, std::uint16_t identifier,
-           const Bytes& payload, const IpFields& ip) {
+Bytes icmp_message(std::uint8_t type, std::uint8_t code, std::uint32_t rest, const Bytes& payload) {
   Bytes transport;
   put8(transport, type);
   put8(transport, code);
   put16(transport, 0);
-  put16(transport, identifier);
-  put16(transport, 1);
+  put32(transport, rest);
   append(transport, payload);
-  return summed(ip_packet(from, to, transport, of_protocol(ip, icmp_protocol)));
+  return transport;
+}
+
+Bytes ip_packet(Host source, Host destination, const Bytes& transport, const IpFields& ip) {
+  const Bytes options = whole_words(ip.options);
+  Bytes packet;
+  put8(packet, 0x40 | static_cast<std::uint32_t>((20 + options.size()) / 4));
+  put8(packet, 0);
+  put16(packet, static_cast<std::uint32_t>(20 + options.size() + transport.size()));
+  put16(packet, ip.id);
+  put16(packet, ip.fragment);
+  put8(packet, ip.ttl);
+  put8(packet, ip.protocol);
+  put16(packet, 0);
+  put32(packet, source.host());
+  put32(packet, destination.host());
+  append(packet, options);
+  append(packet, transport);
+  return header_summed(std::move(packet));
+}
+
+Bytes udp(Peer from, Peer to, const Bytes& payload, const IpFields& ip) {
+  const Bytes transport = udp_datagram(from.port, to.port, payload);
+  return transport_summed(
+      ip_packet(from.address, to.address, transport, of_protocol(ip, udp_protocol)));
+}
+
+Bytes tcp(Peer from, Peer to, const TcpFields& fields, const Bytes& payload, const IpFields& ip) {
+  const Bytes transport = tcp_segment(from.port, to.port, fields, payload);
+  return transport_summed(
+      ip_packet(from.address, to.address, transport, of_protocol(ip, tcp_protocol)));
+}
+
+Bytes icmp(Host from, Host to, std::uint8_t type, std::uint8_t code, std::uint16_t identifier,
+           const Bytes& payload, const IpFields& ip) {
+  const Bytes transport = icmp_message(type, code, std::uint32_t{identifier} << 16 | 1, payload);
+  return transport_summed(ip_packet(from, to, transport, of_protocol(ip, icmp_protocol)));
 }
 
 Bytes echo_request(Peer from, Host to, const Bytes& payload, const IpFields& ip) {
@@ -175,11 +181,15 @@ Bytes payload_of(std::size_t size, std::uint32_t seed) {
   return payload;
 }
 
+Bytes text(std::string_view characters) {
+  return Bytes(characters.begin(), characters.end());
+}
+
 std::uint16_t word_at(View packet, std::size_t offset) {
   return static_cast<std::uint16_t>(packet[offset] << 8 | packet[offset + 1]);
 }
 
-void set_word(Bytes& packet, std::size_t offset, std::uint16_t word) {
+void set_word(Bytes& packet, std::size_t offset, std::uint32_t word) {
   packet[offset] = static_cast<std::uint8_t>(word >> 8);
   packet[offset + 1] = static_cast<std::uint8_t>(word);
 }
@@ -263,6 +273,10 @@ bool transport_checksum_is_right(View packet) {
   return word_at(packet, transport_checksum_offset(packet)) == right_transport_checksum(packet);
 }
 
+bool sums_right(View packet) {
+  return header_checksum_is_right(packet) && transport_checksum_is_right(packet);
+}
+
 std::uint16_t header_damage(View packet) {
   if (is_v6(packet)) return 0;
   return one_zero(naive_sum(packet.first(transport_offset(packet))));
@@ -270,6 +284,40 @@ std::uint16_t header_damage(View packet) {
 
 std::uint16_t transport_damage(View packet) {
   return one_zero(whole_sum(packet));
+}
+
+Bytes with_word(Bytes packet, std::size_t offset, std::uint32_t word) {
+  set_word(packet, offset, word);
+  return packet;
+}
+
+Bytes header_summed(Bytes packet) {
+  set_word(packet, header_checksum_offset, right_header_checksum(packet));
+  return packet;
+}
+
+Bytes transport_summed(Bytes packet) {
+  set_word(packet, transport_checksum_offset(packet), right_transport_checksum(packet));
+  return packet;
+}
+
+Bytes pseudo_summed(Bytes packet) {
+  set_word(packet, transport_checksum_offset(packet), pseudo_header_sum(packet));
+  return packet;
+}
+
+Bytes unsummed(Bytes packet) {
+  set_word(packet, transport_checksum_offset(packet), 0);
+  return packet;
+}
+
+Bytes quoted_in(View error) {
+  const View quoted = error.subspan(transport_offset(error) + icmp_header_size);
+  return Bytes(quoted.begin(), quoted.end());
+}
+
+bool begins_with(const Bytes& whole, const Bytes& start) {
+  return whole.size() >= start.size() && std::equal(start.begin(), start.end(), whole.begin());
 }
 
 }  // namespace swnat::test

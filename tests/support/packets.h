@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "swnat/address.h"
@@ -33,15 +34,18 @@ struct TcpFields {
   Bytes options = {};         // padded by the builder to whole words
 };
 
+// Transports, their checksums 0.
+Bytes udp_datagram(std::uint16_t from, std::uint16_t to, const Bytes& payload);
+Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
+                  const Bytes& payload);
+Bytes icmp_message(std::uint8_t type, std::uint8_t code, std::uint32_t rest, const Bytes& payload);
+
 // The packet with right lengths and header checksum, its transport as it is.
 Bytes ip_packet(Host source, Host destination, const Bytes& transport, const IpFields& ip);
 
 Bytes udp(Peer from, Peer to, const Bytes& payload = {}, const IpFields& ip = {});
 Bytes tcp(Peer from, Peer to, const TcpFields& fields = {}, const Bytes& payload = {},
           const IpFields& ip = {});
-// Without the checksum.
-Bytes tcp_segment(std::uint16_t from, std::uint16_t to, const TcpFields& fields,
-                  const Bytes& payload);
 Bytes icmp(Host from, Host to, std::uint8_t type, std::uint8_t code, std::uint16_t identifier,
            const Bytes& payload = {}, const IpFields& ip = {});
 Bytes echo_request(Peer from, Host to, const Bytes& payload = {}, const IpFields& ip = {});
@@ -62,12 +66,13 @@ Bytes answer(std::uint8_t protocol, Peer from, Peer to);
 
 // Bytes that differ from each other and with the seed.
 Bytes payload_of(std::size_t size, std::uint32_t seed = 1);
+Bytes text(std::string_view characters);
 
 // Reading, of either family but where it says otherwise; IPv6 has no header checksum, so it is
 // right always. An echo request has its identifier as the source port, an echo reply as the
 // destination port.
 std::uint16_t word_at(View packet, std::size_t offset);
-void set_word(Bytes& packet, std::size_t offset, std::uint16_t word);
+void set_word(Bytes& packet, std::size_t offset, std::uint32_t word);
 std::uint8_t protocol_of(View packet);
 std::size_t transport_offset(View packet);
 std::size_t total_length(View packet);
@@ -85,8 +90,22 @@ std::uint16_t right_header_checksum(View packet);
 std::uint16_t right_transport_checksum(View packet);
 bool header_checksum_is_right(View packet);
 bool transport_checksum_is_right(View packet);
+bool sums_right(View packet);  // both
 // How far a checksum is off, as a one's-complement number: 0 if it is right.
 std::uint16_t header_damage(View packet);
 std::uint16_t transport_damage(View packet);
+
+// The packet with another word, or with a checksum as it must be.
+Bytes with_word(Bytes packet, std::size_t offset, std::uint32_t word);
+Bytes header_summed(Bytes packet);
+Bytes transport_summed(Bytes packet);
+// As a sender leaves it for others to complete: the pseudo-header's sum alone.
+Bytes pseudo_summed(Bytes packet);
+// The transport checksum 0, which says of a datagram that it has none.
+Bytes unsummed(Bytes packet);
+
+// What an ICMP error quotes.
+Bytes quoted_in(View error);
+bool begins_with(const Bytes& whole, const Bytes& start);
 
 }  // namespace swnat::test

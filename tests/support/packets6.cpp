@@ -23,12 +23,6 @@ void put_address(Bytes& bytes, Host6 address) {
   for (const std::uint8_t octet : address.octets()) put8(bytes, octet);
 }
 
-// Sets the transport checksum that was built as 0.
-Bytes summed(Bytes packet) {
-  set_word(packet, transport_checksum_offset(packet), right_transport_checksum(packet));
-  return packet;
-}
-
 // One option that receivers skip: PadN.
 Extension padded(std::uint8_t kind, std::size_t size) {
   Bytes rest{static_cast<std::uint8_t>(size / 8 - 1), 1, static_cast<std::uint8_t>(size - 4)};
@@ -58,10 +52,14 @@ Extension routing(std::uint8_t segments_left) {
   rest.resize(23, 0);
   return {43, rest};
 }
-Extension atomic_fragment(std::uint32_t identification) {
-  Bytes rest{0, 0, 0};
+Extension fragment_header(std::uint16_t offset_and_more, std::uint32_t identification) {
+  Bytes rest{0};
+  put16(rest, offset_and_more);
   put32(rest, identification);
   return {44, rest};
+}
+Extension atomic_fragment(std::uint32_t identification) {
+  return fragment_header(0, identification);
 }
 
 Bytes ip6_packet(Host6 source, Host6 destination, std::uint8_t protocol, const Bytes& transport,
@@ -84,30 +82,22 @@ Bytes ip6_packet(Host6 source, Host6 destination, std::uint8_t protocol, const B
 }
 
 Bytes udp(Peer6 from, Peer6 to, const Bytes& payload, const Extensions& extensions) {
-  Bytes transport;
-  put16(transport, from.port);
-  put16(transport, to.port);
-  put16(transport, static_cast<std::uint32_t>(8 + payload.size()));
-  put16(transport, 0);
-  append(transport, payload);
-  return summed(ip6_packet(from.address, to.address, udp_protocol, transport, extensions));
+  const Bytes transport = udp_datagram(from.port, to.port, payload);
+  return transport_summed(
+      ip6_packet(from.address, to.address, udp_protocol, transport, extensions));
 }
 
 Bytes tcp(Peer6 from, Peer6 to, const TcpFields& fields, const Bytes& payload,
           const Extensions& extensions) {
   const Bytes transport = tcp_segment(from.port, to.port, fields, payload);
-  return summed(ip6_packet(from.address, to.address, tcp_protocol, transport, extensions));
+  return transport_summed(
+      ip6_packet(from.address, to.address, tcp_protocol, transport, extensions));
 }
 
 Bytes icmp(Host6 from, Host6 to, std::uint8_t type, std::uint8_t code, std::uint32_t rest,
            const Bytes& payload, const Extensions& extensions) {
-  Bytes transport;
-  put8(transport, type);
-  put8(transport, code);
-  put16(transport, 0);
-  put32(transport, rest);
-  append(transport, payload);
-  return summed(ip6_packet(from, to, icmpv6_protocol, transport, extensions));
+  const Bytes transport = icmp_message(type, code, rest, payload);
+  return transport_summed(ip6_packet(from, to, icmpv6_protocol, transport, extensions));
 }
 
 Bytes echo_request(Peer6 from, Host6 to, const Bytes& payload, const Extensions& extensions) {

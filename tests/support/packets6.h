@@ -23,6 +23,8 @@ using Extensions = std::vector<Extension>;
 Extension hop_by_hop(std::size_t size = 8);  // whole header, a multiple of 8
 Extension destination_options(std::size_t size = 8);
 Extension routing(std::uint8_t segments_left);
+// The offset is in bytes, its lowest bit "more fragments".
+Extension fragment_header(std::uint16_t offset_and_more, std::uint32_t identification);
 Extension atomic_fragment(std::uint32_t identification);
 
 // The packet with right lengths, its transport as it is.

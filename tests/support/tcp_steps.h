@@ -8,7 +8,7 @@
 
 #include "engine/session/tcp_state.h"
 
-namespace swnat::test::tcp_cases {
+namespace swnat::test::tcp_steps {
 
 using enum SessionState;
 inline constexpr TcpSender internal = TcpSender::internal;
@@ -107,4 +107,4 @@ inline std::vector<Step> opened(std::vector<Step> more) {
   return steps;
 }
 
-}  // namespace swnat::test::tcp_cases
+}  // namespace swnat::test::tcp_steps
