@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "tests/support/packets.h"
-
 namespace swnat::fuzz {
 namespace {
 
@@ -171,15 +169,6 @@ std::optional<std::uint16_t> transport_damage(View packet, const Anatomy& anatom
 
 std::uint16_t address_sum(View packet, const Anatomy& anatomy) {
   return test::naive_sum(packet.subspan(anatomy.source_at, 2 * anatomy.address_size));
-}
-
-std::uint16_t word_at(View bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(bytes[at] << 8 | bytes[at + 1]);
-}
-
-void set_word(Bytes& bytes, std::size_t at, std::uint32_t word) {
-  bytes[at] = static_cast<std::uint8_t>(word >> 8);
-  bytes[at + 1] = static_cast<std::uint8_t>(word);
 }
 
 }  // namespace swnat::fuzz

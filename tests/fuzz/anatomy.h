@@ -4,15 +4,16 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
-#include <vector>
 
 #include "swnat/address.h"
+#include "tests/support/packets.h"
 
 namespace swnat::fuzz {
 
-using Bytes = std::vector<std::uint8_t>;
-using View = std::span<const std::uint8_t>;
+using test::Bytes;
+using test::set_word;
+using test::View;
+using test::word_at;
 
 namespace number {  // of protocols and extension headers
 inline constexpr std::uint8_t hop_by_hop = 0;
@@ -89,8 +90,5 @@ std::optional<std::uint16_t> transport_damage(View packet, const Anatomy& anatom
 std::uint16_t address_sum(View packet, const Anatomy& anatomy);
 std::uint16_t ones_sum(std::uint16_t a, std::uint16_t b);
 std::uint16_t one_zero(std::uint16_t number);
-
-std::uint16_t word_at(View bytes, std::size_t at);
-void set_word(Bytes& bytes, std::size_t at, std::uint32_t word);
 
 }  // namespace swnat::fuzz

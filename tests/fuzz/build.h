@@ -2,33 +2,22 @@
 #pragma once
 
 #include "tests/fuzz/anatomy.h"
+#include "tests/support/packets6.h"
 
 namespace swnat::fuzz {
 
 struct Headers {
-  std::uint8_t protocol = number::udp;
-  std::uint16_t identification = 0;    // IPv4
-  bool dont_fragment = true;           // IPv4
-  Bytes options = {};                  // IPv4, whole words
-  std::vector<Bytes> extensions = {};  // IPv6: whole headers; each one's first byte is written
-  std::vector<std::uint8_t> extension_numbers = {};  // of each
+  test::IpFields ip = {.id = 0};     // IPv6 has its protocol alone
+  test::Extensions extensions = {};  // IPv6
 };
 
 // With right sums (`mend`). Both addresses are of one family.
 Bytes packet_of(const IpAddress& source, const IpAddress& destination, const Bytes& transport,
                 const Headers& headers);
 
-// Transport headers, their sums left 0.
-Bytes udp_of(std::uint16_t from, std::uint16_t to, const Bytes& payload);
-struct Tcp {
-  std::uint8_t flags = 0x02;
-  std::uint32_t sequence = 1000;
-  std::uint32_t acknowledgment = 0;
-  std::uint16_t window = 0x1000;
-  Bytes options = {};  // whole words
-};
-Bytes tcp_of(std::uint16_t from, std::uint16_t to, const Tcp& tcp, const Bytes& payload);
-Bytes icmp_of(std::uint8_t type, std::uint8_t code, std::uint16_t identifier, const Bytes& payload);
+// A transport with ports or an echo, its sum left 0, or else the payload alone.
+Bytes transport_of(std::uint8_t protocol, std::uint16_t from, std::uint16_t to, bool is_answer,
+                   const Bytes& payload, const test::TcpFields& tcp = {});
 
 // A packet of a session: with ports, an echo request or reply, or neither. TCP: a SYN if `opens`,
 // else an ACK.

@@ -7,6 +7,11 @@ constexpr std::size_t sent_max = 16;
 constexpr std::size_t pieces_max = 32;
 constexpr std::uint8_t other_protocol = 253;  // for experiments (RFC 3692): nobody translates it
 
+// A routing header that is used up and names no address.
+test::Extension route_that_is_done() {
+  return {number::routing, {0, 4, 0, 0, 0, 0, 0}};
+}
+
 int version_of(const IpAddress& address) {
   return std::holds_alternative<Ipv4Address>(address) ? 4 : 6;
 }
@@ -103,33 +108,24 @@ Bytes Traffic::transport(std::uint8_t protocol, std::uint16_t from, std::uint16_
                                          1002, 5002, 0xffff'ffff, 9'000'000};
   const std::uint8_t shape = input_.byte();
   const Bytes payload = payload_of(shape & 31);
+  test::TcpFields tcp;
   if (protocol == number::tcp) {
-    Tcp tcp{.flags = flags[shape >> 5],
-            .sequence = sequences[input_.below(8)],
-            .acknowledgment = sequences[shape >> 2 & 7]};
+    tcp = {.flags = flags[shape >> 5],
+           .sequence = sequences[input_.below(8)],
+           .acknowledgment = sequences[shape >> 2 & 7]};
     if ((shape & 1) != 0) tcp.options = {3, 3, static_cast<std::uint8_t>(shape >> 4), 1};
-    return tcp_of(from, to, tcp, payload);
   }
-  if (protocol == number::udp) return udp_of(from, to, payload);
-  if (protocol == number::icmp)
-    return icmp_of(is_answer ? 0 : 8, 0, is_answer ? to : from, payload);
-  if (protocol == number::icmpv6) {
-    return icmp_of(is_answer ? 129 : 128, 0, is_answer ? to : from, payload);
-  }
-  return payload;
+  return transport_of(protocol, from, to, is_answer, payload, tcp);
 }
 
 Bytes Traffic::datagram(std::uint8_t protocol, const IpEndpoint& from, const IpEndpoint& to,
                         bool is_answer) {
   const std::uint8_t shape = input_.byte();
-  Headers headers{.protocol = protocol,
-                  .identification = static_cast<std::uint16_t>(shape & 3),
-                  .dont_fragment = (shape & 4) == 0};
+  Headers headers{.ip = {.protocol = protocol, .id = static_cast<std::uint16_t>(shape & 3)}};
+  if ((shape & 4) != 0) headers.ip.fragment = 0;  // may be fragmented
   if ((shape & 8) != 0) {
-    headers.options = {1, 1, 1, 0};
-    headers.extensions = {{0, 0, 1, 4, 0, 0, 0, 0}, {0, 0, 1, 4, 0, 0, 0, 0}};
-    headers.extension_numbers = {number::destination_options, number::routing};
-    headers.extensions[1] = {0, 0, 4, 0, 0, 0, 0, 0};
+    headers.ip.options = {1, 1, 1, 0};
+    headers.extensions = {test::destination_options(), route_that_is_done()};
   }
   Bytes packet = packet_of(from.address, to.address,
                            transport(protocol, from.port, to.port, is_answer), headers);
@@ -208,8 +204,10 @@ Given Traffic::error() {
                                                               std::min(size, about.bytes.size())));
   const IpAddress from =
       (how & 8) == 0 ? anatomy->destination : places_of(anatomy->version).remotes[how >> 4 & 1];
-  Given given{.bytes = packet_of(from, anatomy->source, icmp_of(type, how >> 5, 0, quoted),
-                                 {.protocol = icmp_of_version(anatomy->version)})};
+  Headers headers;
+  headers.ip.protocol = icmp_of_version(anatomy->version);
+  Given given{.bytes = packet_of(from, anatomy->source,
+                                 test::icmp_message(type, how >> 5, 1, quoted), headers)};
   given.direction = about.is_outside ? Direction::inbound : Direction::outbound;
   given.namespace_id = about.namespace_id;
   if (about.namespace_id != 0 && (how & 16) != 0) given.direction = Direction::hairpin;
