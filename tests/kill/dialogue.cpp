@@ -1,9 +1,9 @@
 #include "tests/kill/dialogue.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "engine/wire/headers.h"
+#include "tests/support/packets6.h"
 
 namespace swnat::test {
 namespace {
@@ -25,11 +25,6 @@ Peer remote_of(NamespaceId id, std::uint16_t port, std::uint8_t number) {
           443};
 }
 
-Bytes segment(Peer from, Peer to, std::uint8_t flags, std::uint32_t sequence,
-              std::uint32_t acknowledgment) {
-  return tcp(from, to, {.flags = flags, .sequence = sequence, .acknowledgment = acknowledgment});
-}
-
 // The IPv4 address as the last octets of an IPv6 one.
 Ipv6Address twin_of(Host address) {
   std::array<std::uint8_t, 16> octets{0x20, 0x01, 0x0d, 0xb8};
@@ -37,54 +32,40 @@ Ipv6Address twin_of(Host address) {
   return Ipv6Address::of(octets);
 }
 
-IpEndpoint in_version(IpVersion version, Peer peer) {
-  if (version == IpVersion::v4) return peer;
+Peer6 twin_of(Peer peer) {
   return {twin_of(peer.address), peer.port};
 }
 
-constexpr std::size_t ipv4_header = 20;
-constexpr std::size_t ipv6_header = 40;
-
-std::size_t transport_in(View packet) {
-  return packet[0] >> 4 == 4 ? ipv4_header : ipv6_header;
-}
-
-// Of a port, or of the identifier that an echo has for both.
-std::size_t port_offset(View packet, std::size_t in_transport) {
-  const std::size_t transport = transport_in(packet);
-  const std::uint8_t protocol = transport == ipv4_header ? packet[9] : packet[6];
-  const bool has_ports = protocol == protocol::tcp || protocol == protocol::udp;
-  return transport + (has_ports ? in_transport : icmp_identifier_offset);
-}
-
-// The same over IPv6, with the transport checksum as it was.
-Bytes over_ipv6(const Bytes& packet) {
-  Bytes twin(ipv6_header);
-  twin[0] = 0x60;
-  set_word(twin, 4, static_cast<std::uint16_t>(packet.size() - ipv4_header));
-  const std::uint8_t protocol = protocol_of(packet);
-  twin[6] = protocol == protocol::icmp ? protocol::icmpv6 : protocol;
-  twin[7] = 64;  // hops
-  const auto copy = [&](Host address, std::size_t offset) {
-    const auto octets = twin_of(address).octets();
-    std::copy(octets.begin(), octets.end(), twin.begin() + static_cast<std::ptrdiff_t>(offset));
+template <class P>
+void write_segments(Dialogue& dialogue, P internal, P remote, P external) {
+  constexpr std::uint32_t ours = 1000;
+  constexpr std::uint32_t theirs = 5000;
+  constexpr std::uint8_t syn_ack = tcp_flag::syn | tcp_flag::ack;
+  constexpr std::uint8_t rst_ack = tcp_flag::rst | tcp_flag::ack;
+  const auto segment = [](P from, P to, std::uint8_t flags, std::uint32_t sequence,
+                          std::uint32_t acknowledgment) {
+    return tcp(from, to, {.flags = flags, .sequence = sequence, .acknowledgment = acknowledgment});
   };
-  copy(source_of(packet).address, 8);
-  copy(destination_of(packet).address, 24);
-  twin.insert(twin.end(), packet.begin() + ipv4_header, packet.end());
-  if (protocol == protocol::icmp) {
-    const bool is_request = twin[ipv6_header] == icmp_type::echo_request;
-    twin[ipv6_header] = is_request ? icmpv6_type::echo_request : icmpv6_type::echo_reply;
-  }
-  return twin;
+  dialogue.opening = segment(internal, remote, tcp_flag::syn, ours, 0);
+  dialogue.answer = segment(remote, external, syn_ack, theirs, ours + 1);
+  dialogue.further = segment(internal, remote, tcp_flag::ack, ours + 1, theirs + 1);
+  dialogue.replied = segment(remote, external, tcp_flag::ack, theirs + 1, ours + 1);
+  dialogue.reset = segment(internal, remote, rst_ack, ours + 1, theirs + 1);
 }
 
-void to_version(IpVersion version, Dialogue& dialogue) {
-  if (version == IpVersion::v4) return;
-  if (dialogue.protocol == protocol::icmp) dialogue.protocol = protocol::icmpv6;
-  for (Bytes* packet : {&dialogue.opening, &dialogue.answer, &dialogue.further, &dialogue.replied,
-                        &dialogue.reset}) {
-    if (!packet->empty()) *packet = over_ipv6(*packet);
+// `icmp` is the family's.
+template <class P>
+void write(Dialogue& dialogue, std::uint8_t protocol, std::uint8_t icmp, P internal, P remote,
+           P external) {
+  const bool is_ping = protocol == protocol::icmp;
+  dialogue.protocol = is_ping ? icmp : protocol;
+  dialogue.internal = internal;
+  dialogue.remote = IpEndpoint{remote.address, is_ping ? std::uint16_t{0} : remote.port};
+  if (protocol == protocol::tcp) {
+    write_segments(dialogue, internal, remote, external);
+  } else {
+    dialogue.opening = dialogue.further = opening(protocol, internal, remote);
+    dialogue.answer = dialogue.replied = answer(protocol, remote, external);
   }
 }
 
@@ -101,44 +82,25 @@ Dialogue dialogue_of(NamespaceId id, IpVersion version, std::uint8_t protocol, P
   const Time timeout = protocol == protocol::tcp   ? timeouts.tcp_established
                        : protocol == protocol::udp ? timeouts.udp
                                                    : timeouts.icmp;
-  Dialogue dialogue{.namespace_id = id,
-                    .protocol = protocol,
-                    .internal = in_version(version, internal),
-                    .remote = in_version(version, remote),
-                    .timeout = timeout.count()};
-  if (protocol == protocol::tcp) {
-    constexpr std::uint32_t ours = 1000;
-    constexpr std::uint32_t theirs = 5000;
-    constexpr std::uint8_t syn_ack = tcp_flag::syn | tcp_flag::ack;
-    constexpr std::uint8_t rst_ack = tcp_flag::rst | tcp_flag::ack;
-    dialogue.opening = segment(internal, remote, tcp_flag::syn, ours, 0);
-    dialogue.answer = segment(remote, unknown_port, syn_ack, theirs, ours + 1);
-    dialogue.further = segment(internal, remote, tcp_flag::ack, ours + 1, theirs + 1);
-    dialogue.replied = segment(remote, unknown_port, tcp_flag::ack, theirs + 1, ours + 1);
-    dialogue.reset = segment(internal, remote, rst_ack, ours + 1, theirs + 1);
+  Dialogue dialogue{.namespace_id = id, .timeout = timeout.count()};
+  if (version == IpVersion::v4) {
+    write(dialogue, protocol, protocol::icmp, internal, remote, unknown_port);
   } else {
-    dialogue.opening = dialogue.further = opening(protocol, internal, remote);
-    dialogue.answer = dialogue.replied = answer(protocol, remote, unknown_port);
-    if (protocol == protocol::icmp) dialogue.remote.port = 0;
+    write(dialogue, protocol, protocol::icmpv6, twin_of(internal), twin_of(remote),
+          twin_of(unknown_port));
   }
-  to_version(version, dialogue);
   return dialogue;
 }
 
-std::uint16_t source_port_in(View packet) {
-  return word_at(packet, port_offset(packet, 0));
-}
-
 IpEndpoint destination_in(View packet) {
-  const std::uint16_t port = word_at(packet, port_offset(packet, 2));
-  if (transport_in(packet) == ipv4_header) return {destination_of(packet).address, port};
-  std::array<std::uint8_t, 16> octets;
-  std::copy_n(packet.begin() + 24, octets.size(), octets.begin());
-  return {Ipv6Address::of(octets), port};
+  if (packet[0] >> 4 == 4) return destination_of(packet);
+  return destination6_of(packet);
 }
 
 void set_destination_port(std::span<std::uint8_t> packet, std::uint16_t port) {
-  const std::size_t offset = port_offset(packet, 2);
+  const std::uint8_t protocol = protocol_of(packet);
+  const bool has_ports = protocol == protocol::tcp || protocol == protocol::udp;
+  const std::size_t offset = transport_offset(packet) + (has_ports ? 2 : icmp_identifier_offset);
   packet[offset] = static_cast<std::uint8_t>(port >> 8);
   packet[offset + 1] = static_cast<std::uint8_t>(port);
 }

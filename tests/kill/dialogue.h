@@ -29,8 +29,8 @@ inline constexpr NamespaceId new_namespace = 100;  // which the killed processes
 struct Dialogue {
   NamespaceId namespace_id = 0;
   std::uint8_t protocol = 0;
-  IpEndpoint internal;
-  IpEndpoint remote;  // of a ping, the port is 0
+  IpEndpoint internal = {};
+  IpEndpoint remote = {};  // of a ping, the port is 0
 
   std::int64_t timeout = 0;  // how long it may be idle, in ticks
 
@@ -48,8 +48,7 @@ enum class IpVersion : std::uint8_t { v4, v6 };
 Dialogue dialogue_of(NamespaceId id, IpVersion version, std::uint8_t protocol, Peer internal,
                      Peer remote);
 
-// Of packets of dialogues, whose IP headers have no options.
-std::uint16_t source_port_in(View packet);
+// Of packets of dialogues, of either family.
 IpEndpoint destination_in(View packet);
 // The checksum is not right then, which is nothing to the engine.
 void set_destination_port(std::span<std::uint8_t> packet, std::uint16_t port);

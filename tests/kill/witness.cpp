@@ -176,7 +176,7 @@ void Witness::examine_new_ports(Engine& engine, std::span<const SessionView> liv
     Bytes packet = one.opening;
     const Reason reason = engine.outbound(packet, one.namespace_id, now()).reason;
     require(verdict_of(reason) == Verdict::accept, one, "a new session is refused");
-    require(used.insert({is_v6(one.internal), one.protocol, source_port_in(packet)}).second, one,
+    require(used.insert({is_v6(one.internal), one.protocol, source_port_of(packet)}).second, one,
             "a port is handed out again");
   }
 }

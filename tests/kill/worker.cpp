@@ -187,7 +187,7 @@ bool Worker::passed(std::int64_t since, std::int64_t timeout) const {
 std::uint16_t Worker::send(const Dialogue& dialogue, const Bytes& packet, std::int64_t now) {
   Copy copy(packet);
   const Reason reason = engine_.outbound(copy.span(), dialogue.namespace_id, Time(now)).reason;
-  return verdict_of(reason) == Verdict::accept ? source_port_in(copy.span()) : std::uint16_t{0};
+  return verdict_of(reason) == Verdict::accept ? source_port_of(copy.span()) : std::uint16_t{0};
 }
 
 bool Worker::receive(const Dialogue& dialogue, const Bytes& packet, std::uint16_t port,
