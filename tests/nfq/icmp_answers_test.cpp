@@ -2,10 +2,8 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
-#include <vector>
-
-#include "tests/support/packets.h"
+#include "tests/support/answers.h"
+#include "tests/support/packets6.h"
 
 using namespace swnat;
 using namespace swnat::nfq;
@@ -15,23 +13,6 @@ namespace {
 
 constexpr Peer tenant{Host::of(10, 0, 0, 2), 1234};
 constexpr Peer remote{Host::of(192, 0, 2, 1), 80};
-
-struct Answer {
-  Bytes bytes;
-  std::uint32_t fwmark;
-};
-
-class Answers final : public AnswerSink {
- public:
-  bool send(std::span<const std::uint8_t> answer, std::uint32_t fwmark) override {
-    if (is_full) return false;
-    sent.push_back({{answer.begin(), answer.end()}, fwmark});
-    return true;
-  }
-
-  bool is_full = false;
-  std::vector<Answer> sent;
-};
 
 struct Teller {
   QueueCounters counters;
@@ -62,7 +43,7 @@ TEST_CASE("icmp answers: the sender is told with its own fwmark, from no address
   CHECK_EQ(source_of(answer).address.wire, 0u);
   CHECK_EQ(destination_of(answer).address.wire, tenant.address.wire);
   CHECK_EQ(word_at(answer, 20), 3 << 8 | 13);
-  CHECK(Bytes(answer.begin() + 28, answer.end()) == packet);
+  CHECK(quoted_in(answer) == packet);
   CHECK_EQ(teller.count(QueueCounter::answers_sent), 2u);
   CHECK_EQ(teller.count(QueueCounter::answers_suppressed), 0u);
 }
@@ -97,19 +78,14 @@ TEST_CASE("icmp answers: what is not sent is counted, whatever the cause") {
 
 TEST_CASE("icmp answers: of IPv6 too") {
   Teller teller;
-  Bytes packet{0x60, 0, 0, 0, 0, 8, 17, 63};
-  packet.resize(48);
-  packet[8] = 0xfd;
-  packet[23] = 2;
-  packet[24] = 0x20;
-  set_word(packet, 40, 1234);
-  set_word(packet, 42, 80);
-  set_word(packet, 44, 8);
+  const Peer6 tenant6{host6({0xfd00, 0, 0, 0, 0, 0, 0, 2}), 1234};
+  const Peer6 remote6{host6({0x2000, 0, 0, 0, 0, 0, 0, 0}), 80};
+  const Bytes packet = udp(tenant6, remote6);
   teller.consider(packet, Reason::table_full);
   REQUIRE_EQ(teller.sink.sent.size(), 1u);
   const Bytes& answer = teller.sink.sent[0].bytes;
   CHECK_EQ(int{answer[0]}, 0x60);
   CHECK_EQ(word_at(answer, 40), 1 << 8 | 1);
   CHECK(Bytes(answer.begin() + 8, answer.begin() + 24) == Bytes(16));
-  CHECK(Bytes(answer.begin() + 48, answer.end()) == packet);
+  CHECK(quoted_in(answer) == packet);
 }

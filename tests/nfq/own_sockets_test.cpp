@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "nfq/file_descriptor.h"
+#include "tests/support/packets.h"
 
 using namespace swnat;
 using namespace swnat::nfq;
+using namespace swnat::test;
 
 namespace {
 
@@ -47,22 +49,9 @@ FileDescriptor bound(int family, int type, const char* address, std::uint16_t po
 
 // Whether a tenant that has this port itself gets it.
 bool is_kept(Engine& engine, std::uint8_t protocol, std::uint16_t port) {
-  std::uint8_t packet[40] = {0x45, 0, 0,  0, 0, 0, 0x40, 0, 64, protocol,
-                             0,    0, 10, 0, 0, 2, 192,  0, 2,  1};
-  packet[3] = protocol == 6 ? 40 : 28;
-  packet[20] = static_cast<std::uint8_t>(port >> 8);
-  packet[21] = static_cast<std::uint8_t>(port);
-  packet[23] = 80;
-  if (protocol == 6) {
-    packet[32] = 0x50;
-    packet[33] = 0x02;
-  } else {
-    packet[25] = 8;
-  }
-  const std::size_t size = packet[3];
-  REQUIRE_EQ(engine.outbound(std::span(packet).first(size), 1, Time(1000)).reason,
-             Reason::translated_outbound);
-  return packet[20] << 8 == (port & 0xff00) && packet[21] == (port & 0xff);
+  Bytes packet = opening(protocol, {Host::of(10, 0, 0, 2), port}, {Host::of(192, 0, 2, 1), 80});
+  REQUIRE_EQ(engine.outbound(packet, 1, Time(1000)).reason, Reason::translated_outbound);
+  return source_port_of(packet) == port;
 }
 
 }  // namespace

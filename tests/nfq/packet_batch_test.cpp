@@ -6,10 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 
+#include "tests/support/answers.h"
 #include "tests/support/dice.h"
+#include "tests/support/fragments.h"
 #include "tests/support/nfq_messages.h"
 
 using namespace swnat;
@@ -32,16 +33,6 @@ std::shared_ptr<const Policy> some_namespaces() {
   policy.at_limit = AtLimit::refuse;
   return std::make_shared<const Policy>(policy);
 }
-
-class Answers final : public AnswerSink {
- public:
-  bool send(std::span<const std::uint8_t> answer, std::uint32_t fwmark) override {
-    sent.emplace_back(Bytes(answer.begin(), answer.end()), fwmark);
-    return true;
-  }
-
-  std::vector<std::pair<Bytes, std::uint32_t>> sent;
-};
 
 // The queue parts with an engine behind and the kernel's end in front.
 class Gateway {
@@ -204,17 +195,9 @@ TEST_CASE("a refused verdict is reported once") {
 
 namespace {
 
-constexpr std::uint16_t more_fragments = 0x2000;
-
 // A datagram of 64 bytes of payload in pieces of 24: its UDP header is in the first.
-Bytes piece(std::uint16_t number) {
-  const Bytes whole = udp(tenant, remote, payload_of(64));
-  const std::size_t begin = 20 + std::size_t{number} * 24;
-  const Bytes transport(
-      whole.begin() + static_cast<std::ptrdiff_t>(begin),
-      whole.begin() + static_cast<std::ptrdiff_t>(std::min(begin + 24, whole.size())));
-  const auto field = static_cast<std::uint16_t>(number * 3 | (number < 2 ? more_fragments : 0));
-  return ip_packet(tenant.address, remote.address, transport, {.protocol = 17, .fragment = field});
+Bytes piece(std::size_t number, Peer from = tenant, Peer to = remote) {
+  return fragments_of(udp(from, to, payload_of(64)), 24).at(number);
 }
 
 }  // namespace
@@ -264,16 +247,11 @@ TEST_CASE("a dropped first fragment takes with it those that wait, and so does t
 
 TEST_CASE("a first fragment that is not the NAT's takes with it those that wait") {
   Gateway gateway;
-  const auto to_external = [](Bytes packet) {
-    std::copy(packet.begin() + 16, packet.begin() + 20, packet.begin() + 12);
-    const Host host = external;
-    std::memcpy(packet.data() + 16, &host, sizeof host);
-    return packet;
-  };
-  gateway.give({.id = 1, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(1))});
+  const auto to_external = [](std::size_t number) { return piece(number, remote, {external, 80}); };
+  gateway.give({.id = 1, .hook = NF_INET_PRE_ROUTING, .packet = to_external(1)});
   CHECK(gateway.kernel.verdicts.empty());
-  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(0))});
-  gateway.give({.id = 3, .hook = NF_INET_PRE_ROUTING, .packet = to_external(piece(2))});
+  gateway.give({.id = 2, .hook = NF_INET_PRE_ROUTING, .packet = to_external(0)});
+  gateway.give({.id = 3, .hook = NF_INET_PRE_ROUTING, .packet = to_external(2)});
   REQUIRE_EQ(gateway.kernel.verdicts.size(), 3u);
   for (const std::uint32_t id : {2u, 1u, 3u}) {
     CHECK(std::ranges::count(gateway.kernel.verdicts,
@@ -317,7 +295,7 @@ TEST_CASE("who gets no session is told with the packet's fwmark, and the packet 
   REQUIRE_EQ(gateway.answers.sent.size(), 1u);
   const auto& [answer, fwmark] = gateway.answers.sent[0];
   CHECK_EQ(fwmark, 0x503u);
-  CHECK(Bytes(answer.begin() + 28, answer.end()) == refused);
+  CHECK(quoted_in(answer) == refused);
   CHECK_EQ(gateway.count(QueueCounter::answers_sent), 1u);
 }
 
@@ -332,5 +310,5 @@ TEST_CASE("a hairpin that the receiver has no session for is told to the sender"
   const auto& [answer, fwmark] = gateway.answers.sent[0];
   CHECK_EQ(fwmark, 2u);
   CHECK_EQ(destination_of(answer).address, remote.address);
-  CHECK(Bytes(answer.begin() + 28, answer.end()) == refused);
+  CHECK(quoted_in(answer) == refused);
 }
