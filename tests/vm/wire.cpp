@@ -6,7 +6,6 @@
 //   wire fragment SOURCE REMOTE PORT ID PART   sends one of two fragments: PART is first or last
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/ip.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -15,11 +14,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
-#include <vector>
+
+#include "tests/support/fragments.h"
 
 namespace {
+
+using namespace swnat::test;
 
 [[noreturn]] void fail(const std::string& what) {
   std::perror(("wire: " + what).c_str());
@@ -83,36 +84,18 @@ int ask(const sockaddr_in& remote, std::uint16_t source_port, const std::string&
   return 0;
 }
 
-// The datagram holds 8 bytes in its first fragment, after the UDP header, and 8 in its last.
+Peer peer_of(const sockaddr_in& end) {
+  return {Host::from_host(ntohl(end.sin_addr.s_addr)), ntohs(end.sin_port)};
+}
+
+// The datagram holds 8 bytes in its first fragment, after the UDP header, and 8 in its last. It has
+// no checksum, so that parts of two senders would pass for one datagram.
 int fragment(const sockaddr_in& source, const sockaddr_in& remote, std::uint16_t id,
              const std::string& part) {
-  constexpr std::uint16_t cut = 16;  // where the last fragment begins
-  constexpr std::uint16_t whole = 24;
-  const bool first = part == "first";
-  std::vector<std::uint8_t> packet(sizeof(iphdr));
-  const auto put16 = [&packet](std::uint16_t value) {
-    packet.push_back(static_cast<std::uint8_t>(value >> 8));
-    packet.push_back(static_cast<std::uint8_t>(value));
-  };
-  if (first) {
-    put16(5000);
-    put16(ntohs(remote.sin_port));
-    put16(whole);
-    put16(0);  // no checksum, so that parts of two senders would pass for one datagram
-  }
-  packet.resize(packet.size() + 8, first ? 'f' : 'l');
-
-  iphdr header{};
-  header.version = 4;
-  header.ihl = 5;
-  header.ttl = 64;
-  header.protocol = IPPROTO_UDP;
-  header.id = htons(id);
-  header.frag_off = htons(first ? IP_MF : cut / 8);
-  header.tot_len = htons(static_cast<std::uint16_t>(packet.size()));
-  header.saddr = source.sin_addr.s_addr;
-  header.daddr = remote.sin_addr.s_addr;
-  std::memcpy(packet.data(), &header, sizeof header);
+  const Bytes payload = text("ffffffffllllllll");
+  const Bytes datagram = udp(peer_of(source), peer_of(remote), payload, {.id = id});
+  const auto pieces = fragments_of(unsummed(datagram), 16);
+  const Bytes& packet = part == "first" ? pieces.front() : pieces.back();
 
   const int descriptor = socket(AF_INET, SOCK_RAW, IPPROTO_RAW);
   if (descriptor < 0) fail("socket");
@@ -132,7 +115,7 @@ int main(int argc, char** argv) {
     return ask(endpoint(argv[2], number(argv[3])), number(argv[4]), argv[5]);
   }
   if (verb == "fragment" && argc == 7) {
-    return fragment(endpoint(argv[2], 0), endpoint(argv[3], number(argv[4])), number(argv[5]),
+    return fragment(endpoint(argv[2], 5000), endpoint(argv[3], number(argv[4])), number(argv[5]),
                     argv[6]);
   }
   std::fputs("wire: see the top of wire.cpp for its arguments\n", stderr);
