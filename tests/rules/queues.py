@@ -49,12 +49,7 @@ def error(source, destination, kind, quoted):
 
 def halves(source, destination, port, identification):
     """A UDP datagram in two fragments."""
-    whole = struct.pack("!HHHH", 5000, port, 32, 0) + b"x" * 24
-    if wire.is_ipv6(source):
-        return [ip(source, destination, wire.FRAGMENT, wire.fragment_header(UDP, identification, 0, 1) + whole[:16]),
-                ip(source, destination, wire.FRAGMENT, wire.fragment_header(UDP, identification, 16, 0) + whole[16:])]
-    return [wire.ipv4(source, destination, UDP, whole[:16], identification, wire.MORE_FRAGMENTS, HOPS),
-            wire.ipv4(source, destination, UDP, whole[16:], identification, 16 // 8, HOPS)]
+    return [wire.fragment(source, destination, port, identification, half, HOPS) for half in ("first", "last")]
 
 
 def named_counters():

@@ -59,15 +59,15 @@ def send(interface, packet):
         wire.send(near + bytes(6) + (b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd") + packet)
 
 
-def fragment(source, destination, port, identification, half):
+def fragment(source, destination, port, identification, half, hops=64):
     whole = struct.pack("!HHHH", 5000, int(port), 32, 0) + b"x" * 24
     if is_ipv6(source):
         first = half == "first"
         header = fragment_header(UDP, identification, 0 if first else 16, 1 if first else 0)
-        return ipv6(source, destination, FRAGMENT, header + (whole[:16] if first else whole[16:]))
+        return ipv6(source, destination, FRAGMENT, header + (whole[:16] if first else whole[16:]), hops)
     if half == "first":
-        return ipv4(source, destination, UDP, whole[:16], int(identification), MORE_FRAGMENTS)
-    return ipv4(source, destination, UDP, whole[16:], int(identification), 16 // 8)
+        return ipv4(source, destination, UDP, whole[:16], int(identification), MORE_FRAGMENTS, hops)
+    return ipv4(source, destination, UDP, whole[16:], int(identification), 16 // 8, hops)
 
 
 def fragment_header(protocol, identification, place, more):
