@@ -1,40 +1,22 @@
 #include "nfq/queue_table.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "nfq/report.h"
+#include "tests/support/temporary_file.h"
 
 using namespace swnat;
 using namespace swnat::nfq;
-
-namespace {
-
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& text) {
-    ::close(::mkstemp(name_.data()));
-    std::ofstream(name_) << text;
-  }
-  ~TemporaryFile() { ::unlink(name_.c_str()); }
-  const std::string& name() const { return name_; }
-
- private:
-  std::string name_ = "/tmp/swnat-queue-table-XXXXXX";
-};
-
-}  // namespace
+using namespace swnat::test;
 
 TEST_CASE("the kernel's list of queues is read line by line") {
   const TemporaryFile file(
       "    0   5512     7 2 65531     3     4    90901  1\n"
       "nonsense\n"
       "65535 3496661946     0 2 65531     0     0    34558  1\n");
-  const auto queues = kernel_queues(file.name());
+  const auto queues = kernel_queues(file.path());
   REQUIRE(queues.has_value());
   REQUIRE_EQ(queues->size(), 2u);
   CHECK_EQ((*queues)[0].number, 0);

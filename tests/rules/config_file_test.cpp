@@ -13,7 +13,7 @@
 #include <string>
 
 #include "rules/config/config.h"
-#include "tests/rules/temporary_file.h"
+#include "tests/support/temporary_file.h"
 #include "tests/support/temporary_folder.h"
 
 namespace swnat::rules {
@@ -50,7 +50,7 @@ TEST_CASE("what is no regular file is named and not read") {
 
 TEST_CASE("a link to a regular file is as good as the file") {
   const test::TemporaryFolder folder;
-  const TemporaryFile file("# text\n");
+  const test::TemporaryFile file("# text\n");
   std::filesystem::create_symlink(file.path(), folder / "link");
   const FileText read = read_config_file(folder / "link");
   CHECK(read.error == "");

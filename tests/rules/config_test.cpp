@@ -8,7 +8,7 @@
 #include <chrono>
 
 #include "rules/config/networks.h"
-#include "tests/rules/temporary_file.h"
+#include "tests/support/temporary_file.h"
 
 namespace swnat::rules {
 namespace {
@@ -16,7 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 
 Config load(std::string_view text) {
-  const TemporaryFile file(text);
+  const test::TemporaryFile file(text);
   LoadResult result = load_config(file.path());
   for (const ConfigError& error : result.errors) FAIL_CHECK(error.text());
   REQUIRE(result.config);

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "tests/rules/fault_case.h"
+#include "tests/rules/faulty_file.h"
 
 namespace swnat::rules {
 namespace {

@@ -1,8 +1,8 @@
 #!/bin/bash
 # Two tenants' fragments with the same addresses and id never become one packet, even when the host's firewall
 # switches conntrack, and with it the kernel's reassembly, on. What comes from outside is put together.
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 
 make_interfaces blue0 green0 wan0
 ip addr add 10.0.0.1/24 dev blue0

@@ -5,30 +5,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 #include <vector>
+
+#include "tests/support/dice.h"
 
 namespace swnat::rules {
 namespace {
 
-unsigned below(std::mt19937& random, unsigned end) {
-  return static_cast<unsigned>(random() % end);
-}
+using test::Dice;
 
-std::vector<IpNetwork> random_networks(std::mt19937& random) {
+std::vector<IpNetwork> random_networks(Dice& random) {
   std::vector<IpNetwork> all;
-  for (unsigned i = 1 + below(random, 8); i > 0; --i) {
-    const unsigned bits = below(random, 16);
-    const std::string text = below(random, 4) == 0
-                                 ? fmt::format("fd00:{:x}::/{}", bits << 12, 16 + below(random, 5))
-                                 : fmt::format("10.{}.0.0/{}", bits << 4, 8 + below(random, 5));
+  for (unsigned i = 1 + random.below(8); i > 0; --i) {
+    const unsigned bits = random.below(16);
+    const std::string text = random.below(4) == 0
+                                 ? fmt::format("fd00:{:x}::/{}", bits << 12, 16 + random.below(5))
+                                 : fmt::format("10.{}.0.0/{}", bits << 4, 8 + random.below(5));
     all.push_back(parse_network(text).value());
   }
   return all;
 }
 
 TEST_CASE("overlaps in a list") {
-  std::mt19937 random(1);
+  Dice random(1);
   for (int i = 0; i < 2000; ++i) {
     const std::vector<IpNetwork> networks = random_networks(random);
     std::vector<std::size_t> expected;
@@ -50,7 +49,7 @@ TEST_CASE("overlaps in a list") {
 }
 
 TEST_CASE("a disjoint set of the same addresses") {
-  std::mt19937 random(2);
+  Dice random(2);
   for (int i = 0; i < 2000; ++i) {
     const std::vector<IpNetwork> networks = random_networks(random);
     DisjointNetworks<int> set;

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced behind netns.sh: a gateway whose operator has rules, routes and sysctls of his own.
+# Sourced behind lib.sh: a gateway whose operator has rules, routes and sysctls of his own.
 
 make_interfaces blue0 green0 wan0
 ip addr add 10.0.0.1/24 dev blue0

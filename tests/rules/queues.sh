@@ -3,8 +3,8 @@
 # whose queues this kernel may not have, chains that count and drop stand in for the queues.
 #
 #   queues.sh PROGRAM iptables|nft
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 
 make_interfaces blue0 green0 wan0 side0
 ip addr add 10.0.0.1/24 dev blue0

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "rules/config/toml_shape.h"
-#include "tests/rules/fault_case.h"
+#include "tests/rules/faulty_file.h"
 
 namespace swnat::rules {
 namespace {

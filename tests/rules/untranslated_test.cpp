@@ -4,18 +4,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <random>
 #include <vector>
 
 #include "rules/config/networks.h"
-#include "tests/rules/fault_case.h"
+#include "tests/rules/faulty_file.h"
+#include "tests/support/dice.h"
 
 namespace swnat::rules {
 namespace {
 
-unsigned below(std::mt19937& random, unsigned end) {
-  return static_cast<unsigned>(random() % end);
-}
+using test::Dice;
 
 struct Namespace {
   std::vector<IpNetwork> subnets;
@@ -48,11 +46,11 @@ bool overlap_any(const std::vector<IpNetwork>& networks, const IpNetwork& one) {
                      [&](const auto& other) { return overlap(other, one); });
 }
 
-std::vector<IpNetwork> random_disjoint(std::mt19937& random, unsigned base) {
+std::vector<IpNetwork> random_disjoint(Dice& random, unsigned base) {
   std::vector<IpNetwork> all;
-  for (unsigned i = 1 + below(random, 3); i > 0; --i) {
+  for (unsigned i = 1 + random.below(3); i > 0; --i) {
     const auto one = parse_network(
-        fmt::format("{}.{}.0.0/{}", base, (below(random, 16)) << 4, 9 + below(random, 4)));
+        fmt::format("{}.{}.0.0/{}", base, (random.below(16)) << 4, 9 + random.below(4)));
     if (!overlap_any(all, *one)) all.push_back(*one);
   }
   return all;
@@ -66,10 +64,10 @@ bool conflict(const Namespace& one, const IpNetwork& to, const Namespace& other)
 }
 
 TEST_CASE("what comparing each with each finds is found, and nothing else") {
-  std::mt19937 random(1);
+  Dice random(1);
   int faulty = 0;
   for (int i = 0; i < 600; ++i) {
-    std::vector<Namespace> namespaces(2 + below(random, 3));
+    std::vector<Namespace> namespaces(2 + random.below(3));
     for (Namespace& each : namespaces) {
       each = {random_disjoint(random, 10), random_disjoint(random, 11)};
     }

@@ -1,8 +1,8 @@
 #!/bin/bash
 # `up` twice is `up` once, a changed file leaves nothing of the old one, and `down` leaves what was there before,
 # with all that the operator has: rules, chains, routing rules, reserved ports, forwarding of single interfaces.
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 # shellcheck source=operator.sh
 . "$here/operator.sh"
 

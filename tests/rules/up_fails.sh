@@ -1,8 +1,8 @@
 #!/bin/bash
 # An `up` that fails at any step, or is killed there, leaves nothing half-done; bad circumstances are told in one
 # clear line.
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 
 make_interfaces blue0 green0 wan0
 echo 80 >/proc/sys/net/ipv4/ip_local_reserved_ports

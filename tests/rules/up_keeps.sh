@@ -1,8 +1,8 @@
 #!/bin/bash
 # What others do after `up` stays: their rules, routes and sysctls, the gateway's own connections, and what `up` need
 # not change itself.
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 # shellcheck source=operator.sh
 . "$here/operator.sh"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # `down` with the record of `up`, without it, and with one that is elsewhere, damaged or never was.
-# shellcheck source-path=SCRIPTDIR source=netns.sh
-. "$(dirname -- "$0")/netns.sh"
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "$0")/lib.sh"
 # shellcheck source=operator.sh
 . "$here/operator.sh"
 

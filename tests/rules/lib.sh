@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # used by those that source this
 # Sourced by the tests in this folder: a network namespace that vanishes with the test, and what is in it.
-# Usage: netns.sh is sourced with the test's own arguments; the first is the program under test.
+# Usage: lib.sh is sourced with the test's own arguments; the first is the program under test.
 
 set -euo pipefail
 

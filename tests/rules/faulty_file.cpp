@@ -1,15 +1,15 @@
-#include "tests/rules/fault_case.h"
+#include "tests/rules/faulty_file.h"
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "tests/rules/temporary_file.h"
+#include "tests/support/temporary_file.h"
 
 namespace swnat::rules {
 
 std::vector<std::string> faults(std::string_view text) {
-  const TemporaryFile file(text);
+  const test::TemporaryFile file(text);
   const LoadResult result = load_config(file.path());
   CHECK(result.config.has_value() == result.errors.empty());
   std::vector<std::string> lines;
