@@ -50,14 +50,9 @@ class ErrorBuffer {
     packet.namespace_id = 0;
 
     std::uint8_t* ip = packet.bytes.data();
-    const auto header = packet.bytes.first(ipv4_header_min);
-    ip[0] = 0x45;
-    store_be16(ip + 2, error_size);
-    ip[8] = 64;
-    ip[9] = protocol::icmp;
-    store_wire(ip + Ipv4::source_offset, flow.remote.address.wire);
-    store_wire(ip + Ipv4::destination_offset, flow.external.address.wire);
-    write_sum(header, Ipv4::header_checksum_offset);
+    write_ip<Ipv4>(ip, error_size, flow.remote.address, flow.external.address, protocol::icmp);
+    store_be16(ip + 6, 0);  // routers let their errors be cut
+    write_sum(packet.bytes.first(ipv4_header_min), Ipv4::header_checksum_offset);
 
     const auto icmp = packet.bytes.subspan(ipv4_header_min);
     const auto quotation = icmp.subspan(icmp_header_size);

@@ -65,27 +65,27 @@ std::shared_ptr<const Policy> policy_for(const SceneOptions& options) {
   return policy;
 }
 
+}  // namespace
+
 template <class Family>
-void write_ip(std::uint8_t* ip, const typename Family::Address& source,
+void write_ip(std::uint8_t* ip, std::uint16_t size, const typename Family::Address& source,
               const typename Family::Address& destination, std::uint8_t protocol) {
   if constexpr (Family::version == 4) {
     ip[0] = 0x45;
-    store_be16(ip + 2, packet_size);
+    store_be16(ip + 2, size);
     store_be16(ip + 6, ipv4_dont_fragment);
     ip[8] = 64;
     ip[9] = protocol;
     store_be16(ip + Family::header_checksum_offset, 0x1234);
   } else {
     ip[0] = 0x60;
-    store_be16(ip + 4, packet_size - ipv6_header_size);
+    store_be16(ip + 4, static_cast<std::uint16_t>(size - ipv6_header_size));
     ip[6] = protocol;
     ip[7] = 64;
   }
   store_wire(ip + Family::source_offset, source.wire);
   store_wire(ip + Family::destination_offset, destination.wire);
 }
-
-}  // namespace
 
 template <class Family>
 Scene<Family>::Scene(const SceneOptions& options) : options_(options) {
@@ -163,7 +163,7 @@ void PacketBuffer::write(std::size_t place, const Flow<Family>& flow, std::uint8
   packet.namespace_id = is_inbound ? 0 : flow.namespace_id;
   packet.direction = direction;
   std::uint8_t* ip = bytes_[place].octets.data();
-  write_ip<Family>(ip, source.address, destination.address, protocol);
+  write_ip<Family>(ip, packet_size, source.address, destination.address, protocol);
   std::uint8_t* transport = ip + (Family::version == 4 ? ipv4_header_min : ipv6_header_size);
   store_be16(transport, source.port);
   store_be16(transport + 2, destination.port);
@@ -215,6 +215,8 @@ std::size_t resident_bytes() {
 
 template class Scene<Ipv4>;
 template class Scene<Ipv6>;
+template void write_ip<Ipv4>(std::uint8_t*, std::uint16_t, const Ipv4Address&, const Ipv4Address&,
+                             std::uint8_t);
 template Endpoint<Ipv4Address> source_of<Ipv4>(const Packet&);
 template Endpoint<Ipv6Address> source_of<Ipv6>(const Packet&);
 template void PacketBuffer::write(std::size_t, const Flow<Ipv4>&, std::uint8_t, Direction,
