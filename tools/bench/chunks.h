@@ -36,7 +36,8 @@ double time_in_chunks(std::size_t count, std::size_t chunk, Prepare&& prepare, T
     check();
     if (i >= chunks / 8) spent += took;
   }
-  return spent / static_cast<double>((chunks - chunks / 8) * chunk);
+  const std::size_t timed_steps = (chunks - chunks / 8) * chunk;
+  return spent / static_cast<double>(timed_steps);
 }
 
 }  // namespace swnat::bench
