@@ -24,18 +24,27 @@ constexpr std::string_view default_state_file = "/run/swnat/state";
 const toml::table no_table;
 
 // The table of this name; an empty one if it is missing or no table, which is a fault.
-TableReader section(const toml::table& file, std::string_view name, Faults& faults) {
+TableReader section(TableReader& file, std::string_view name) {
   const std::string where = fmt::format("[{}]", name);
-  const toml::node* node = file.get(name);
-  if (node == nullptr) return {no_table, where, 1, faults};
-  if (const auto* table = node->as_table()) return {*table, where, line_of(*node), faults};
-  faults.add(line_of(*node),
-             fmt::format("{} must be a table, written {}, not {}", name, where, kind_of(*node)));
-  return {no_table, where, line_of(*node), faults};
+  const toml::node* node = file.node(name);
+  if (node == nullptr) return {no_table, where, 1, file.faults()};
+  const std::uint32_t line = line_of(*node);
+  if (const auto* table = node->as_table()) return {*table, where, line, file.faults()};
+  file.faults().add(
+      line, fmt::format("{} must be a table, written {}, not {}", name, where, kind_of(*node)));
+  return {no_table, where, line, file.faults()};
 }
 
-void read_external(const TableReader& table, Draft& draft) {
-  table.allow_only({"interface", "addresses", "ports"});
+// Reads the table [name]. `into` is what the values are for.
+template <class Into>
+void read_table(TableReader& file, std::string_view name, void (*read)(TableReader&, Into&),
+                Into& into) {
+  TableReader table = section(file, name);
+  read(table, into);
+  table.refuse_others();
+}
+
+void read_external(TableReader& table, Draft& draft) {
   if (!table.has("interface"))
     table.missing("interface", "the interface to the outside, as in \"wan0\"");
   if (!table.has("addresses"))
@@ -52,9 +61,7 @@ void read_external(const TableReader& table, Draft& draft) {
   if (const auto ports = read_port_ranges(table, "ports")) draft.config.ports = *ports;
 }
 
-void read_nat(const TableReader& table, Draft& draft) {
-  table.allow_only({"mapping", "filtering", "hairpin", "fwmark_mask", "max_sessions",
-                    "session_limit", "port_limit", "port_block", "at_limit", "populate_memory"});
+void read_nat(TableReader& table, Draft& draft) {
   Config& config = draft.config;
   if (const auto mapping =
           table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
@@ -91,8 +98,7 @@ void read_nat(const TableReader& table, Draft& draft) {
   }
 }
 
-void read_timeouts(const TableReader& table, Timeouts& timeouts) {
-  table.allow_only({"tcp_established", "tcp_transitory", "udp", "icmp"});
+void read_timeouts(TableReader& table, Timeouts& timeouts) {
   timeouts.tcp_established =
       read_timeout(table, "tcp_established", Zero::refused).value_or(timeouts.tcp_established);
   timeouts.tcp_transitory =
@@ -110,8 +116,7 @@ std::uint16_t default_workers() {
   return static_cast<std::uint16_t>(std::bit_floor(std::clamp(count, 1u, shards_max)));
 }
 
-void read_queue(const TableReader& table, Draft& draft) {
-  table.allow_only({"first", "workers", "max_packets", "fail_open"});
+void read_queue(TableReader& table, Draft& draft) {
   Config& config = draft.config;
   draft.queue_line = table.line();
   if (const auto first = table.number("first", 0, 0xffff)) {
@@ -134,7 +139,7 @@ void read_queue(const TableReader& table, Draft& draft) {
   if (const auto fail_open = table.boolean("fail_open")) config.fail_open = fail_open->value;
 }
 
-std::optional<std::string> read_path(const TableReader& table, std::string_view key,
+std::optional<std::string> read_path(TableReader& table, std::string_view key,
                                      std::size_t longest) {
   const auto path = table.text(key);
   if (!path) return std::nullopt;
@@ -149,8 +154,7 @@ std::optional<std::string> read_path(const TableReader& table, std::string_view 
   return path->value;
 }
 
-void read_control(const TableReader& table, Config& config) {
-  table.allow_only({"socket", "state", "repair"});
+void read_control(TableReader& table, Config& config) {
   constexpr std::size_t longest_socket = sizeof(sockaddr_un::sun_path) - 1;
   constexpr std::size_t longest_path = 4095;
   if (auto socket = read_path(table, "socket", longest_socket)) config.control_socket = *socket;
@@ -166,10 +170,10 @@ void read_control(const TableReader& table, Config& config) {
 
 // Reads each of the tables [[name]], up to the `most` that fit.
 template <class Read>
-void read_tables(const toml::table& file, std::string_view name, std::size_t most, Faults& faults,
-                 Read read) {
-  const toml::node* node = file.get(name);
+void read_tables(TableReader& file, std::string_view name, std::size_t most, Read read) {
+  const toml::node* node = file.node(name);
   if (node == nullptr) return;
+  Faults& faults = file.faults();
   const std::string where = fmt::format("[[{}]]", name);
   const auto refuse = [&](const toml::node& found) {
     faults.add(line_of(found),
@@ -191,55 +195,55 @@ void read_tables(const toml::table& file, std::string_view name, std::size_t mos
       faults.add(line_of(element), fmt::format("{}: at most {} fit", where, most));
       return;
     }
-    if (const auto* table = element.as_table()) {
-      read(TableReader(*table, where, line_of(element), faults));
+    if (const auto* found = element.as_table()) {
+      TableReader table(*found, where, line_of(element), faults);
+      read(table);
+      table.refuse_others();
     } else {
       refuse(element);
     }
   }
 }
 
-void read_namespaces(const toml::table& file, Draft& draft, Faults& faults) {
-  const toml::node* node = file.get("namespace");
+void read_namespaces(TableReader& file, Draft& draft) {
+  const toml::node* node = file.node("namespace");
   const auto* array = node == nullptr ? nullptr : node->as_array();
   if (array == nullptr || array->empty()) {
-    faults.add(node == nullptr ? 1 : line_of(*node),
-               "no [[namespace]] is configured: at least one is needed, with name and fwmark"
-               " (two pairs of brackets)");
+    file.faults().add(node == nullptr ? 1 : line_of(*node),
+                      "no [[namespace]] is configured: at least one is needed, with name and fwmark"
+                      " (two pairs of brackets)");
     return;
   }
-  read_tables(file, "namespace", namespaces_max, faults, [&](const TableReader& table) {
+  read_tables(file, "namespace", namespaces_max, [&](TableReader& table) {
     draft.namespaces.push_back(read_namespace(table, draft.config.max_sessions));
   });
 }
 
-void read_rules(const toml::table& file, Draft& draft, Faults& faults) {
+void read_rules(TableReader& file, Draft& draft) {
   const auto read_all = [&](std::string_view name, auto& drafts, auto read_one) {
-    read_tables(file, name, most_rules, faults,
-                [&](const TableReader& table) { drafts.push_back(read_one(table)); });
+    read_tables(file, name, most_rules,
+                [&](TableReader& table) { drafts.push_back(read_one(table)); });
   };
   read_all("drop", draft.drops, read_drop);
   read_all("redirect", draft.redirects, read_redirect);
-  read_all("forward", draft.forwards, [&](const TableReader& table) {
-    return read_forward(table, draft.config.max_sessions);
-  });
+  read_all("forward", draft.forwards,
+           [&](TableReader& table) { return read_forward(table, draft.config.max_sessions); });
 }
 
 }  // namespace
 
-Draft read_draft(const toml::table& file, Faults& faults) {
+Draft read_draft(const toml::table& table, Faults& faults) {
   Draft draft;
   draft.config.file = faults.file();
-  TableReader(file, "the file", 1, faults)
-      .allow_only({"external", "nat", "timeouts", "queue", "control", "namespace", "drop",
-                   "redirect", "forward"});
-  read_external(section(file, "external", faults), draft);
-  read_nat(section(file, "nat", faults), draft);
-  read_timeouts(section(file, "timeouts", faults), draft.config.timeouts);
-  read_queue(section(file, "queue", faults), draft);
-  read_control(section(file, "control", faults), draft.config);
-  read_namespaces(file, draft, faults);
-  read_rules(file, draft, faults);
+  TableReader file(table, "the file", 1, faults);
+  read_table(file, "external", read_external, draft);
+  read_table(file, "nat", read_nat, draft);
+  read_table(file, "timeouts", read_timeouts, draft.config.timeouts);
+  read_table(file, "queue", read_queue, draft);
+  read_table(file, "control", read_control, draft.config);
+  read_namespaces(file, draft);
+  read_rules(file, draft);
+  file.refuse_others();
   return draft;
 }
 

@@ -6,6 +6,6 @@
 
 namespace swnat::rules {
 
-Draft read_draft(const toml::table& file, Faults& faults);
+Draft read_draft(const toml::table& table, Faults& faults);
 
 }  // namespace swnat::rules

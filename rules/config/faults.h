@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +28,13 @@ class Faults {
   void add(std::uint32_t line, std::string_view message) {
     errors_.push_back({file_, line, printable(message)});
   }
+  // As if the others had been found when there were `place` of these.
+  void insert(std::size_t place, Faults others) {
+    errors_.insert(errors_.begin() + static_cast<std::ptrdiff_t>(place),
+                   std::make_move_iterator(others.errors_.begin()),
+                   std::make_move_iterator(others.errors_.end()));
+  }
+  std::size_t size() const { return errors_.size(); }
   bool empty() const { return errors_.empty(); }
   const std::string& file() const { return file_; }
 

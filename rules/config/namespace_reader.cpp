@@ -32,7 +32,7 @@ std::optional<FwmarkRange> parse_fwmark_range(std::string_view text) {
   return FwmarkRange{*first, *last};
 }
 
-std::optional<Located<FwmarkRange>> read_fwmark(const TableReader& table) {
+std::optional<Located<FwmarkRange>> read_fwmark(TableReader& table) {
   constexpr std::string_view key = "fwmark";
   const toml::node* node = table.node(key);
   if (node == nullptr) {
@@ -73,7 +73,7 @@ std::optional<Located<FwmarkRange>> read_fwmark(const TableReader& table) {
   return Located<FwmarkRange>{*range, line};
 }
 
-std::optional<Located<std::string>> read_name(const TableReader& table) {
+std::optional<Located<std::string>> read_name(TableReader& table) {
   constexpr std::size_t longest = 64;
   constexpr std::string_view key = "name";
   if (!table.has(key)) table.missing(key, "each namespace needs one");
@@ -91,8 +91,7 @@ std::optional<Located<std::string>> read_name(const TableReader& table) {
   return name;
 }
 
-std::optional<Located<Route>> read_route(const TableReader& table) {
-  table.allow_only({"to", "via"});
+std::optional<Located<Route>> read_route(TableReader& table) {
   if (!table.has("to")) table.missing("to", "the subnet behind the router");
   if (!table.has("via")) table.missing("via", "the router's address");
   const auto to_text = table.text("to");
@@ -110,7 +109,7 @@ std::optional<Located<Route>> read_route(const TableReader& table) {
   return Located<Route>{{*to, *via}, to_text->line};
 }
 
-std::vector<Located<Route>> read_routes(const TableReader& table) {
+std::vector<Located<Route>> read_routes(TableReader& table) {
   constexpr std::string_view key = "routes";
   constexpr std::string_view allowed =
       "an array like [{ to = \"10.9.0.0/16\", via = \"10.0.0.254\" }]";
@@ -129,29 +128,27 @@ std::vector<Located<Route>> read_routes(const TableReader& table) {
                   fmt::format("must be {}, not hold {}", allowed, kind_of(element)));
       continue;
     }
-    const TableReader reader(*inner, table.where() + " routes", line_of(element), table.faults());
+    TableReader reader(*inner, table.where() + " routes", line_of(element), table.faults());
     if (const auto route = read_route(reader)) routes.push_back(*route);
+    reader.refuse_others();
   }
   return routes;
 }
 
-std::optional<std::uint32_t> key_line(const TableReader& table, std::string_view key) {
+std::optional<std::uint32_t> key_line(TableReader& table, std::string_view key) {
   const toml::node* node = table.node(key);
   return node == nullptr ? std::nullopt : std::optional(line_of(*node));
 }
 
 }  // namespace
 
-NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessions) {
-  table.allow_only({"name", "fwmark", "interfaces", "subnets", "session_limit", "port_limit",
-                    "port_block", "external", "routes", "untranslated"});
+NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions) {
   NamespaceDraft draft;
   draft.line = table.line();
   draft.name = read_name(table);
   draft.fwmark = read_fwmark(table);
   draft.interfaces = read_interfaces(table, "interfaces");
   draft.subnets = read_subnets(table, "subnets");
-  draft.routes = read_routes(table);
   draft.session_limit = table.number("session_limit", 1, max_sessions);
   draft.port_limit = table.number("port_limit", 0, max_sessions);
   draft.port_block = read_port_block(table);
@@ -161,6 +158,7 @@ NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessio
     table.fault("external", line_of(*list),
                 "must not be empty; without the key the namespace may use all external addresses");
   }
+  draft.routes = read_routes(table);
   draft.untranslated = read_subnets(table, "untranslated");
   draft.interfaces_line = key_line(table, "interfaces");
   draft.subnets_line = key_line(table, "subnets");

@@ -6,6 +6,6 @@
 
 namespace swnat::rules {
 
-NamespaceDraft read_namespace(const TableReader& table, std::uint32_t max_sessions);
+NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions);
 
 }  // namespace swnat::rules

@@ -9,7 +9,7 @@
 namespace swnat::rules {
 namespace {
 
-std::optional<std::uint8_t> read_protocol(const TableReader& table,
+std::optional<std::uint8_t> read_protocol(TableReader& table,
                                           std::initializer_list<std::string_view> allowed) {
   constexpr std::uint8_t numbers[] = {protocol::tcp, protocol::udp, protocol::icmp};
   if (!table.has("protocol")) {
@@ -22,8 +22,7 @@ std::optional<std::uint8_t> read_protocol(const TableReader& table,
 
 }  // namespace
 
-DropDraft read_drop(const TableReader& table) {
-  table.allow_only({"protocol", "port", "namespace"});
+DropDraft read_drop(TableReader& table) {
   DropDraft draft;
   draft.protocol = read_protocol(table, {"tcp", "udp", "icmp"});
   const auto ports = read_port_or_ports(table, "port");
@@ -35,8 +34,7 @@ DropDraft read_drop(const TableReader& table) {
   return draft;
 }
 
-RedirectDraft read_redirect(const TableReader& table) {
-  table.allow_only({"protocol", "from", "to", "namespace"});
+RedirectDraft read_redirect(TableReader& table) {
   RedirectDraft draft;
   draft.protocol = read_protocol(table, {"tcp", "udp"});
   draft.from = read_endpoint(table, "from", "the destination that tenants use");
@@ -45,14 +43,13 @@ RedirectDraft read_redirect(const TableReader& table) {
   return draft;
 }
 
-ForwardDraft read_forward(const TableReader& table, std::uint32_t max_sessions) {
-  table.allow_only({"protocol", "external", "namespace", "to", "session_limit"});
+ForwardDraft read_forward(TableReader& table, std::uint32_t max_sessions) {
   ForwardDraft draft;
   draft.protocol = read_protocol(table, {"tcp", "udp"});
   draft.external = read_endpoint(table, "external", "where packets come in");
+  draft.namespace_name = table.text("namespace");
   draft.to = read_endpoint(table, "to", "the endpoint within the namespace");
   if (!table.has("namespace")) table.missing("namespace", "the name of the tenant that has \"to\"");
-  draft.namespace_name = table.text("namespace");
   draft.session_limit = table.number("session_limit", 1, max_sessions);
   return draft;
 }

@@ -6,8 +6,8 @@
 
 namespace swnat::rules {
 
-DropDraft read_drop(const TableReader& table);
-RedirectDraft read_redirect(const TableReader& table);
-ForwardDraft read_forward(const TableReader& table, std::uint32_t max_sessions);
+DropDraft read_drop(TableReader& table);
+RedirectDraft read_redirect(TableReader& table);
+ForwardDraft read_forward(TableReader& table, std::uint32_t max_sessions);
 
 }  // namespace swnat::rules

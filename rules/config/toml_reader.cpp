@@ -25,7 +25,7 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string suggestion(std::string_view key, std::initializer_list<std::string_view> keys) {
+std::string suggestion(std::string_view key, const std::vector<std::string_view>& keys) {
   // Longer ones resemble nothing, and comparing takes time that grows with their length.
   constexpr std::size_t longest = 64;
   if (key.size() > longest) return "";
@@ -76,16 +76,23 @@ void TableReader::missing(std::string_view key, std::string_view what) const {
   faults_.add(line_, fmt::format("{} {} is missing: {}", where_, key, what));
 }
 
-void TableReader::allow_only(std::initializer_list<std::string_view> keys) const {
+void TableReader::refuse_others() const {
+  Faults unknown(faults_.file());
   for (const auto& [key, value] : table_) {
-    if (std::find(keys.begin(), keys.end(), key.str()) != keys.end()) continue;
-    const std::uint32_t line = key.source().begin.line;
-    faults_.add(line, fmt::format("unknown key \"{}\" in {}{} (allowed: {})", key.str(), where_,
-                                  suggestion(key.str(), keys), fmt::join(keys, ", ")));
+    if (std::ranges::find(asked_, key.str()) != asked_.end()) continue;
+    unknown.add(key.source().begin.line,
+                fmt::format("unknown key \"{}\" in {}{} (allowed: {})", key.str(), where_,
+                            suggestion(key.str(), asked_), fmt::join(asked_, ", ")));
   }
+  faults_.insert(place_, std::move(unknown));
 }
 
-std::optional<Located<std::string>> TableReader::text(std::string_view key) const {
+const toml::node* TableReader::node(std::string_view key) {
+  if (std::ranges::find(asked_, key) == asked_.end()) asked_.push_back(key);
+  return table_.get(key);
+}
+
+std::optional<Located<std::string>> TableReader::text(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return std::nullopt;
   if (const auto* value = found->as_string())
@@ -94,7 +101,7 @@ std::optional<Located<std::string>> TableReader::text(std::string_view key) cons
   return std::nullopt;
 }
 
-std::optional<Located<bool>> TableReader::boolean(std::string_view key) const {
+std::optional<Located<bool>> TableReader::boolean(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return std::nullopt;
   if (const auto* value = found->as_boolean()) return Located<bool>{value->get(), line_of(*found)};
@@ -103,7 +110,7 @@ std::optional<Located<bool>> TableReader::boolean(std::string_view key) const {
 }
 
 std::optional<Located<std::uint32_t>> TableReader::number(std::string_view key, std::uint32_t least,
-                                                          std::uint32_t most) const {
+                                                          std::uint32_t most) {
   const toml::node* found = node(key);
   if (found == nullptr) return std::nullopt;
   const auto* value = found->as_integer();
@@ -122,7 +129,7 @@ std::optional<Located<std::uint32_t>> TableReader::number(std::string_view key, 
 }
 
 std::optional<Located<std::size_t>> TableReader::choice(
-    std::string_view key, std::initializer_list<std::string_view> choices) const {
+    std::string_view key, std::initializer_list<std::string_view> choices) {
   const auto given = text(key);
   if (!given) return std::nullopt;
   const auto found = std::find(choices.begin(), choices.end(), given->value);
@@ -135,7 +142,7 @@ std::optional<Located<std::size_t>> TableReader::choice(
   return Located<std::size_t>{static_cast<std::size_t>(found - choices.begin()), given->line};
 }
 
-std::vector<Located<std::string>> TableReader::texts(std::string_view key) const {
+std::vector<Located<std::string>> TableReader::texts(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return {};
   const auto* array = found->as_array();

@@ -16,26 +16,36 @@ namespace swnat::rules {
 
 // Every function that finds a value of the wrong kind or beyond its limits tells the faults and
 // returns nothing, so that the caller goes on with the default and the next fault is found too.
+//
+// A key is allowed once it was asked for, by any of these functions. So each is asked for whatever
+// the others say, and in the order in which people are told which are allowed.
 class TableReader {
  public:
   // `where` is the table as a person knows it: "[nat]".
   TableReader(const toml::table& table, std::string where, std::uint32_t line, Faults& faults)
-      : table_(table), where_(std::move(where)), line_(line), faults_(faults) {}
+      : table_(table),
+        where_(std::move(where)),
+        line_(line),
+        faults_(faults),
+        place_(faults.size()) {}
 
-  void allow_only(std::initializer_list<std::string_view> keys) const;
+  // Keys are literals: they are remembered as they are.
+  const toml::node* node(std::string_view key);
+  bool has(std::string_view key) { return node(key) != nullptr; }
 
-  bool has(std::string_view key) const { return table_.contains(key); }
-  const toml::node* node(std::string_view key) const { return table_.get(key); }
-
-  std::optional<Located<std::string>> text(std::string_view key) const;
-  std::optional<Located<bool>> boolean(std::string_view key) const;
+  std::optional<Located<std::string>> text(std::string_view key);
+  std::optional<Located<bool>> boolean(std::string_view key);
   std::optional<Located<std::uint32_t>> number(std::string_view key, std::uint32_t least,
-                                               std::uint32_t most) const;
+                                               std::uint32_t most);
   // One of the texts in `choices`, as its place there.
   std::optional<Located<std::size_t>> choice(std::string_view key,
-                                             std::initializer_list<std::string_view> choices) const;
+                                             std::initializer_list<std::string_view> choices);
   // An array of texts; empty if the key is not there.
-  std::vector<Located<std::string>> texts(std::string_view key) const;
+  std::vector<Located<std::string>> texts(std::string_view key);
+
+  // The last call: what was not asked for is unknown. These faults come before the table's others,
+  // of which they may be the reason.
+  void refuse_others() const;
 
   // A fault of this key's value, at its line: "[nat] max_sessions: …".
   void fault(std::string_view key, std::uint32_t line, std::string_view what) const;
@@ -50,6 +60,8 @@ class TableReader {
   std::string where_;
   std::uint32_t line_;
   Faults& faults_;
+  std::size_t place_;  // among the faults, of the table's first
+  std::vector<std::string_view> asked_;
 };
 
 std::uint32_t line_of(const toml::node& node);

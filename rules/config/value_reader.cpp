@@ -41,7 +41,7 @@ std::string_view why_unusable(const IpNetwork& network) {
   return "";
 }
 
-bool is_usable(const TableReader& table, std::string_view key, const Located<IpAddress>& address) {
+bool is_usable(TableReader& table, std::string_view key, const Located<IpAddress>& address) {
   const std::string_view why = why_unusable(network_of(address.value));
   if (why.empty()) return true;
   table.fault(
@@ -50,7 +50,7 @@ bool is_usable(const TableReader& table, std::string_view key, const Located<IpA
   return false;
 }
 
-std::optional<PortRange> parse_ports(const TableReader& table, std::string_view key,
+std::optional<PortRange> parse_ports(TableReader& table, std::string_view key,
                                      const Located<std::string>& text, std::string_view allowed) {
   const std::string_view whole = text.value;
   const std::size_t dash = whole.find('-');
@@ -71,7 +71,7 @@ std::optional<PortRange> parse_ports(const TableReader& table, std::string_view 
 
 }  // namespace
 
-std::optional<IpAddress> read_address(const TableReader& table, std::string_view key,
+std::optional<IpAddress> read_address(TableReader& table, std::string_view key,
                                       const Located<std::string>& text, LinkLocal allowed) {
   const auto address = parse_address(text.value);
   if (!address) {
@@ -87,7 +87,7 @@ std::optional<IpAddress> read_address(const TableReader& table, std::string_view
   return address;
 }
 
-std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view key,
+std::optional<IpNetwork> read_subnet(TableReader& table, std::string_view key,
                                      const Located<std::string>& text) {
   const std::string_view whole = text.value;
   const auto subnet = parse_network(whole);
@@ -111,8 +111,7 @@ std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view 
   return subnet;
 }
 
-bool read_interface(const TableReader& table, std::string_view key,
-                    const Located<std::string>& name) {
+bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name) {
   // The kernel allows more, but these are safe in rules, scripts and paths. Two names below
   // /proc/sys/net/ipv4/conf mean no interface.
   constexpr std::string_view allowed =
@@ -129,7 +128,7 @@ bool read_interface(const TableReader& table, std::string_view key,
   return !odd;
 }
 
-std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::string_view key) {
+std::vector<Located<IpAddress>> read_addresses(TableReader& table, std::string_view key) {
   std::vector<Located<IpAddress>> addresses;
   for (const auto& text : table.texts(key)) {
     if (const auto address = read_address(table, key, text)) {
@@ -139,7 +138,7 @@ std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::st
   return addresses;
 }
 
-std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::string_view key) {
+std::vector<Located<IpNetwork>> read_subnets(TableReader& table, std::string_view key) {
   std::vector<Located<IpNetwork>> subnets;
   for (const auto& text : table.texts(key)) {
     if (const auto subnet = read_subnet(table, key, text)) subnets.push_back({*subnet, text.line});
@@ -147,7 +146,7 @@ std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::stri
   return subnets;
 }
 
-std::vector<Located<std::string>> read_interfaces(const TableReader& table, std::string_view key) {
+std::vector<Located<std::string>> read_interfaces(TableReader& table, std::string_view key) {
   std::vector<Located<std::string>> names;
   for (auto& name : table.texts(key)) {
     if (read_interface(table, key, name)) names.push_back(std::move(name));
@@ -155,8 +154,8 @@ std::vector<Located<std::string>> read_interfaces(const TableReader& table, std:
   return names;
 }
 
-std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
-                                                      std::string_view key, Zero zero) {
+std::optional<std::chrono::milliseconds> read_timeout(TableReader& table, std::string_view key,
+                                                      Zero zero) {
   constexpr std::string_view allowed =
       "a number of seconds, or text like \"2h4m\", \"90s\" or \"1d\", up to 7 days";
   const toml::node* node = table.node(key);
@@ -187,7 +186,7 @@ std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
   return time;
 }
 
-std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string_view key) {
+std::optional<PortRanges> read_port_ranges(TableReader& table, std::string_view key) {
   constexpr std::string_view allowed = "\"FIRST-LAST\" within 1-65535, or an array of such texts";
   const toml::node* node = table.node(key);
   if (node == nullptr) return std::nullopt;
@@ -220,8 +219,7 @@ std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string
   return is_sound ? std::optional<PortRanges>(std::move(ranges)) : std::nullopt;
 }
 
-std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
-                                                     std::string_view key) {
+std::optional<Located<PortRange>> read_port_or_ports(TableReader& table, std::string_view key) {
   constexpr std::string_view allowed = "a number, or text like \"6881-6889\", within 1-65535";
   const toml::node* node = table.node(key);
   if (node == nullptr) return std::nullopt;
@@ -241,7 +239,7 @@ std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
   return Located<PortRange>{{port, port}, line};
 }
 
-std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table) {
+std::optional<Located<std::uint32_t>> read_port_block(TableReader& table) {
   constexpr std::string_view key = "port_block";
   const auto size = table.number(key, 0, port_block_max);
   if (!size || size->value == 0) return size;
@@ -252,7 +250,7 @@ std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table) 
   return std::nullopt;
 }
 
-std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
+std::optional<Located<IpEndpoint>> read_endpoint(TableReader& table, std::string_view key,
                                                  std::string_view meaning) {
   constexpr std::string_view example = "\"203.0.113.1:80\" or \"[2001:db8::1]:80\"";
   if (!table.has(key)) table.missing(key, fmt::format("{}, as in {}", meaning, example));

@@ -15,33 +15,31 @@ namespace swnat::rules {
 enum class LinkLocal { refused, allowed };
 
 // Each tells the table's faults, naming the key, what is wrong with the text.
-std::optional<IpAddress> read_address(const TableReader& table, std::string_view key,
+std::optional<IpAddress> read_address(TableReader& table, std::string_view key,
                                       const Located<std::string>& text,
                                       LinkLocal allowed = LinkLocal::refused);
-std::optional<IpNetwork> read_subnet(const TableReader& table, std::string_view key,
+std::optional<IpNetwork> read_subnet(TableReader& table, std::string_view key,
                                      const Located<std::string>& text);
-bool read_interface(const TableReader& table, std::string_view key,
-                    const Located<std::string>& name);
+bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name);
 
-std::vector<Located<IpAddress>> read_addresses(const TableReader& table, std::string_view key);
-std::vector<Located<IpNetwork>> read_subnets(const TableReader& table, std::string_view key);
-std::vector<Located<std::string>> read_interfaces(const TableReader& table, std::string_view key);
+std::vector<Located<IpAddress>> read_addresses(TableReader& table, std::string_view key);
+std::vector<Located<IpNetwork>> read_subnets(TableReader& table, std::string_view key);
+std::vector<Located<std::string>> read_interfaces(TableReader& table, std::string_view key);
 
 enum class Zero { refused, allowed };
-std::optional<std::chrono::milliseconds> read_timeout(const TableReader& table,
-                                                      std::string_view key, Zero zero);
+std::optional<std::chrono::milliseconds> read_timeout(TableReader& table, std::string_view key,
+                                                      Zero zero);
 
 // Text like "32768-65535", or an array of such texts.
-std::optional<PortRanges> read_port_ranges(const TableReader& table, std::string_view key);
+std::optional<PortRanges> read_port_ranges(TableReader& table, std::string_view key);
 // One such text, or a number.
-std::optional<Located<PortRange>> read_port_or_ports(const TableReader& table,
-                                                     std::string_view key);
+std::optional<Located<PortRange>> read_port_or_ports(TableReader& table, std::string_view key);
 
 // 0 for no blocks, or how many ports are in one.
-std::optional<Located<std::uint32_t>> read_port_block(const TableReader& table);
+std::optional<Located<std::uint32_t>> read_port_block(TableReader& table);
 
 // A key that must be there, and what it means.
-std::optional<Located<IpEndpoint>> read_endpoint(const TableReader& table, std::string_view key,
+std::optional<Located<IpEndpoint>> read_endpoint(TableReader& table, std::string_view key,
                                                  std::string_view meaning);
 
 }  // namespace swnat::rules

@@ -104,6 +104,11 @@ TEST_CASE("unknown keys") {
        base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\"]\n"
             "routes = [{ to = \"10.1.0.0/16\", via = \"10.0.0.1\", dev = \"b\" }]"),
        {"9: unknown key \"dev\" in [[namespace]] routes (allowed: to, via)"}},
+      {"before what is missing for it",
+       base("interfaces = [\"b\"]\nsubnets = [\"10.0.0.0/24\"]\n"
+            "routes = [{ to = \"10.1.0.0/16\", vi = \"10.0.0.1\" }]"),
+       {"9: unknown key \"vi\" in [[namespace]] routes; did you mean \"via\"? (allowed: to, via)",
+        "9: [[namespace]] routes via is missing: the router's address"}},
   });
 }
 
