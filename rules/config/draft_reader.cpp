@@ -21,6 +21,20 @@ constexpr std::uint32_t most_packets = 1'048'576;
 constexpr std::size_t most_rules = 4096;  // of each kind
 constexpr std::string_view default_state_file = "/run/swnat/state";
 
+constexpr Choice<Mapping> mappings[] = {
+    {"endpoint-independent", Mapping::endpoint_independent},
+    {"address-and-port-dependent", Mapping::address_and_port_dependent},
+};
+constexpr Choice<Filtering> filterings[] = {
+    {"endpoint-independent", Filtering::endpoint_independent},
+    {"address-dependent", Filtering::address_dependent},
+    {"address-and-port-dependent", Filtering::address_and_port_dependent},
+};
+constexpr Choice<AtLimit> at_limits[] = {
+    {"evict-oldest", AtLimit::evict_oldest},
+    {"refuse", AtLimit::refuse},
+};
+
 const toml::table no_table;
 
 // The table of this name; an empty one if it is missing or no table, which is a fault.
@@ -63,16 +77,11 @@ void read_external(TableReader& table, Draft& draft) {
 
 void read_nat(TableReader& table, Draft& draft) {
   Config& config = draft.config;
-  if (const auto mapping =
-          table.choice("mapping", {"endpoint-independent", "address-and-port-dependent"})) {
-    config.mapping =
-        mapping->value == 0 ? Mapping::endpoint_independent : Mapping::address_and_port_dependent;
+  if (const auto mapping = table.choice<Mapping>("mapping", mappings)) {
+    config.mapping = mapping->value;
   }
-  if (const auto filtering = table.choice("filtering", {"endpoint-independent", "address-dependent",
-                                                        "address-and-port-dependent"})) {
-    constexpr Filtering values[] = {Filtering::endpoint_independent, Filtering::address_dependent,
-                                    Filtering::address_and_port_dependent};
-    config.filtering = values[filtering->value];
+  if (const auto filtering = table.choice<Filtering>("filtering", filterings)) {
+    config.filtering = filtering->value;
   }
   if (const auto hairpin = table.boolean("hairpin")) config.hairpin = hairpin->value;
   draft.fwmark_mask = {config.fwmark_mask, table.line()};
@@ -90,8 +99,8 @@ void read_nat(TableReader& table, Draft& draft) {
   }
   draft.port_block = read_port_block(table);
   if (draft.port_block) config.port_block = draft.port_block->value;
-  if (const auto at_limit = table.choice("at_limit", {"evict-oldest", "refuse"})) {
-    config.at_limit = at_limit->value == 0 ? AtLimit::evict_oldest : AtLimit::refuse;
+  if (const auto at_limit = table.choice<AtLimit>("at_limit", at_limits)) {
+    config.at_limit = at_limit->value;
   }
   if (const auto populate = table.boolean("populate_memory")) {
     config.populate_memory = populate->value;

@@ -1,30 +1,27 @@
 #include "rules/config/rule_reader.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include "rules/config/value_reader.h"
 #include "swnat/protocol.h"
 
 namespace swnat::rules {
 namespace {
 
-std::optional<std::uint8_t> read_protocol(TableReader& table,
-                                          std::initializer_list<std::string_view> allowed) {
-  constexpr std::uint8_t numbers[] = {protocol::tcp, protocol::udp, protocol::icmp};
-  if (!table.has("protocol")) {
-    table.missing("protocol", fmt::format("one of \"{}\"", fmt::join(allowed, "\", \"")));
-  }
-  const auto choice = table.choice("protocol", allowed);
-  if (!choice) return std::nullopt;
-  return numbers[choice->value];
+using Protocol = Choice<std::uint8_t>;
+
+constexpr Protocol with_ports[] = {{"tcp", protocol::tcp}, {"udp", protocol::udp}};
+constexpr Protocol all_protocols[] = {with_ports[0], with_ports[1], {"icmp", protocol::icmp}};
+
+std::optional<std::uint8_t> read_protocol(TableReader& table, std::span<const Protocol> allowed) {
+  if (!table.has("protocol")) table.missing("protocol", "one of " + texts_of(allowed));
+  const auto protocol = table.choice("protocol", allowed);
+  return protocol ? std::optional(protocol->value) : std::nullopt;
 }
 
 }  // namespace
 
 DropDraft read_drop(TableReader& table) {
   DropDraft draft;
-  draft.protocol = read_protocol(table, {"tcp", "udp", "icmp"});
+  draft.protocol = read_protocol(table, all_protocols);
   const auto ports = read_port_or_ports(table, "port");
   if (ports) draft.ports = ports->value;
   if (ports && draft.protocol == protocol::icmp) {
@@ -36,7 +33,7 @@ DropDraft read_drop(TableReader& table) {
 
 RedirectDraft read_redirect(TableReader& table) {
   RedirectDraft draft;
-  draft.protocol = read_protocol(table, {"tcp", "udp"});
+  draft.protocol = read_protocol(table, with_ports);
   draft.from = read_endpoint(table, "from", "the destination that tenants use");
   draft.to = read_endpoint(table, "to", "the destination that packets get instead");
   draft.namespace_name = table.text("namespace");
@@ -45,7 +42,7 @@ RedirectDraft read_redirect(TableReader& table) {
 
 ForwardDraft read_forward(TableReader& table, std::uint32_t max_sessions) {
   ForwardDraft draft;
-  draft.protocol = read_protocol(table, {"tcp", "udp"});
+  draft.protocol = read_protocol(table, with_ports);
   draft.external = read_endpoint(table, "external", "where packets come in");
   draft.namespace_name = table.text("namespace");
   draft.to = read_endpoint(table, "to", "the endpoint within the namespace");

@@ -128,20 +128,6 @@ std::optional<Located<std::uint32_t>> TableReader::number(std::string_view key, 
   return Located<std::uint32_t>{static_cast<std::uint32_t>(value->get()), line_of(*found)};
 }
 
-std::optional<Located<std::size_t>> TableReader::choice(
-    std::string_view key, std::initializer_list<std::string_view> choices) {
-  const auto given = text(key);
-  if (!given) return std::nullopt;
-  const auto found = std::find(choices.begin(), choices.end(), given->value);
-  if (found == choices.end()) {
-    fault(key, given->line,
-          fmt::format("must be one of \"{}\", not \"{}\"", fmt::join(choices, "\", \""),
-                      given->value));
-    return std::nullopt;
-  }
-  return Located<std::size_t>{static_cast<std::size_t>(found - choices.begin()), given->line};
-}
-
 std::vector<Located<std::string>> TableReader::texts(std::string_view key) {
   const toml::node* found = node(key);
   if (found == nullptr) return {};

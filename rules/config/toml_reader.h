@@ -4,8 +4,8 @@
 #include <toml++/toml.h>
 
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +13,24 @@
 #include "rules/config/faults.h"
 
 namespace swnat::rules {
+
+// What may be written, and what it means.
+template <class T>
+struct Choice {
+  std::string_view text;
+  T value;
+};
+
+// For people: `"tcp", "udp"`.
+template <class T>
+std::string texts_of(std::span<const Choice<T>> choices) {
+  std::string all;
+  for (const auto& each : choices) {
+    if (!all.empty()) all += ", ";
+    all.append("\"").append(each.text).append("\"");
+  }
+  return all;
+}
 
 // Every function that finds a value of the wrong kind or beyond its limits tells the faults and
 // returns nothing, so that the caller goes on with the default and the next fault is found too.
@@ -37,9 +55,8 @@ class TableReader {
   std::optional<Located<bool>> boolean(std::string_view key);
   std::optional<Located<std::uint32_t>> number(std::string_view key, std::uint32_t least,
                                                std::uint32_t most);
-  // One of the texts in `choices`, as its place there.
-  std::optional<Located<std::size_t>> choice(std::string_view key,
-                                             std::initializer_list<std::string_view> choices);
+  template <class T>
+  std::optional<Located<T>> choice(std::string_view key, std::span<const Choice<T>> choices);
   // An array of texts; empty if the key is not there.
   std::vector<Located<std::string>> texts(std::string_view key);
 
@@ -63,6 +80,18 @@ class TableReader {
   std::size_t place_;  // among the faults, of the table's first
   std::vector<std::string_view> asked_;
 };
+
+template <class T>
+std::optional<Located<T>> TableReader::choice(std::string_view key,
+                                              std::span<const Choice<T>> choices) {
+  const auto given = text(key);
+  if (!given) return std::nullopt;
+  for (const Choice<T>& each : choices) {
+    if (each.text == given->value) return Located<T>{each.value, given->line};
+  }
+  fault(key, given->line, "must be one of " + texts_of(choices) + ", not \"" + given->value + '"');
+  return std::nullopt;
+}
 
 std::uint32_t line_of(const toml::node& node);
 
