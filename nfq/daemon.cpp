@@ -87,7 +87,7 @@ Daemon::Daemon(rules::Config config)
       started_(now()),
       loop_(make_loop()),
       worker_failure_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      own_sockets_(config_->external_addresses, config_->ports) {
+      own_sockets_(config_->external_addresses, config_->policy.ports) {
   require_net_admin();
   rules::require_external_interface(*config_);
   watch_signals();

@@ -20,14 +20,14 @@ struct FixedKey {
 // Sizes may change, and which namespaces have blocks.
 bool has_port_blocks(const rules::Config& config) {
   return std::ranges::any_of(config.namespaces,
-                             [](const auto& one) { return one.port_block != 0; });
+                             [](const auto& one) { return one.policy.port_block != 0; });
 }
 
 constexpr FixedKey fixed_keys[] = {
     {"external.interface", SWNAT_SAME(external_interface)},
     {"external.addresses", SWNAT_SAME(external_addresses)},
-    {"external.ports", SWNAT_SAME(ports)},
-    {"nat.mapping", SWNAT_SAME(mapping)},
+    {"external.ports", SWNAT_SAME(policy.ports)},
+    {"nat.mapping", SWNAT_SAME(policy.mapping)},
     {"nat.port_block (from 0 for all namespaces to blocks, or back)",
      [](const rules::Config& running, const rules::Config& loaded) {
        return has_port_blocks(running) == has_port_blocks(loaded);

@@ -1,13 +1,13 @@
 // The configuration file as an operator wrote it: parsed, checked, and with its defaults filled in.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "swnat/address.h"
+#include "swnat/engine_options.h"
 #include "swnat/policy.h"
 
 namespace swnat::rules {
@@ -19,58 +19,48 @@ struct Route {
 
 struct NamespaceConfig {
   std::string name;
-  // A range is first != last: each fwmark is a namespace of its own, but those that another
-  // NamespaceConfig has.
-  std::uint32_t fwmark_first = 0;
-  std::uint32_t fwmark_last = 0;
   std::vector<std::string> interfaces;
   std::vector<IpNetwork> subnets;
   std::vector<Route> routes;
-  std::uint32_t session_limit = 0;
-  std::uint32_t port_limit = 0;         // 0: none
-  std::uint32_t port_block = 0;         // 0: none
-  std::vector<IpAddress> external;      // empty in a family: all of that family
-  std::vector<IpNetwork> untranslated;  // destinations that its packets reach as they are
+  // For the engine, whose ids are our fwmarks. `inside` is left empty: make_policy knows it from
+  // networks().
+  NamespacePolicy policy;
 
-  bool is_range() const { return fwmark_first != fwmark_last; }
+  std::uint32_t fwmark_first() const { return policy.first; }
+  std::uint32_t fwmark_last() const { return policy.last; }
+  // Each fwmark of a range is a namespace of its own, but those that another NamespaceConfig has.
+  bool is_range() const { return policy.first != policy.last; }
+
+  // What it has: its subnets, and what routes lead to.
+  std::vector<IpNetwork> networks() const;
 };
 
 struct Config {
   std::string file;
 
   std::string external_interface;
-  std::vector<IpAddress> external_addresses;
-  PortRanges ports;
+  std::vector<IpAddress> external_addresses;  // in the file's order
 
-  Mapping mapping = Mapping::endpoint_independent;
-  Filtering filtering = Filtering::address_dependent;
-  bool hairpin = true;
+  // For the engine, with its defaults. `external` and `namespaces` are left empty: make_policy
+  // knows them from the lists here.
+  Policy policy;
+  std::uint32_t max_sessions = EngineOptions{}.max_sessions;
+  bool populate_memory = EngineOptions{}.populate;  // all memory is taken at the start
+
   std::uint32_t fwmark_mask = 0xffff;
-  std::uint32_t max_sessions = 262'144;
-  std::uint32_t session_limit = 200;
-  std::uint32_t port_limit = 0;  // of each namespace; 0: none
-  std::uint32_t port_block = 0;  // of each namespace; 0: none
-  AtLimit at_limit = AtLimit::evict_oldest;
-  bool populate_memory = false;  // all memory is taken at the start
-
-  Timeouts timeouts;
-
   std::uint16_t first_queue = 0;
   std::uint16_t workers = 1;  // a power of two, 1 to 64; each has a queue, a thread and a shard
   std::uint32_t max_packets = 8192;
   bool fail_open = false;  // packets that no worker can take leave untranslated
 
   std::string control_socket = "/run/swnat/control.sock";
-  std::string state_file;  // empty: sessions do not outlive the daemon
-  bool repair = true;      // the daemon puts back what others change in the kernel
+  std::string state_file = "/run/swnat/state";  // empty: sessions do not outlive the daemon
+  bool repair = true;  // the daemon puts back what others change in the kernel
 
-  std::vector<NamespaceConfig> namespaces;  // this and the rest in the file's order
+  std::vector<NamespaceConfig> namespaces;  // in the file's order
   // Places in `namespaces`, sorted by fwmark.
   std::vector<std::uint32_t> singles_by_fwmark;
   std::vector<std::uint32_t> ranges_by_fwmark;
-  std::vector<DropRule> drops;
-  std::vector<RedirectRule> redirects;
-  std::vector<ForwardRule> forwards;
 };
 
 struct ConfigError {

@@ -11,23 +11,17 @@
 
 namespace swnat::rules {
 
-struct FwmarkRange {
-  std::uint32_t first = 0;
-  std::uint32_t last = 0;
-};
-
 struct NamespaceDraft {
   std::uint32_t line = 0;
+  NamespaceConfig config;  // what needs no line any more; what is below is not in it
   std::optional<Located<std::string>> name;
-  std::optional<Located<FwmarkRange>> fwmark;
+  std::optional<Located<NamespaceRange>> fwmark;
   std::vector<Located<std::string>> interfaces;
   std::vector<Located<IpNetwork>> subnets;
   std::vector<Located<Route>> routes;
-  std::optional<Located<std::uint32_t>> session_limit;
-  std::optional<Located<std::uint32_t>> port_limit;
-  std::optional<Located<std::uint32_t>> port_block;
   std::vector<Located<IpAddress>> external;
   std::vector<Located<IpNetwork>> untranslated;
+  std::optional<std::uint32_t> port_block_line;  // if it has one of its own
   // The line of the key, if it is there; its values may all have been faulty.
   std::optional<std::uint32_t> interfaces_line;
   std::optional<std::uint32_t> subnets_line;
@@ -37,9 +31,11 @@ struct NamespaceDraft {
 // A namespace by name, or all if there is none; a range's name means all of its members.
 using NamespaceChoice = std::optional<Located<std::string>>;
 
+// In these, too: `rule` is what needs no line any more; what is below it is not in it.
+
 struct DropDraft {
+  DropRule rule;
   std::optional<std::uint8_t> protocol;
-  PortRange ports{1, 65535};
   NamespaceChoice namespace_name;
 };
 
@@ -51,11 +47,11 @@ struct RedirectDraft {
 };
 
 struct ForwardDraft {
+  ForwardRule rule;
   std::optional<std::uint8_t> protocol;
   std::optional<Located<IpEndpoint>> external;
   std::optional<Located<IpEndpoint>> to;
   NamespaceChoice namespace_name;  // checked to be there and no range's
-  std::optional<Located<std::uint32_t>> session_limit;
 };
 
 struct Draft {
@@ -63,7 +59,8 @@ struct Draft {
   Located<std::string> external_interface;  // empty: missing or faulty
   std::vector<Located<IpAddress>> external_addresses;
   Located<std::uint32_t> fwmark_mask;
-  std::optional<Located<std::uint32_t>> port_block;
+  NamespacePolicy limits;  // of namespaces without limits of their own
+  std::optional<std::uint32_t> port_block_line;
   std::uint32_t queue_line = 0;
   std::vector<NamespaceDraft> namespaces;
   std::vector<DropDraft> drops;

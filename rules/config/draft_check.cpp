@@ -15,7 +15,7 @@
 namespace swnat::rules {
 namespace {
 
-std::string fwmark_text(const FwmarkRange& range) {
+std::string fwmark_text(const NamespaceRange& range) {
   return range.first == range.last ? fmt::format("{}", range.first)
                                    : fmt::format("{}-{}", range.first, range.last);
 }
@@ -50,15 +50,16 @@ void check_queues(const Draft& draft, Faults& faults) {
 // Each worker has ports of both parities in every block.
 void check_port_blocks(const Draft& draft, Faults& faults) {
   const std::uint32_t least = 2u * draft.config.workers;
-  const auto check = [&](std::string_view where,
-                         const std::optional<Located<std::uint32_t>>& block) {
-    if (!block || block->value == 0 || block->value >= least) return;
-    faults.add(block->line,
-               fmt::format("{} port_block: with {} workers it must be at least {}, not {}", where,
-                           draft.config.workers, least, block->value));
+  const auto check = [&](std::string_view where, std::uint32_t block,
+                         std::optional<std::uint32_t> line) {
+    if (!line || block == 0 || block >= least) return;
+    faults.add(*line, fmt::format("{} port_block: with {} workers it must be at least {}, not {}",
+                                  where, draft.config.workers, least, block));
   };
-  check("[nat]", draft.port_block);
-  for (const NamespaceDraft& each : draft.namespaces) check("[[namespace]]", each.port_block);
+  check("[nat]", draft.limits.port_block, draft.port_block_line);
+  for (const NamespaceDraft& each : draft.namespaces) {
+    check("[[namespace]]", each.config.policy.port_block, each.port_block_line);
+  }
 }
 
 void check_names(const Draft& draft, Faults& faults) {
@@ -89,7 +90,7 @@ void check_names(const Draft& draft, Faults& faults) {
 }
 
 void check_fwmark(const Draft& draft, const NamespaceDraft& each, Faults& faults) {
-  const FwmarkRange range = each.fwmark->value;
+  const NamespaceRange range = each.fwmark->value;
   const std::uint32_t mask = draft.fwmark_mask.value;
   // In a range, a bit outside the mask is set somewhere unless all bits up to the highest that
   // changes are in it.
@@ -142,7 +143,7 @@ void check_fwmarks(const Draft& draft, const NamespaceNames& names, Faults& faul
   for (const NamespaceDraft& each : draft.namespaces) {
     if (!each.fwmark) continue;
     check_fwmark(draft, each, faults);
-    const FwmarkRange range = each.fwmark->value;
+    const NamespaceRange range = each.fwmark->value;
     const std::uint64_t before = count;
     (is_range(each) ? ranges : singles).push_back(&each);
     if (!is_range(each) && names.is_member(range.first)) continue;  // counted with its range

@@ -19,7 +19,6 @@ constexpr std::uint32_t most_sessions = 16'777'216;
 static_assert(most_sessions <= sessions_max);
 constexpr std::uint32_t most_packets = 1'048'576;
 constexpr std::size_t most_rules = 4096;  // of each kind
-constexpr std::string_view default_state_file = "/run/swnat/state";
 
 constexpr Choice<Mapping> mappings[] = {
     {"endpoint-independent", Mapping::endpoint_independent},
@@ -72,39 +71,22 @@ void read_external(TableReader& table, Draft& draft) {
       list != nullptr && list->is_array() && list->as_array()->empty()) {
     table.fault("addresses", line_of(*list), "must hold at least one address");
   }
-  if (const auto ports = read_port_ranges(table, "ports")) draft.config.ports = *ports;
+  if (const auto ports = read_port_ranges(table, "ports")) draft.config.policy.ports = *ports;
 }
 
 void read_nat(TableReader& table, Draft& draft) {
   Config& config = draft.config;
-  if (const auto mapping = table.choice<Mapping>("mapping", mappings)) {
-    config.mapping = mapping->value;
-  }
-  if (const auto filtering = table.choice<Filtering>("filtering", filterings)) {
-    config.filtering = filtering->value;
-  }
-  if (const auto hairpin = table.boolean("hairpin")) config.hairpin = hairpin->value;
+  assign(config.policy.mapping, table.choice<Mapping>("mapping", mappings));
+  assign(config.policy.filtering, table.choice<Filtering>("filtering", filterings));
+  assign(config.policy.hairpin, table.boolean("hairpin"));
   draft.fwmark_mask = {config.fwmark_mask, table.line()};
   if (const auto mask = table.number("fwmark_mask", 1, 0xffff'ffff)) draft.fwmark_mask = *mask;
-  if (const auto most = table.number("max_sessions", 1, most_sessions)) {
-    config.max_sessions = most->value;
-  }
+  assign(config.max_sessions, table.number("max_sessions", 1, most_sessions));
   // The default must not be a fault where max_sessions is small.
-  config.session_limit = std::min(config.session_limit, config.max_sessions);
-  if (const auto limit = table.number("session_limit", 1, config.max_sessions)) {
-    config.session_limit = limit->value;
-  }
-  if (const auto limit = table.number("port_limit", 0, config.max_sessions)) {
-    config.port_limit = limit->value;
-  }
-  draft.port_block = read_port_block(table);
-  if (draft.port_block) config.port_block = draft.port_block->value;
-  if (const auto at_limit = table.choice<AtLimit>("at_limit", at_limits)) {
-    config.at_limit = at_limit->value;
-  }
-  if (const auto populate = table.boolean("populate_memory")) {
-    config.populate_memory = populate->value;
-  }
+  draft.limits.session_limit = std::min(draft.limits.session_limit, config.max_sessions);
+  draft.port_block_line = read_limits(table, config.max_sessions, draft.limits);
+  assign(config.policy.at_limit, table.choice<AtLimit>("at_limit", at_limits));
+  assign(config.populate_memory, table.boolean("populate_memory"));
 }
 
 void read_timeouts(TableReader& table, Timeouts& timeouts) {
@@ -142,10 +124,8 @@ void read_queue(TableReader& table, Draft& draft) {
           fmt::format("must be a power of two (1, 2, 4, 8, 16, 32 or 64), not {}", workers->value));
     }
   }
-  if (const auto most = table.number("max_packets", 1, most_packets)) {
-    config.max_packets = most->value;
-  }
-  if (const auto fail_open = table.boolean("fail_open")) config.fail_open = fail_open->value;
+  assign(config.max_packets, table.number("max_packets", 1, most_packets));
+  assign(config.fail_open, table.boolean("fail_open"));
 }
 
 std::optional<std::string> read_path(TableReader& table, std::string_view key,
@@ -167,14 +147,13 @@ void read_control(TableReader& table, Config& config) {
   constexpr std::size_t longest_socket = sizeof(sockaddr_un::sun_path) - 1;
   constexpr std::size_t longest_path = 4095;
   if (auto socket = read_path(table, "socket", longest_socket)) config.control_socket = *socket;
-  config.state_file = default_state_file;
   const auto* state = table.node("state");
   if (state != nullptr && state->is_string() && state->as_string()->get().empty()) {
     config.state_file.clear();
   } else if (auto path = read_path(table, "state", longest_path)) {
     config.state_file = *path;
   }
-  if (const auto repair = table.boolean("repair")) config.repair = repair->value;
+  assign(config.repair, table.boolean("repair"));
 }
 
 // Reads each of the tables [[name]], up to the `most` that fit.
@@ -224,7 +203,7 @@ void read_namespaces(TableReader& file, Draft& draft) {
     return;
   }
   read_tables(file, "namespace", namespaces_max, [&](TableReader& table) {
-    draft.namespaces.push_back(read_namespace(table, draft.config.max_sessions));
+    draft.namespaces.push_back(read_namespace(table, draft.config.max_sessions, draft.limits));
   });
 }
 
@@ -247,7 +226,7 @@ Draft read_draft(const toml::table& table, Faults& faults) {
   TableReader file(table, "the file", 1, faults);
   read_table(file, "external", read_external, draft);
   read_table(file, "nat", read_nat, draft);
-  read_table(file, "timeouts", read_timeouts, draft.config.timeouts);
+  read_table(file, "timeouts", read_timeouts, draft.config.policy.timeouts);
   read_table(file, "queue", read_queue, draft);
   read_table(file, "control", read_control, draft.config);
   read_namespaces(file, draft);

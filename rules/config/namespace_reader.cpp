@@ -23,16 +23,16 @@ std::optional<std::uint32_t> parse_fwmark(std::string_view text) {
   return number;
 }
 
-std::optional<FwmarkRange> parse_fwmark_range(std::string_view text) {
+std::optional<NamespaceRange> parse_fwmark_range(std::string_view text) {
   const std::size_t dash = text.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
   const auto first = parse_fwmark(text.substr(0, dash));
   const auto last = parse_fwmark(text.substr(dash + 1));
   if (!first || !last) return std::nullopt;
-  return FwmarkRange{*first, *last};
+  return NamespaceRange{*first, *last};
 }
 
-std::optional<Located<FwmarkRange>> read_fwmark(TableReader& table) {
+std::optional<Located<NamespaceRange>> read_fwmark(TableReader& table) {
   constexpr std::string_view key = "fwmark";
   const toml::node* node = table.node(key);
   if (node == nullptr) {
@@ -40,7 +40,7 @@ std::optional<Located<FwmarkRange>> read_fwmark(TableReader& table) {
     return std::nullopt;
   }
   const std::uint32_t line = line_of(*node);
-  std::optional<FwmarkRange> range;
+  std::optional<NamespaceRange> range;
   if (const auto* number = node->as_integer()) {
     if (number->get() < 0 || number->get() > 0xffff'ffff) {
       table.fault(key, line,
@@ -48,7 +48,7 @@ std::optional<Located<FwmarkRange>> read_fwmark(TableReader& table) {
       return std::nullopt;
     }
     const auto fwmark = static_cast<std::uint32_t>(number->get());
-    range = FwmarkRange{fwmark, fwmark};
+    range = NamespaceRange{fwmark, fwmark};
   } else if (const auto* text = node->as_string()) {
     range = parse_fwmark_range(text->get());
     if (!range) {
@@ -70,7 +70,7 @@ std::optional<Located<FwmarkRange>> read_fwmark(TableReader& table) {
     table.fault(key, line, "0 means no namespace; it must be 1 or more");
     return std::nullopt;
   }
-  return Located<FwmarkRange>{*range, line};
+  return Located<NamespaceRange>{*range, line};
 }
 
 std::optional<Located<std::string>> read_name(TableReader& table) {
@@ -142,16 +142,25 @@ std::optional<std::uint32_t> key_line(TableReader& table, std::string_view key) 
 
 }  // namespace
 
-NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions) {
+std::optional<std::uint32_t> read_limits(TableReader& table, std::uint32_t max_sessions,
+                                         NamespacePolicy& policy) {
+  assign(policy.session_limit, table.number("session_limit", 1, max_sessions));
+  assign(policy.port_limit, table.number("port_limit", 0, max_sessions));
+  const auto port_block = read_port_block(table);
+  assign(policy.port_block, port_block);
+  return port_block ? std::optional(port_block->line) : std::nullopt;
+}
+
+NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions,
+                              const NamespacePolicy& limits) {
   NamespaceDraft draft;
   draft.line = table.line();
+  draft.config.policy = limits;
   draft.name = read_name(table);
   draft.fwmark = read_fwmark(table);
   draft.interfaces = read_interfaces(table, "interfaces");
   draft.subnets = read_subnets(table, "subnets");
-  draft.session_limit = table.number("session_limit", 1, max_sessions);
-  draft.port_limit = table.number("port_limit", 0, max_sessions);
-  draft.port_block = read_port_block(table);
+  draft.port_block_line = read_limits(table, max_sessions, draft.config.policy);
   draft.external = read_addresses(table, "external");
   if (const auto* list = table.node("external");
       list != nullptr && list->is_array() && list->as_array()->empty()) {

@@ -1,4 +1,4 @@
-// Reading a [[namespace]] table.
+// Reading a [[namespace]] table, and what [nat] says of every namespace.
 #pragma once
 
 #include "rules/config/draft.h"
@@ -6,6 +6,12 @@
 
 namespace swnat::rules {
 
-NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions);
+// What both tables may have. Returns the line of the port block, if there is one.
+std::optional<std::uint32_t> read_limits(TableReader& table, std::uint32_t max_sessions,
+                                         NamespacePolicy& policy);
+
+// `limits` holds where it has none of its own.
+NamespaceDraft read_namespace(TableReader& table, std::uint32_t max_sessions,
+                              const NamespacePolicy& limits);
 
 }  // namespace swnat::rules

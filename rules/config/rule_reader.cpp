@@ -23,7 +23,7 @@ DropDraft read_drop(TableReader& table) {
   DropDraft draft;
   draft.protocol = read_protocol(table, all_protocols);
   const auto ports = read_port_or_ports(table, "port");
-  if (ports) draft.ports = ports->value;
+  assign(draft.rule.ports, ports);
   if (ports && draft.protocol == protocol::icmp) {
     table.fault("port", ports->line, "\"icmp\" has no ports; leave the key out");
   }
@@ -47,7 +47,7 @@ ForwardDraft read_forward(TableReader& table, std::uint32_t max_sessions) {
   draft.namespace_name = table.text("namespace");
   draft.to = read_endpoint(table, "to", "the endpoint within the namespace");
   if (!table.has("namespace")) table.missing("namespace", "the name of the tenant that has \"to\"");
-  draft.session_limit = table.number("session_limit", 1, max_sessions);
+  assign(draft.rule.session_limit, table.number("session_limit", 1, max_sessions));
   return draft;
 }
 

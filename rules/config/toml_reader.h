@@ -93,6 +93,12 @@ std::optional<Located<T>> TableReader::choice(std::string_view key,
   return std::nullopt;
 }
 
+// Where nothing was read, the default stays.
+template <class T, class Read>
+void assign(T& value, const std::optional<Located<Read>>& read) {
+  if (read) value = static_cast<T>(read->value);
+}
+
 std::uint32_t line_of(const toml::node& node);
 
 // "a string", "a table" …: what a value is, for people.

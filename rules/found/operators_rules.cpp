@@ -46,11 +46,11 @@ class Markings {
 
   // Whether a packet with one of them may be the namespace's.
   bool have(const NamespaceConfig& one) const {
-    const auto whole = whole_.lower_bound(one.fwmark_first);
-    if (whole != whole_.end() && *whole <= one.fwmark_last) return true;
+    const auto whole = whole_.lower_bound(one.fwmark_first());
+    if (whole != whole_.end() && *whole <= one.fwmark_last()) return true;
     return std::any_of(partial_.begin(), partial_.end(), [&](const auto& partial) {
       const auto& [bits, value] = partial;
-      for (std::uint64_t fwmark = one.fwmark_first; fwmark <= one.fwmark_last; ++fwmark) {
+      for (std::uint64_t fwmark = one.fwmark_first(); fwmark <= one.fwmark_last(); ++fwmark) {
         if ((fwmark & bits) == value) return true;
       }
       return false;
@@ -162,10 +162,10 @@ Markings routed(const std::string& printed, std::uint32_t mask) {
 }
 
 std::string name_of(const NamespaceConfig& one) {
-  return one.fwmark_first == one.fwmark_last
-             ? fmt::format("namespace {} (fwmark {})", one.name, one.fwmark_first)
-             : fmt::format("namespace {} (fwmarks {}-{})", one.name, one.fwmark_first,
-                           one.fwmark_last);
+  return one.fwmark_first() == one.fwmark_last()
+             ? fmt::format("namespace {} (fwmark {})", one.name, one.fwmark_first())
+             : fmt::format("namespace {} (fwmarks {}-{})", one.name, one.fwmark_first(),
+                           one.fwmark_last());
 }
 
 // With subnets it is known which families it has; without them, one with a way back is enough.

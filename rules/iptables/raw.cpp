@@ -97,7 +97,7 @@ IptablesChain Raw::other_chain() const {
 
 // To a port that is the NAT's.
 void Raw::add_ports(IptablesChain& chain, std::string_view verdict) const {
-  for (const PortRange& range : config_.ports.ranges()) {
+  for (const PortRange& range : config_.policy.ports.ranges()) {
     for (const std::string_view protocol : {"tcp", "udp"}) {
       chain.rules.push_back(fmt::format("-p {0} -m {0} --dport {1}:{2} {3}", protocol, range.first,
                                         range.last, verdict));
@@ -155,7 +155,7 @@ void Raw::add_redirect_chains(std::vector<IptablesChain>& chains) const {
 IptablesChain Raw::outside_chain() const {
   IptablesChain chain = chain_called(iptables_chain::outside);
   add_ports(chain, jump_to(iptables_chain::to_port));
-  for (const PortRange& range : config_.ports.ranges()) {
+  for (const PortRange& range : config_.policy.ports.ranges()) {
     const std::string ids = u32(
         fmt::format("{}{}={}:{}", word_.is_icmp, u32_echo_id(family_), range.first, range.last));
     chain.rules.push_back(
@@ -169,7 +169,7 @@ IptablesChain Raw::outside_chain() const {
 IptablesChain Raw::elsewhere_chain() const {
   IptablesChain chain = chain_called(iptables_chain::elsewhere);
   for (const ProtocolEndpoint& each : redirect_targets(config_, family_)) {
-    for (const PortRange& range : config_.ports.ranges()) {
+    for (const PortRange& range : config_.policy.ports.ranges()) {
       chain.rules.push_back(fmt::format("-s {0} -p {1} -m {1} --sport {2} --dport {3}:{4} -j {5}",
                                         iptables_host(each.endpoint.address),
                                         iptables_protocol(each.protocol), each.endpoint.port,

@@ -54,10 +54,10 @@ std::vector<Sysctl> sysctls(const Config& config) {
 }
 
 std::vector<PortRange> reserved_ports(const Config& config) {
-  std::vector<PortRange> all = config.ports.ranges();
-  for (const ForwardRule& each : config.forwards) {
+  std::vector<PortRange> all = config.policy.ports.ranges();
+  for (const ForwardRule& each : config.policy.forwards) {
     const PortRange port{each.external.port, each.external.port};
-    if (config.ports.contains(port.first)) continue;
+    if (config.policy.ports.contains(port.first)) continue;
     if (std::find(all.begin(), all.end(), port) == all.end()) all.push_back(port);
   }
   return all;
@@ -93,8 +93,8 @@ WantedSysctls wanted_sysctls(const Config& config) {
   WantedSysctls wanted;
   wanted.values = sysctls(config);
   wanted.reserved_ports = reserved_ports(config);
-  wanted.nat_ports = config.ports.envelope();
-  wanted.local_ports = local_ports(config.ports);
+  wanted.nat_ports = config.policy.ports.envelope();
+  wanted.local_ports = local_ports(config.policy.ports);
   if (is_used(config, Family::ipv6)) wanted.advertised_interface = config.external_interface;
   return wanted;
 }

@@ -156,7 +156,7 @@ std::string nft_incoming_chain(const Config& config, Format format, const NftWor
     nft_check_unplaced_sources(config, word, chain);
   }
   if (format != Format::nft) return chain.end();
-  const bool redirects = !config.redirects.empty();
+  const bool redirects = !config.policy.redirects.empty();
   chain.rule("{} == 0 iifname != {} {}", word.fwmark, word.external_interface,
              redirects ? "goto from_elsewhere" : "accept");
   chain.comment("What neighbours on a link send stays there.");

@@ -102,7 +102,7 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
       networks(tenant_networks(config, removed)),
       external_interface(fmt::format("\"{}\"", config.external_interface)),
       fwmark(fmt::format("meta mark & {:#x}", config.fwmark_mask)),
-      ports(ports_text(config.ports)) {
+      ports(ports_text(config.policy.ports)) {
   std::vector<std::string> owners;
   for (const Tenant& tenant : tenants) {
     for (const std::string& name : quoted(tenant.interfaces)) {
@@ -121,7 +121,7 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
                                               : fmt::format("{:#x}-{:#x}", each.first, each.last));
   }
   if (!fwmarks.empty()) namespaces = nft_set(fwmarks);
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(config.timeouts.udp).count();
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(config.policy.timeouts.udp).count();
   udp_timeout = fmt::format("{}s", std::max<std::int64_t>(seconds, 1));
 }
 

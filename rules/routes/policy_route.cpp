@@ -284,10 +284,11 @@ PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTena
     std::vector<std::uint32_t> fwmarks;
     for (const NamespaceConfig& each : config.namespaces) {
       if (each.interfaces.empty() || texts(each.subnets, family).empty()) continue;
-      fwmarks.push_back(each.fwmark_first);
-      const std::uint32_t table = sharing.contains(each.fwmark_first)
-                                      ? shared_route_table
-                                      : route_table(each.fwmark_first, config.fwmark_mask).value();
+      fwmarks.push_back(each.fwmark_first());
+      const std::uint32_t table =
+          sharing.contains(each.fwmark_first())
+              ? shared_route_table
+              : route_table(each.fwmark_first(), config.fwmark_mask).value();
       add_routes(each, table, family, routing.routes);
     }
     std::vector<IpNetwork> own;

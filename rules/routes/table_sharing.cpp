@@ -12,11 +12,8 @@ namespace {
 
 std::vector<IpNetwork> networks_of(const NamespaceConfig& one, Family family) {
   std::vector<IpNetwork> all;
-  for (const IpNetwork& each : one.subnets) {
+  for (const IpNetwork& each : one.networks()) {
     if (family_of(each) == family) all.push_back(each);
-  }
-  for (const Route& route : one.routes) {
-    if (family_of(route.to) == family) all.push_back(route.to);
   }
   return all;
 }
@@ -30,8 +27,8 @@ std::map<std::uint32_t, IpNetwork> sharing_networks(const Config& config, Family
   for (const NamespaceConfig& each : config.namespaces) {
     const std::vector<IpNetwork> own = networks_of(each, family);
     if (each.interfaces.empty() || own.size() != 1) continue;
-    sorted.emplace_back(bits_of(own.front()), each.fwmark_first);
-    sharing.emplace(each.fwmark_first, own.front());
+    sorted.emplace_back(bits_of(own.front()), each.fwmark_first());
+    sharing.emplace(each.fwmark_first(), own.front());
   }
   // A network comes right before those that it holds.
   std::sort(sorted.begin(), sorted.end());

@@ -13,16 +13,17 @@ void add_once(std::vector<ProtocolEndpoint>& all, const ProtocolEndpoint& one) {
 
 std::vector<ProtocolEndpoint> forwarded_endpoints(const Config& config, Family family) {
   std::vector<ProtocolEndpoint> all;
-  for (const ForwardRule& each : config.forwards) {
+  for (const ForwardRule& each : config.policy.forwards) {
     if (family_of(each.external.address) != family) continue;
-    if (!config.ports.contains(each.external.port)) add_once(all, {each.protocol, each.external});
+    if (!config.policy.ports.contains(each.external.port))
+      add_once(all, {each.protocol, each.external});
   }
   return all;
 }
 
 std::vector<ProtocolEndpoint> forward_targets(const Config& config, Family family) {
   std::vector<ProtocolEndpoint> all;
-  for (const ForwardRule& each : config.forwards) {
+  for (const ForwardRule& each : config.policy.forwards) {
     if (family_of(each.to.address) == family) add_once(all, {each.protocol, each.to});
   }
   return all;
@@ -30,7 +31,7 @@ std::vector<ProtocolEndpoint> forward_targets(const Config& config, Family famil
 
 std::vector<RedirectedEndpoints> redirected_endpoints(const Config& config, Family family) {
   std::vector<RedirectedEndpoints> all;
-  for (const RedirectRule& each : config.redirects) {
+  for (const RedirectRule& each : config.policy.redirects) {
     if (family_of(each.from.address) != family) continue;
     auto same = std::find_if(all.begin(), all.end(), [&](const auto& other) {
       return other.namespaces == each.namespaces;
@@ -43,7 +44,7 @@ std::vector<RedirectedEndpoints> redirected_endpoints(const Config& config, Fami
 
 std::vector<ProtocolEndpoint> redirect_targets(const Config& config, Family family) {
   std::vector<ProtocolEndpoint> all;
-  for (const RedirectRule& each : config.redirects) {
+  for (const RedirectRule& each : config.policy.redirects) {
     if (family_of(each.to.address) == family) add_once(all, {each.protocol, each.to});
   }
   return all;
@@ -51,7 +52,7 @@ std::vector<ProtocolEndpoint> redirect_targets(const Config& config, Family fami
 
 bool takes_local_fragments(const Config& config, Family family) {
   return is_translated(config, family) &&
-         (config.hairpin || !redirect_targets(config, family).empty());
+         (config.policy.hairpin || !redirect_targets(config, family).empty());
 }
 
 }  // namespace swnat::rules

@@ -10,7 +10,7 @@ namespace swnat::rules {
 std::optional<std::uint32_t> spare_fwmark(const Config& config) {
   std::vector<NamespaceRange> taken;
   for (const NamespaceConfig& each : config.namespaces) {
-    taken.push_back({each.fwmark_first, each.fwmark_last});
+    taken.push_back({each.fwmark_first(), each.fwmark_last()});
   }
   std::sort(taken.begin(), taken.end(),
             [](const NamespaceRange& a, const NamespaceRange& b) { return a.first > b.first; });

@@ -8,12 +8,6 @@
 namespace swnat::rules {
 namespace {
 
-std::vector<IpNetwork> sources(const NamespaceConfig& config) {
-  std::vector<IpNetwork> all = config.subnets;
-  for (const Route& route : config.routes) all.push_back(route.to);
-  return all;
-}
-
 // Two halves of one network, in order.
 bool are_halves(const BitString& low, const BitString& high) {
   if (low.length != high.length || low.length == 0) return false;
@@ -44,8 +38,8 @@ std::vector<Tenant> tenants(const Config& config) {
   std::vector<Tenant> all;
   for (const NamespaceConfig& each : config.namespaces) {
     if (each.interfaces.empty()) continue;
-    all.push_back({each.name, each.fwmark_first, each.interfaces, disjoint(sources(each)),
-                   disjoint(each.untranslated)});
+    all.push_back({each.name, each.fwmark_first(), each.interfaces, disjoint(each.networks()),
+                   disjoint(each.policy.untranslated)});
   }
   return all;
 }
@@ -62,7 +56,7 @@ std::vector<IpNetwork> tenant_networks(const Config& config,
                                        const std::vector<RemovedTenant>& removed) {
   std::vector<IpNetwork> all;
   for (const NamespaceConfig& each : config.namespaces) {
-    const std::vector<IpNetwork> own = sources(each);
+    const std::vector<IpNetwork> own = each.networks();
     all.insert(all.end(), own.begin(), own.end());
   }
   for (const RemovedTenant& each : removed) {
@@ -83,7 +77,7 @@ std::vector<IpNetwork> tenant_networks(const Config& config,
 std::vector<NamespaceRange> namespace_ranges(const Config& config) {
   std::vector<NamespaceRange> all;
   for (const NamespaceConfig& each : config.namespaces) {
-    all.push_back({each.fwmark_first, each.fwmark_last});
+    all.push_back({each.fwmark_first(), each.fwmark_last()});
   }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<NamespaceRange> fewer;

@@ -24,25 +24,24 @@ struct Change {
 
 TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules") {
   rules::Config loaded = running();
-  loaded.timeouts.udp = std::chrono::seconds(1);
-  loaded.session_limit = 3;
-  loaded.hairpin = false;
-  loaded.filtering = Filtering::endpoint_independent;
-  loaded.at_limit = AtLimit::refuse;
-  loaded.namespaces.emplace_back().name = "blue";
-  loaded.drops.emplace_back();
-  loaded.redirects.emplace_back();
-  loaded.forwards.emplace_back();
+  loaded.policy.timeouts.udp = std::chrono::seconds(1);
+  loaded.policy.hairpin = false;
+  loaded.policy.filtering = Filtering::endpoint_independent;
+  loaded.policy.at_limit = AtLimit::refuse;
+  loaded.namespaces.emplace_back().policy.session_limit = 3;
+  loaded.policy.drops.emplace_back();
+  loaded.policy.redirects.emplace_back();
+  loaded.policy.forwards.emplace_back();
   CHECK(fixed_keys_changed(running(), loaded).empty());
 }
 
 TEST_CASE("a reload may change the sizes of port blocks, and which namespaces have some") {
   rules::Config before = running();
   before.namespaces.resize(2);
-  before.namespaces[0].port_block = 64;
+  before.namespaces[0].policy.port_block = 64;
   rules::Config loaded = before;
-  loaded.namespaces[0].port_block = 0;
-  loaded.namespaces[1].port_block = 512;
+  loaded.namespaces[0].policy.port_block = 0;
+  loaded.namespaces[1].policy.port_block = 512;
   CHECK(fixed_keys_changed(before, loaded).empty());
 }
 
@@ -52,12 +51,12 @@ TEST_CASE("a reload names each key that cannot change") {
       {"external.addresses", [](rules::Config& config) { config.external_addresses.clear(); }},
       {"external.ports",
        [](rules::Config& config) {
-         config.ports = {40000, 65535};
+         config.policy.ports = {40000, 65535};
        }},
       {"nat.mapping",
-       [](rules::Config& config) { config.mapping = Mapping::address_and_port_dependent; }},
+       [](rules::Config& config) { config.policy.mapping = Mapping::address_and_port_dependent; }},
       {"nat.port_block (from 0 for all namespaces to blocks, or back)",
-       [](rules::Config& config) { config.namespaces.emplace_back().port_block = 64; }},
+       [](rules::Config& config) { config.namespaces.emplace_back().policy.port_block = 64; }},
       {"nat.fwmark_mask", [](rules::Config& config) { config.fwmark_mask = 0xff; }},
       {"nat.max_sessions", [](rules::Config& config) { ++config.max_sessions; }},
       {"nat.populate_memory", [](rules::Config& config) { config.populate_memory = true; }},

@@ -18,8 +18,8 @@ namespace {
 rules::NamespaceConfig named(const char* name, std::uint32_t first, std::uint32_t last) {
   rules::NamespaceConfig config;
   config.name = name;
-  config.fwmark_first = first;
-  config.fwmark_last = last;
+  config.policy.first = first;
+  config.policy.last = last;
   return config;
 }
 

@@ -93,17 +93,14 @@ TEST_CASE("every value is read") {
   CHECK(config.external_interface == "wan0");
   REQUIRE(config.external_addresses.size() == 2);
   CHECK(to_text(config.external_addresses[1]) == "203.0.113.2");
-  CHECK(config.ports == PortRange{40'000, 50'000});
-  CHECK(config.filtering == Filtering::endpoint_independent);
-  CHECK_FALSE(config.hairpin);
+  CHECK(config.policy.ports == PortRange{40'000, 50'000});
+  CHECK(config.policy.filtering == Filtering::endpoint_independent);
+  CHECK_FALSE(config.policy.hairpin);
   CHECK(config.fwmark_mask == 0xfff);
   CHECK(config.max_sessions == 1000);
-  CHECK(config.session_limit == 100);
-  CHECK(config.port_limit == 64);
-  CHECK(config.port_block == 512);
-  CHECK(config.at_limit == AtLimit::refuse);
+  CHECK(config.policy.at_limit == AtLimit::refuse);
   CHECK(config.populate_memory);
-  CHECK(config.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
+  CHECK(config.policy.timeouts == Timeouts{2h + 5min, 0s, 300s, 30s});
   CHECK(config.first_queue == 10);
   CHECK(config.workers == 4);
   CHECK(config.max_packets == 4096);
@@ -114,7 +111,7 @@ TEST_CASE("every value is read") {
   REQUIRE(config.namespaces.size() == 3);
   const NamespaceConfig& green = config.namespaces[0];
   CHECK(green.name == "green");
-  CHECK(green.fwmark_first == 2);
+  CHECK(green.fwmark_first() == 2);
   CHECK_FALSE(green.is_range());
   CHECK(green.interfaces == std::vector<std::string>{"green0", "green1"});
   REQUIRE(green.subnets.size() == 2);
@@ -122,30 +119,30 @@ TEST_CASE("every value is read") {
   REQUIRE(green.routes.size() == 1);
   CHECK(to_text(green.routes[0].to) == "10.9.0.0/16");
   CHECK(to_text(green.routes[0].via) == "10.0.0.254");
-  CHECK(green.session_limit == 500);
-  CHECK(green.port_limit == 0);
-  CHECK(green.port_block == 0);
-  CHECK(green.external == std::vector{parse_address("203.0.113.2").value()});
+  CHECK(green.policy.session_limit == 500);
+  CHECK(green.policy.port_limit == 0);
+  CHECK(green.policy.port_block == 0);
+  CHECK(green.policy.external == AddressLists{.v4 = {Ipv4Address::of(203, 0, 113, 2)}});
   CHECK(config.namespaces[1].is_range());
-  CHECK(config.namespaces[1].fwmark_last == 1999);
-  CHECK(config.namespaces[1].session_limit == 100);
-  CHECK(config.namespaces[1].port_limit == 64);
-  CHECK(config.namespaces[1].port_block == 512);
+  CHECK(config.namespaces[1].fwmark_last() == 1999);
+  CHECK(config.namespaces[1].policy.session_limit == 100);
+  CHECK(config.namespaces[1].policy.port_limit == 64);
+  CHECK(config.namespaces[1].policy.port_block == 512);
 }
 
 TEST_CASE("what is not written has its default") {
   const Config config = load(least);
-  CHECK(config.ports == PortRange{32'768, 65'535});
-  CHECK(config.filtering == Filtering::address_dependent);
-  CHECK(config.hairpin);
+  CHECK(config.policy.ports == PortRange{32'768, 65'535});
+  CHECK(config.policy.filtering == Filtering::address_dependent);
+  CHECK(config.policy.hairpin);
   CHECK(config.fwmark_mask == 0xffff);
   CHECK(config.max_sessions == 262'144);
-  CHECK(config.session_limit == 200);
-  CHECK(config.port_limit == 0);
-  CHECK(config.port_block == 0);
-  CHECK(config.at_limit == AtLimit::evict_oldest);
+  CHECK(config.namespaces[0].policy.session_limit == 200);
+  CHECK(config.namespaces[0].policy.port_limit == 0);
+  CHECK(config.namespaces[0].policy.port_block == 0);
+  CHECK(config.policy.at_limit == AtLimit::evict_oldest);
   CHECK_FALSE(config.populate_memory);
-  CHECK(config.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
+  CHECK(config.policy.timeouts == Timeouts{2h + 4min, 4min, 5min, 1min});
   CHECK(config.first_queue == 0);
   CHECK(std::has_single_bit(config.workers));
   CHECK(config.workers <= 64);
@@ -153,24 +150,24 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.control_socket == "/run/swnat/control.sock");
   CHECK(config.repair);
   CHECK(config.state_file == "/run/swnat/state");
-  CHECK(config.mapping == Mapping::endpoint_independent);
+  CHECK(config.policy.mapping == Mapping::endpoint_independent);
   CHECK_FALSE(config.fail_open);
-  CHECK(config.namespaces[0].external.empty());
-  CHECK(config.namespaces[0].untranslated.empty());
-  CHECK(config.drops.empty());
-  CHECK(config.redirects.empty());
-  CHECK(config.forwards.empty());
+  CHECK(config.namespaces[0].policy.external.empty());
+  CHECK(config.namespaces[0].policy.untranslated.empty());
+  CHECK(config.policy.drops.empty());
+  CHECK(config.policy.redirects.empty());
+  CHECK(config.policy.forwards.empty());
 }
 
 TEST_CASE("the default limit of a namespace fits a small table") {
   const Config config = load(std::string(least) + "[nat]\nmax_sessions = 50\n");
-  CHECK(config.session_limit == 50);
+  CHECK(config.namespaces[0].policy.session_limit == 50);
 }
 
 TEST_CASE("every filtering is read") {
   const auto filtering = [](std::string_view name) {
     return load(std::string(least) + "[nat]\nfiltering = \"" + std::string(name) + "\"\n")
-        .filtering;
+        .policy.filtering;
   };
   CHECK(filtering("endpoint-independent") == Filtering::endpoint_independent);
   CHECK(filtering("address-dependent") == Filtering::address_dependent);
@@ -264,7 +261,7 @@ std::vector<std::string> texts(const std::vector<IpNetwork>& networks) {
 
 TEST_CASE("both families are read") {
   const Config config = load(complete);
-  CHECK(config.mapping == Mapping::address_and_port_dependent);
+  CHECK(config.policy.mapping == Mapping::address_and_port_dependent);
   CHECK(config.fail_open);
   REQUIRE(config.external_addresses.size() == 4);
   CHECK(to_text(config.external_addresses[2]) == "2001:db8:1::2");
@@ -350,8 +347,8 @@ ports     = ["40000-65535", "20000-29999", "30000-30001"]
 name   = "blue"
 fwmark = 1
 )");
-  CHECK(config.ports == PortRanges({{20'000, 30'001}, {40'000, 65'535}}));
-  CHECK(make_policy(config).ports == config.ports);
+  CHECK(config.policy.ports == PortRanges({{20'000, 30'001}, {40'000, 65'535}}));
+  CHECK(make_policy(config).ports == config.policy.ports);
 }
 
 TEST_CASE("a member of a range may have a namespace of its own") {

@@ -13,8 +13,8 @@ Config with_range() {
   config.fwmark_mask = 0xffff;
   NamespaceConfig vpn;
   vpn.name = "vpn";
-  vpn.fwmark_first = 1000;
-  vpn.fwmark_last = 1999;
+  vpn.policy.first = 1000;
+  vpn.policy.last = 1999;
   config.namespaces = {vpn};
   return config;
 }
@@ -123,7 +123,7 @@ TEST_CASE("of thousands of namespaces the one that nothing marks is told") {
   for (std::uint32_t fwmark = 1; fwmark <= count; ++fwmark) {
     NamespaceConfig one;
     one.name = "t" + std::to_string(fwmark);
-    one.fwmark_first = one.fwmark_last = fwmark;
+    one.policy.first = one.policy.last = fwmark;
     config.namespaces.push_back(std::move(one));
     if (fwmark != unmarked_one) marks += set_mark(std::to_string(fwmark)) + ", ";
     routing +=
@@ -142,7 +142,7 @@ TEST_CASE("of thousands of namespaces that lack the same only some are named") {
   for (std::uint32_t fwmark = 1; fwmark <= 2'000; ++fwmark) {
     NamespaceConfig one;
     one.name = "t" + std::to_string(fwmark);
-    one.fwmark_first = one.fwmark_last = fwmark;
+    one.policy.first = one.policy.last = fwmark;
     config.namespaces.push_back(std::move(one));
   }
   const Lines lines = missing_operators_rules(config, {});

@@ -36,7 +36,7 @@ TEST_CASE("the gateway keeps ports of its own") {
   const auto local = [](PortRanges ports) {
     Config config;
     config.external_interface = "wan0";
-    config.ports = ports;
+    config.policy.ports = ports;
     return make_plan(config, Format::nft).sysctls.local_ports;
   };
   CHECK(local({32'768, 65'535}) == PortRange{16'384, 32'767});
@@ -81,8 +81,8 @@ Config small() {
   config.external_addresses = {Ipv4Address::of(203, 0, 113, 1)};
   NamespaceConfig vpn;
   vpn.name = "vpn";
-  vpn.fwmark_first = 1000;
-  vpn.fwmark_last = 1999;
+  vpn.policy.first = 1000;
+  vpn.policy.last = 1999;
   config.namespaces = {vpn};
   return config;
 }
@@ -107,7 +107,7 @@ TEST_CASE("without tenants' interfaces there are no empty sets") {
 TEST_CASE("a fwmark of all bits is set without keeping any") {
   Config config = small();
   config.fwmark_mask = 0xffff'ffff;
-  config.namespaces[0].fwmark_last = 1000;
+  config.namespaces[0].policy.last = 1000;
   config.namespaces[0].interfaces = {"blue0"};
   config.namespaces[0].subnets = {network("10.0.0.0/24")};
   const std::string text = nft_text(config, Format::nft);

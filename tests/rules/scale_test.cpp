@@ -22,10 +22,10 @@ Config with_tenants(std::uint32_t count) {
   for (std::uint32_t i = 1; i <= count; ++i) {
     NamespaceConfig one;
     one.name = "t" + std::to_string(i);
-    one.fwmark_first = one.fwmark_last = i * 3;  // with gaps, so that no range holds them all
+    one.policy.first = one.policy.last = i * 3;  // with gaps, so that no range holds them all
     one.interfaces = {"t" + std::to_string(i)};
     one.subnets = {Network<Ipv4Address>{Ipv4Address::from_host(0x0a00'0000 + i * 512), 24}};
-    one.untranslated = {parse_network("192.168.0.0/16").value()};
+    one.policy.untranslated = {parse_network("192.168.0.0/16").value()};
     config.namespaces.push_back(std::move(one));
   }
   return config;
