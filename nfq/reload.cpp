@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace swnat::nfq {
 namespace {
 
@@ -17,12 +15,6 @@ struct FixedKey {
     return running.member == loaded.member;                       \
   }
 
-// Sizes may change, and which namespaces have blocks.
-bool has_port_blocks(const rules::Config& config) {
-  return std::ranges::any_of(config.namespaces,
-                             [](const auto& one) { return one.policy.port_block != 0; });
-}
-
 constexpr FixedKey fixed_keys[] = {
     {"external.interface", SWNAT_SAME(external_interface)},
     {"external.addresses", SWNAT_SAME(external_addresses)},
@@ -30,7 +22,8 @@ constexpr FixedKey fixed_keys[] = {
     {"nat.mapping", SWNAT_SAME(policy.mapping)},
     {"nat.port_block (from 0 for all namespaces to blocks, or back)",
      [](const rules::Config& running, const rules::Config& loaded) {
-       return has_port_blocks(running) == has_port_blocks(loaded);
+       // Sizes may change, and which namespaces have blocks.
+       return make_policy(running).has_port_blocks() == make_policy(loaded).has_port_blocks();
      }},
     {"nat.fwmark_mask", SWNAT_SAME(fwmark_mask)},
     {"nat.max_sessions", SWNAT_SAME(max_sessions)},

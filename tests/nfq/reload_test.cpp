@@ -45,6 +45,19 @@ TEST_CASE("a reload may change the sizes of port blocks, and which namespaces ha
   CHECK(fixed_keys_changed(before, loaded).empty());
 }
 
+TEST_CASE("a reload may change the blocks of a range whose members have limits of their own") {
+  rules::Config before = running();
+  before.namespaces.resize(3);
+  before.namespaces[0].policy = {.first = 1, .last = 2, .port_block = 64};
+  before.namespaces[1].policy = {.first = 1, .last = 1};
+  before.namespaces[2].policy = {.first = 2, .last = 2};
+  rules::Config loaded = before;
+  loaded.namespaces[0].policy.port_block = 0;
+  CHECK(fixed_keys_changed(before, loaded).empty());
+  loaded.namespaces[1].policy.port_block = 64;
+  CHECK_EQ(fixed_keys_changed(before, loaded).size(), 1u);
+}
+
 TEST_CASE("a reload names each key that cannot change") {
   const Change changes[] = {
       {"external.interface", [](rules::Config& config) { config.external_interface = "wan1"; }},
