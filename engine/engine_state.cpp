@@ -79,7 +79,7 @@ std::span<std::byte> Engine::State::memory_of(const EngineOptions& options, cons
 }
 
 void Engine::State::translate(std::span<Packet> packets, Time time) {
-  used_at_.note(time.count());
+  note_use(time);
   const Tick now = tick_of(time);
   Places left = ~Places{0} >> (batch_max - packets.size());
   left = v4_.translate(packets, left, now);
@@ -143,8 +143,29 @@ void Engine::State::enforce_limits(Tick now) {
   }
 }
 
-std::uint32_t Engine::State::expire(std::uint32_t shard, Time time, std::uint32_t budget) {
+// Where nobody called for longer than any timeout, as while a machine sleeps, all sessions are
+// over, whatever their ticks say; and that must be so before anybody makes or finds another one.
+void Engine::State::note_use_of_other_times(Time time) {
+  const Lock lock(use_mutex_);
+  if (used_at_.is_noted(time.count())) return;
+  if (!used_at_.is_recent(time.count())) end_all(tick_of(time));
   used_at_.note(time.count());
+}
+
+void Engine::State::end_all(Tick now) {
+  for_each_shard([now](auto& one) {
+    std::uint32_t position = 0;
+    bool goes_on = true;
+    while (goes_on) {
+      const Lock lock(one.mutex);
+      one.sessions().end_overslept(position, now);
+      goes_on = !one.is_end(position);
+    }
+  });
+}
+
+std::uint32_t Engine::State::expire(std::uint32_t shard, Time time, std::uint32_t budget) {
+  note_use(time);
   const Tick now = tick_of(time);
   const std::uint32_t looked = v4_.expire(shard, now, budget);
   return looked + v6_.expire(shard, now, budget - looked);

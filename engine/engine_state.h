@@ -47,6 +47,13 @@ class Engine::State {
   std::vector<ForwardUse> forwards_of_policy() const SWNAT_REQUIRES(policy_mutex_);
   std::span<std::byte> memory_of(const EngineOptions& options, const Policy& policy);
   void enforce_limits(Tick now) SWNAT_REQUIRES(policy_mutex_);
+  // What is noted is a minute or less behind, so rarely written.
+  void note_use(Time time) {
+    if (!used_at_.is_noted(time.count())) [[unlikely]]
+      note_use_of_other_times(time);
+  }
+  void note_use_of_other_times(Time time);
+  void end_all(Tick now);
   template <class Do>
   void for_each_shard(Do&& act) const;
   // Counted through both families; by this number with_shard() finds one.
@@ -71,6 +78,7 @@ class Engine::State {
   bool has_sessions_ = false;  // the memory was written before
   std::span<std::byte> memory_;
   UsedAt used_at_;
+  Mutex use_mutex_;  // whoever finds sessions that are over ends them before others go on
   Identifications identifications_;
   const bool has_port_blocks_;
   SharedEventOutlet block_events_;

@@ -68,13 +68,11 @@ class UsedAt {
   explicit UsedAt(std::span<std::byte> block)
       : at_(reinterpret_cast<SessionMemoryHeader*>(block.data())->used_at) {}
 
-  // Whether the sessions' ticks still say something at `now`, in milliseconds.
+  // Whether that was not so long ago that ticks of then say nothing at `now`, in milliseconds.
   bool is_recent(std::int64_t now) const;
-  // Rarely writes, for all threads read it.
-  void note(std::int64_t now) {
-    const std::int64_t since = since_then(now);
-    if (since >= used_step || since <= -used_step) at_.store(now, std::memory_order_relaxed);
-  }
+  // Whether it was at `now`, up to used_step earlier, or later, as by another thread's clock.
+  bool is_noted(std::int64_t now) const { return since_then(now) < used_step; }
+  void note(std::int64_t now) { at_.store(now, std::memory_order_relaxed); }
 
  private:
   // What lies in the memory may be anything.

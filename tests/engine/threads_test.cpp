@@ -227,3 +227,29 @@ TEST_CASE("threads: racing shards keep a namespace's limit together") {
     CHECK_EQ(gateway.engine.session_count(), limit);
   }
 }
+
+// Whoever calls first ends what is over; nobody's new session may be taken for one of these, and
+// none of these for a live one.
+TEST_CASE("threads: all wake up together") {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    Gateway gateway(roomy_policy(), options_of(shards));
+    for (std::uint32_t i = 0; i < 4000; ++i) {
+      gateway.open(protocol::udp, blue, at(client, static_cast<std::uint16_t>(1024 + i)), server);
+    }
+    gateway.travel(30 * 24h);
+    std::atomic<std::uint32_t> ready = 0;
+    std::vector<std::thread> threads;
+    for (std::uint32_t worker = 0; worker < workers; ++worker) {
+      threads.emplace_back([&gateway, &ready, worker] {
+        const auto port = static_cast<std::uint16_t>(10'000 + 2 * worker);
+        Bytes bytes = udp(at(client, port), remote_of(worker, 1));
+        ++ready;
+        while (ready != workers) std::this_thread::yield();
+        gateway.engine.outbound(bytes, green, gateway.now);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK_EQ(gateway.engine.session_count(), workers);
+    CHECK_EQ(gateway.session_count(green), workers);
+  }
+}

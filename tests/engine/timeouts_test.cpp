@@ -345,3 +345,30 @@ TEST_CASE("timeouts: expire looks at no more than its budget, and says when noth
     CHECK_GE(rounds, 40);
   }
 }
+
+// Ticks are 32 bits wide. While a machine sleeps, nobody calls.
+TEST_CASE("timeouts: sessions are over after any time in which nobody called") {
+  constexpr int days[] = {7, 24, 25, 30, 48, 49, 50, 99, 400};
+  for (const int slept : days) {
+    CAPTURE(slept);
+    Gateway gateway;
+    gateway.open(protocol::udp, blue, client, server);
+    gateway.open(protocol::tcp, blue, client, server);
+    gateway.travel(std::chrono::hours(24) * slept + 2min);
+    SUBCASE("and then the expiry does") {
+      gateway.expire_all();
+    }
+    SUBCASE("and then a packet comes") {
+      CHECK_EQ(gateway.in(udp(server, Peer{external_host, client.port})).reason,
+               Reason::no_mapping);
+    }
+    CHECK_EQ(gateway.engine.session_count(), 0);
+    // And time goes on as before.
+    gateway.open(protocol::udp, green, client, server);
+    gateway.travel(6min);
+    gateway.expire_all();
+    gateway.travel(1s);
+    gateway.expire_all();
+    CHECK_EQ(gateway.engine.session_count(), 0);
+  }
+}

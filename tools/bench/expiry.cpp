@@ -79,7 +79,7 @@ struct Expiry {
 };
 
 Expiry expire_all(Scene<Ipv4>& scene) {
-  scene.sleep(max_timeout + std::chrono::minutes(2));
+  scene.sleep(scene_timeout + std::chrono::minutes(2));
   const Time now = scene.next_tick();
   Longest longest;
   while (longest.time([&] { return scene.engine().expire(0, now, budget); }) == budget) {

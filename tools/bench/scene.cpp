@@ -44,8 +44,8 @@ std::shared_ptr<const Policy> policy_of(const SceneOptions& options) {
     policy->external.v6.push_back(address_of<Ipv6>(external_network, i));
   }
   policy->ports = {1024, 65535};
-  policy->timeouts.udp = policy->timeouts.icmp = max_timeout;
-  policy->timeouts.tcp_established = policy->timeouts.tcp_transitory = max_timeout;
+  policy->timeouts.udp = policy->timeouts.icmp = scene_timeout;
+  policy->timeouts.tcp_established = policy->timeouts.tcp_transitory = scene_timeout;
   policy->namespaces = {
       {.first = 1,
        .last = options.namespaces,

@@ -37,6 +37,8 @@ struct SceneOptions {
 };
 
 inline constexpr std::size_t packet_size = 64;
+// Of all sessions. After max_timeout without a packet an engine ends all at once.
+inline constexpr Time scene_timeout = max_timeout - std::chrono::hours(24);
 
 template <class Family>
 class Scene {
