@@ -79,7 +79,7 @@ std::optional<Reason> parse_quoted(const Packet& error, const Parsed<Family>& pa
   }
   const auto quotation = icmp.subspan(icmp_header_size);
   Parsed<Family>& packet = quoted.packet;
-  if (ip_version(quotation) != Family::version || parse_network(quotation, packet) ||
+  if (ip_version(quotation) != Family::version || parse_ip(quotation, packet) ||
       packet.transport_size < quoted_transport_min(packet.protocol) || packet.piece.is_later()) {
     return Reason::malformed_icmp_error;
   }

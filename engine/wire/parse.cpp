@@ -100,15 +100,9 @@ Fault walk_extensions(std::span<const std::uint8_t> available, Parsed<Ipv6>& par
   return Reason::malformed_ip;
 }
 
-template <class Family>
-Fault parse_network(std::span<const std::uint8_t> available, Parsed<Family>& parsed) {
-  return parse_ip(available, parsed);
-}
-
 #define SWNAT_INSTANTIATE(Family)                                             \
   template Fault parse_icmp(const std::uint8_t*, Direction, Parsed<Family>&); \
-  template Fault check_fragment(const Parsed<Family>&);                       \
-  template Fault parse_network(std::span<const std::uint8_t>, Parsed<Family>&);
+  template Fault check_fragment(const Parsed<Family>&);
 SWNAT_INSTANTIATE(Ipv4)
 SWNAT_INSTANTIATE(Ipv6)
 #undef SWNAT_INSTANTIATE

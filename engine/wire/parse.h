@@ -71,9 +71,8 @@ std::optional<Reason> parse(std::span<const std::uint8_t> bytes, Direction direc
 // Reads addresses, protocol, fragment and where the transport begins from an IP header of which
 // `available` bytes are there, whatever its length field says: also of a quoted packet, which is
 // cut. `parsed.transport_size` is what is there of the transport.
-template <class Family>
-std::optional<Reason> parse_network(std::span<const std::uint8_t> available,
-                                    Parsed<Family>& parsed);
+std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv4>& parsed);
+std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv6>& parsed);
 
 // Whether a transport header holds together in a datagram of `size` bytes. At least udp_header_size
 // of them can be read, and of TCP none if there are fewer than its own header.
@@ -88,8 +87,6 @@ inline bool is_sound_tcp(const std::uint8_t* header, std::size_t size) {
 }
 
 // The pieces of the gate. `transport` is the transport header.
-std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv4>& parsed);
-std::optional<Reason> parse_ip(std::span<const std::uint8_t> available, Parsed<Ipv6>& parsed);
 template <class Family>
 std::optional<Reason> parse_tcp(const std::uint8_t* transport, Parsed<Family>& parsed);
 template <class Family>
