@@ -153,7 +153,7 @@ class BlockRecords {
   std::uint32_t record_of(NamespaceId owner);
   // Of the lists of blocks that rest.
   ListEnds& resting_list(std::uint32_t block) {
-    return resting_[block < 1024 / UnitRun::unit_size ? 0 : 1];
+    return resting_[block < UnitRun::low_units ? 0 : 1];
   }
 
   void count_capacity(std::uint32_t block);

@@ -13,6 +13,7 @@ namespace swnat {
 // Units one after the other, as many as a power of two, beginning at a multiple of that.
 struct UnitRun {
   static constexpr std::uint32_t unit_size = port_block_min;
+  static constexpr std::uint32_t low_units = 1024 / unit_size;  // RFC 4787 REQ-3
 
   std::uint32_t first;
   std::uint32_t count;

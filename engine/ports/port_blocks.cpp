@@ -45,7 +45,7 @@ std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size
   const std::uint32_t around = records_.block_at(like);
   if (records_.belongs(around, taker.owner) && space.take_itself(shard, like, now)) {
     records_.begin_use(around, kind_of(protocol, like));
-    ports_.end_rest(protocol, like);
+    ports_.forget_rest(protocol, like);
     return like;
   }
   const std::uint32_t kind = BlockRecords::kind_of(protocol, space.class_for(like));
@@ -68,7 +68,7 @@ std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size
     }
     records_.begin_use(around_it, kind);
   }
-  ports_.end_rest(protocol, *port);
+  ports_.forget_rest(protocol, *port);
   return port;
 }
 

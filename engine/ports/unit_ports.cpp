@@ -15,7 +15,7 @@ UnitPorts::UnitPorts(const PortRanges& ranges, const Spaces& spaces)
     }
   }
   for (std::uint32_t unit = 0; unit < BlockUnits::count; ++unit) {
-    if (unit < low_units && inside_[unit] != 0) low_.add({unit, 1});
+    if (unit < UnitRun::low_units && inside_[unit] != 0) low_.add({unit, 1});
     for (std::size_t protocol = 0; protocol < spaces_.size(); ++protocol) recount(protocol, unit);
   }
 }
@@ -32,7 +32,7 @@ void UnitPorts::populate() {
 
 BlockUnits UnitPorts::usable(std::size_t protocol, PortClass wanted) const {
   BlockUnits units = usable_[protocol];
-  if (wanted == PortClass::high) units.remove(UnitRun{0, low_units});
+  if (wanted == PortClass::high) units.remove(UnitRun{0, UnitRun::low_units});
   return wanted == PortClass::low ? units.common_with(low_) : units;
 }
 
@@ -58,7 +58,7 @@ void UnitPorts::begin_rest(std::size_t protocol, std::uint16_t port, Tick now) {
   ByTime::append(rests_, by_time_, unit);
 }
 
-void UnitPorts::forget_rest(std::size_t protocol, std::uint16_t port) {
+void UnitPorts::clear_rest(std::size_t protocol, std::uint16_t port) {
   parts_[protocol][port / UnitRun::unit_size].resting &= ~bit_of(port);
   recount(protocol, port / UnitRun::unit_size);
 }

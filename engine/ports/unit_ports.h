@@ -49,9 +49,9 @@ class UnitPorts {
   void end_rule(std::size_t protocol, std::uint16_t port);
 
   void begin_rest(std::size_t protocol, std::uint16_t port, Tick now);
-  // Somebody has it.
-  void end_rest(std::size_t protocol, std::uint16_t port) {
-    if (parts_[protocol][port / UnitRun::unit_size].resting != 0) forget_rest(protocol, port);
+  // Somebody has it, so it does not rest.
+  void forget_rest(std::size_t protocol, std::uint16_t port) {
+    if (parts_[protocol][port / UnitRun::unit_size].resting != 0) clear_rest(protocol, port);
   }
   // The unit whose ports have rested longest, if that is long enough.
   std::optional<std::uint32_t> rested(Tick now) const;
@@ -64,7 +64,7 @@ class UnitPorts {
   std::optional<std::uint16_t> longest_resting(std::size_t protocol, PortClass wanted,
                                                std::uint16_t like, MayBeHad&& may_be_had) const {
     for (std::uint32_t unit = by_time_.first(); unit != no_ref; unit = rests_[unit].link.next) {
-      const PortClass own = unit < low_units ? PortClass::low : PortClass::high;
+      const PortClass own = unit < UnitRun::low_units ? PortClass::low : PortClass::high;
       if ((wanted != PortClass::any && wanted != own) || !may_be_had(unit)) continue;
       const std::uint64_t ports = parts_[protocol][unit].resting & ~withheld(protocol, unit);
       const std::uint64_t of_parity = ports & std::uint64_t{0x5555'5555'5555'5555} << (like & 1);
@@ -74,8 +74,6 @@ class UnitPorts {
   }
 
  private:
-  static constexpr std::uint32_t low_units = 1024 / UnitRun::unit_size;
-
   // Of a unit's ports of a protocol, a bit for each.
   struct Part {
     std::uint64_t ruled;
@@ -100,7 +98,7 @@ class UnitPorts {
     return spaces_[protocol]->withheld_around(
         static_cast<std::uint16_t>(unit * UnitRun::unit_size));
   }
-  void forget_rest(std::size_t protocol, std::uint16_t port);
+  void clear_rest(std::size_t protocol, std::uint16_t port);
   void recount(std::size_t protocol, std::uint32_t unit);
 
   const Spaces spaces_;
