@@ -4,7 +4,7 @@
 
 namespace swnat {
 
-bool Eviction::make_room(const RoomWanted& wanted, Tick now) {
+Eviction::Result Eviction::make_room(const RoomWanted& wanted, Tick now) {
   const AnyShard* owner = nullptr;
   Candidate first;
   for (const AnyShard& each : shards_) {
@@ -19,19 +19,20 @@ bool Eviction::make_room(const RoomWanted& wanted, Tick now) {
         },
         each);
   }
-  if (owner == nullptr || (wanted.only_over && first.standing.rank != Rank::over)) return false;
-  if (wanted.port && !first.gives_port) return false;
+  if (owner == nullptr || (wanted.only_over && first.standing.rank != Rank::over))
+    return Result::nobody;
+  if (!first.leaves_enough) return Result::in_vain;
   std::visit(
       [&](auto* shard) {
         const Lock lock(shard->mutex);
         shard->sessions().evict(wanted.slot, first, now);
       },
       *owner);
-  return true;
+  return Result::tried;
 }
 
 void Eviction::enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now) {
-  while (uses.count(slot) > limit && make_room({slot, false}, now)) {
+  while (uses.count(slot) > limit && make_room({slot, false}, now) == Result::tried) {
   }
 }
 

@@ -24,10 +24,13 @@ class Eviction {
   // All must be there before the first packet.
   void add(AnyShard shard) { shards_.push_back(shard); }
 
-  // Tries to end the session that has to go first, whose place another one may have taken by then.
-  // False if there is none, or the port that is wanted does not come of it. Any thread, with no
-  // shard's lock.
-  bool make_room(const RoomWanted& wanted, Tick now);
+  enum class Result : std::uint8_t {
+    tried,    // the session that has to go first was to end, if it still stood as it did
+    nobody,   // there is none
+    in_vain,  // it would not leave what is wanted
+  };
+  // Any thread, with no shard's lock.
+  Result make_room(const RoomWanted& wanted, Tick now);
   // Ends as many as there are beyond the limit.
   void enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now);
 

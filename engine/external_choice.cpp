@@ -7,10 +7,7 @@ std::optional<Reason> ExternalChoice<Family>::choose(NewSession<Family>& wanted,
                                                      std::uint8_t protocol, Choice choice,
                                                      Tick now) {
   const Leg<Family>& inside = wanted.inside;
-  const auto pair = [&] {
-    wanted.outside.local =
-        sessions_.externals().paired(inside.local, wanted.tenant.id, *wanted.tenant.policy);
-  };
+  const auto pair = [&] { wanted.outside.local = paired(wanted); };
   const auto use = [&](const Address& address, std::uint16_t port) {
     wanted.outside.local = address;
     wanted.outside.local_port = port;
@@ -32,6 +29,7 @@ std::optional<Reason> ExternalChoice<Family>::choose(NewSession<Family>& wanted,
       pair();
       return choose_port(wanted, protocol, choice, now);
     }
+    if (choice == Choice::possible) foresee_loss(wanted, protocol, now);
     const Leg<Family>& known = sessions_[wanted.mapping].outside;
     use(known.local, known.local_port);
   }
@@ -45,37 +43,58 @@ template <class Family>
 std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wanted,
                                                           std::uint8_t protocol, Choice choice,
                                                           Tick now) {
+  if (choice == Choice::possible) return foresee_port(wanted, protocol, nullptr, now);
   NamespaceUses& uses = sessions_.uses();
-  const std::uint32_t slot = wanted.tenant.slot;
-  const std::uint32_t limit = wanted.tenant.port_limit;
-  const bool serves_once = sessions_.policy().mapping == Mapping::endpoint_independent;
-  if (choice == Choice::possible) {
-    const std::uint32_t count = uses.port_count(slot);
-    // Where every session has a port of its own, whichever ends gives one back.
-    const bool is_given_one = count >= uses.count(slot);
-    if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
-    // Draws as the taking will, so that both look at the same ports.
-    const Random before = seeker_.draws();
-    if (serves_once ? has_port(wanted, protocol, now)
+  if (!uses.take_port(wanted.tenant.slot, wanted.tenant.port_limit)) return Reason::port_limit;
+  if (serves_once() ? take_port(wanted, protocol, now)
                     : find_port_for_remote(wanted, protocol, choice, now)) {
-      seeker_.draw_again(before);
-      return {};
-    }
-    if (!is_given_one || !(serves_once || tries_all_ports(wanted))) return Reason::no_free_port;
-    sessions_.want_port(PortWanted{wanted.outside.local,
-                                   protocol,
-                                   wanted.inside.local_port,
-                                   {wanted.outside.remote, wanted.outside.remote_port},
-                                   wanted.realm()});
     return {};
   }
-  if (!uses.take_port(slot, limit)) return Reason::port_limit;
-  if (serves_once ? take_port(wanted, protocol, now)
-                  : find_port_for_remote(wanted, protocol, choice, now)) {
-    return {};
-  }
-  uses.give_back_port(slot);
+  uses.give_back_port(wanted.tenant.slot);
   return Reason::no_free_port;
+}
+
+// Should the session that ends be the last of the mapping, the new one needs another.
+template <class Family>
+void ExternalChoice<Family>::foresee_loss(const NewSession<Family>& wanted, std::uint8_t protocol,
+                                          Tick now) {
+  if (!sessions_.table().is_alone(wanted.mapping)) return;
+  const void* const last = &sessions_[wanted.mapping];
+  NewSession<Family> other = wanted;
+  other.outside.local = paired(wanted);
+  if (const auto fault = foresee_port(other, protocol, last, now)) {
+    sessions_.want_legacy(Legacy{.last_of_mapping = last, .otherwise = *fault});
+  }
+}
+
+// Why there will be no port for a new mapping when another session has ended: that one, unless it
+// is nullptr. Where one must leave its port, this tells so.
+template <class Family>
+std::optional<Reason> ExternalChoice<Family>::foresee_port(NewSession<Family>& wanted,
+                                                           std::uint8_t protocol,
+                                                           const void* last_of_mapping, Tick now) {
+  NamespaceUses& uses = sessions_.uses();
+  const std::uint32_t count = uses.port_count(wanted.tenant.slot);
+  const std::uint32_t limit = wanted.tenant.port_limit;
+  // Where every session has a port of its own, whichever ends gives one back.
+  const bool is_given_one = last_of_mapping != nullptr || count >= uses.count(wanted.tenant.slot);
+  if (count > limit || (count == limit && !is_given_one)) return Reason::port_limit;
+  // Draws as the taking will, so that both look at the same ports.
+  const Random before = seeker_.draws();
+  if (serves_once() ? has_port(wanted, protocol, now)
+                    : find_port_for_remote(wanted, protocol, Choice::possible, now)) {
+    seeker_.draw_again(before);
+    return {};
+  }
+  if (!is_given_one || !(serves_once() || tries_all_ports(wanted))) return Reason::no_free_port;
+  const Leg<Family>& outside = wanted.outside;
+  sessions_.want_legacy(Legacy{.last_of_mapping = last_of_mapping,
+                               .port = PortWanted{outside.local,
+                                                  protocol,
+                                                  wanted.inside.local_port,
+                                                  {outside.remote, outside.remote_port},
+                                                  wanted.realm()}});
+  return {};
 }
 
 // Whether take_port() would find one.

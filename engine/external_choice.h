@@ -29,8 +29,18 @@ class ExternalChoice {
   using Address = typename Family::Address;
   using Key = FlowKey<Family>;
 
+  // The external address that the sender has.
+  Address paired(const NewSession<Family>& wanted) const {
+    return sessions_.externals().paired(wanted.inside.local, wanted.tenant.id,
+                                        *wanted.tenant.policy);
+  }
+  // Whether a port serves one mapping, and not one session with each remote.
+  bool serves_once() const { return sessions_.policy().mapping == Mapping::endpoint_independent; }
   std::optional<Reason> choose_port(NewSession<Family>& wanted, std::uint8_t protocol,
                                     Choice choice, Tick now);
+  void foresee_loss(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
+  std::optional<Reason> foresee_port(NewSession<Family>& wanted, std::uint8_t protocol,
+                                     const void* last_of_mapping, Tick now);
   bool has_port(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
   bool take_port(NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
   bool tries_all_ports(const NewSession<Family>& wanted);

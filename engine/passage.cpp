@@ -28,10 +28,11 @@ Reason Passage<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, T
         return reason;
       }
     }
-    if (eviction_.make_room(*room_wanted, now) || !room_wanted->port) continue;
+    if (eviction_.make_room(*room_wanted, now) != Eviction::Result::in_vain) continue;
+    const Reason reason = room_wanted->legacy->otherwise;
     const SoonLock lock(own.mutex);
-    own.tell_refused(Reason::no_free_port, parsed, packet, now);
-    return Reason::no_free_port;
+    own.tell_refused(reason, parsed, packet, now);
+    return reason;
   }
 }
 

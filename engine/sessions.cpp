@@ -203,6 +203,14 @@ std::uint32_t Sessions<Family>::expire(Tick now, std::uint32_t budget) {
   return looked;
 }
 
+template <class Family>
+void Sessions<Family>::end_overslept(std::uint32_t& position, Tick now) {
+  const std::uint32_t last = std::min(table_.used(), position + records_per_look);
+  for (; position < last; ++position) {
+    if (table_[position].state != SessionState::free) end(position, EndCause::expired, now);
+  }
+}
+
 // As many as a batch of packets may have ended.
 template <class Family>
 std::size_t Sessions<Family>::end_meant(const SessionPattern& pattern, std::uint32_t& position,
@@ -226,14 +234,22 @@ std::optional<RoomWanted> Sessions<Family>::room_wanted(NamespaceId id) const {
   if (tenant == nullptr) return {};
   const bool only_over = policy().at_limit == AtLimit::refuse;
   if (only_over && !uses_.has_over(tenant->slot)) return {};
-  return RoomWanted{tenant->slot, only_over, port_wanted_};
+  return RoomWanted{tenant->slot, only_over, legacy_wanted_};
 }
 
 template <class Family>
 std::optional<Candidate> Sessions<Family>::first_to_go(const RoomWanted& wanted) {
   const SessionRef ref = table_.first_to_go(wanted.slot);
   if (ref == no_session) return {};
-  return Candidate{ref, table_[ref].standing(), wanted.port && gives_port(ref, *wanted.port)};
+  return Candidate{ref, table_[ref].standing(), leaves(ref, wanted.legacy)};
+}
+
+// Whether the session would not end in vain.
+template <class Family>
+bool Sessions<Family>::leaves(SessionRef ref, const std::optional<Legacy>& legacy) {
+  if (!legacy) return true;
+  if (legacy->last_of_mapping != nullptr && legacy->last_of_mapping != &table_[ref]) return true;
+  return legacy->port && gives_port(ref, *legacy->port);
 }
 
 // Whether a new mapping could have the session's port when that has ended.
@@ -268,7 +284,7 @@ template <class Family>
 bool Sessions<Family>::evict_here(const RoomWanted& wanted, Tick now) {
   const SessionRef ref = table_.first_to_go(wanted.slot);
   if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state)) ||
-      (wanted.port && !gives_port(ref, *wanted.port))) {
+      !leaves(ref, wanted.legacy)) {
     return false;
   }
   end(ref, EndCause::evicted, now);

@@ -19,7 +19,7 @@
 
 namespace swnat {
 
-// There is no free port for a new mapping, so the session that ends must give one back.
+// A port for a new mapping, where there is no free one.
 struct PortWanted {
   IpAddress external;
   std::uint8_t protocol;
@@ -29,11 +29,23 @@ struct PortWanted {
   NamespaceId realm;
 };
 
+// What the session that ends must leave, or the new one would have no external endpoint and the
+// other have ended in vain.
+struct Legacy {
+  // Compared, never followed. Another thread may have changed that since; then a packet may be
+  // dropped that need not be.
+  // Only this record's: it is the last of the mapping that the new session joins. nullptr:
+  // whoever's.
+  const void* last_of_mapping = nullptr;
+  std::optional<PortWanted> port{};  // nothing: no port would do
+  Reason otherwise = Reason::no_free_port;
+};
+
 // A session of the namespace that has this slot shall end, the one that has to go first.
 struct RoomWanted {
   std::uint32_t slot;
   bool only_over;  // else none
-  std::optional<PortWanted> port{};
+  std::optional<Legacy> legacy{};
 };
 
 template <class Family>
@@ -119,6 +131,8 @@ class Sessions {
   void end(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
   // Those whose time is over; looks at no more than `budget`, and returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
+  // All of those at `position` and some after it, which moves on: their time is over.
+  void end_overslept(std::uint32_t& position, Tick now);
   // Of those at `position` and some after it, which moves on, those that are meant; returns how
   // many.
   std::size_t end_meant(const SessionPattern& pattern, std::uint32_t& position, Tick now);
@@ -128,8 +142,8 @@ class Sessions {
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
   // is refused.
   std::optional<RoomWanted> room_wanted(NamespaceId id) const;
-  // Of the new session that is refused for want of room: whether it wants a port, too.
-  void want_port(const std::optional<PortWanted>& port) { port_wanted_ = port; }
+  // Of the new session that is refused for want of room: what it needs beside that.
+  void want_legacy(const std::optional<Legacy>& legacy) { legacy_wanted_ = legacy; }
   // The one here that has to go first; nothing if there is none.
   std::optional<Candidate> first_to_go(const RoomWanted& wanted);
   // Ends that session, if it still stands as it did.
@@ -144,6 +158,7 @@ class Sessions {
 
   typename EventLog<Family>::Part part_of(SessionRef ref) const;
   void count_in(SessionRef ref, std::uint32_t slot);
+  bool leaves(SessionRef ref, const std::optional<Legacy>& legacy);
   bool gives_port(SessionRef ref, const PortWanted& wanted);
   void read_policy();
 
@@ -155,7 +170,7 @@ class Sessions {
   bool anybody_may_send_ = false;
   // From the moment that the policy changes until end_unfit() has seen all.
   bool may_have_unfit_ = false;
-  std::optional<PortWanted> port_wanted_;
+  std::optional<Legacy> legacy_wanted_;
   Externals<Family>& externals_;
   NamespaceUses& uses_;
   SessionTable<Family> table_;

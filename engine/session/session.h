@@ -97,7 +97,7 @@ struct Standing {
 struct Candidate {
   SessionRef ref = no_session;
   Standing standing;
-  bool gives_port = false;  // that which is wanted
+  bool leaves_enough = true;  // for whom it ends
 };
 
 constexpr Rank rank_of(SessionState state) {

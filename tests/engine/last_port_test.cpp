@@ -105,3 +105,84 @@ TEST_CASE("last_port: no session ends where its port is in more blocks than are 
   CHECK_GT(refused_of(gateway, 600), 0);
   CHECK_EQ(gateway.session_count(blue), 60);
 }
+
+namespace {
+
+// Blue's mappings all have what a new one could not.
+struct Change {
+  const char* name;
+  Policy before;
+  Policy after;
+  bool withholds;
+  Reason reason;
+};
+
+std::vector<Change> changes() {
+  const Host other = Host::of(203, 0, 113, 2);
+  Policy policy = roomy_policy();
+  policy.external.v4 = {external_host, other};
+  policy.ports = {40000, 40002};
+  policy.namespaces = {
+      {.first = blue, .last = blue, .session_limit = 3, .external = {.v4 = {external_host}}},
+      {.first = green, .last = green, .session_limit = 3, .external = {.v4 = {other}}}};
+  Policy lowered = policy;
+  lowered.namespaces[0].port_limit = 1;
+  Policy moved = policy;
+  moved.namespaces[0].external.v4 = {other};
+  return {{"port limit lowered", policy, lowered, false, Reason::port_limit},
+          {"withheld", policy, policy, true, Reason::no_free_port},
+          {"other address", policy, moved, false, Reason::no_free_port}};
+}
+
+// With three sessions each, of as many mappings.
+void prepare(Gateway& gateway, const Change& change) {
+  for (std::uint16_t port = 40000; port < 40003; ++port) {
+    gateway.open(protocol::udp, blue, at(client, port), server);
+    gateway.open(protocol::udp, green, at(client, port), server);
+    gateway.travel(1ms);
+  }
+  gateway.set_policy(change.after);
+  PortBits withheld;
+  withheld.set(40000, change.withholds);
+  gateway.engine.withhold(protocol::udp, withheld);
+}
+
+}  // namespace
+
+TEST_CASE("last_port: nor does the last session of a mapping that could not be had again") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    for (const Change& change : changes()) {
+      CAPTURE(change.name);
+      Gateway gateway(change.before, options_of(shards));
+      prepare(gateway, change);
+      CHECK_EQ(gateway.out(blue, udp(at(client, 40000), at(server, 81))).reason, change.reason);
+      CHECK_EQ(gateway.session_count(blue), 3);
+    }
+  }
+}
+
+TEST_CASE("last_port: another session ends for one that joins such a mapping") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    for (const Change& change : changes()) {
+      CAPTURE(change.name);
+      Gateway gateway(change.before, options_of(shards));
+      prepare(gateway, change);
+      // Now another has been idle for longer.
+      gateway.out(blue, udp(at(client, 40000), server));
+      gateway.travel(1ms);
+      CHECK_EQ(gateway.out(blue, udp(at(client, 40000), at(server, 81))).reason,
+               Reason::translated_outbound);
+      CHECK_EQ(gateway.session_count(blue), 3);
+    }
+  }
+}
+
+TEST_CASE("last_port: the last session of a mapping ends where there is a port for another") {
+  for (const std::uint32_t shards : {1U, 4U}) {
+    Policy policy = with_few_ports(false, 1);
+    Gateway gateway(policy, options_of(shards));
+    gateway.open(protocol::udp, blue, client, server);
+    CHECK_EQ(gateway.out(blue, udp(client, at(server, 81))).reason, Reason::translated_outbound);
+    CHECK_EQ(gateway.session_count(blue), 1);
+  }
+}

@@ -131,6 +131,8 @@ class Model {
   void refuse(const Message& message) const;
   void refuse_addresses(const Message& message) const;
   void make_room(const ModelSession& session, bool only_over);
+  Sessions::iterator last_of_mapping(const ModelSession& session);
+  void check_lost_mapping(const ModelSession& session, const ModelSession& last) const;
   void check_inbound_room(const ModelSession& session) const;
   void check_table(const ModelSession& session) const;
   void check_shard(const ModelSession& session) const;

@@ -205,6 +205,41 @@ bool goes_before(const ModelSession& a, const ModelSession& b) {
   return a.rank() != b.rank() ? a.rank() < b.rank() : a.last_active < b.last_active;
 }
 
+// The only session of the mapping that the new one is to join.
+Sessions::iterator Model::last_of_mapping(const ModelSession& session) {
+  auto found = sessions_.end();
+  if (!has_ports(session.protocol) || policy_.mapping == Mapping::address_and_port_dependent) {
+    return found;
+  }
+  for (auto one = sessions_.begin(); one != sessions_.end(); ++one) {
+    if (one->tenant != session.tenant || one->protocol != session.protocol ||
+        one->internal != session.internal || one->forwarded) {
+      continue;
+    }
+    if (found != sessions_.end()) return sessions_.end();
+    found = one;
+  }
+  return found;
+}
+
+// Refused, because that session would end, and the new one then find no port for another mapping.
+void Model::check_lost_mapping(const ModelSession& session, const ModelSession& last) const {
+  if (seen_->reason == "port_limit") {
+    const std::uint32_t limit = policy_of(session.tenant)->port_limit;
+    if (limit == 0 || ports_of(session.tenant).at_most <= limit) {
+      throw Disagreement("port_limit, though the session that ends gives a port back");
+    }
+    return;
+  }
+  check_exhausted(session);
+  const auto gives = [&](const IpAddress& address) {
+    return address == last.external.address && rank_of(session, last.external.port) >= 0;
+  };
+  if (std::ranges::all_of(possible_addresses(session), gives)) {
+    throw Disagreement("no_free_port, though the session that ends has one");
+  }
+}
+
 // The session that has to go first, of those that count where it does, ends for a new one, or the
 // new one is refused.
 void Model::make_room(const ModelSession& session, bool only_over) {
@@ -224,19 +259,15 @@ void Model::make_room(const ModelSession& session, bool only_over) {
     if (only_over && !one->is_over()) continue;
     if (first == sessions_.end() || goes_before(*one, *first)) first = one;
   }
-  // Nothing ends for what finds no external endpoint. But the one that ends may be the last of the
-  // mapping that the new one was to join, and a limit that was lowered then leaves it no other
-  // port.
+  // Nothing ends for what finds no external endpoint.
   constexpr std::string_view finds_none[] = {"port_limit", "no_free_port", "remote_in_use"};
   if (std::ranges::find(finds_none, seen_->reason) != std::end(finds_none)) {
     if (only_over && first == sessions_.end() && is_full) throw Dropped{{"session_limit"}};
-    const std::uint32_t port_limit = policy_of(room.tenant)->port_limit;
-    const auto ports = ports_of(room.tenant).at_most;
-    const bool loses_mapping = seen_->reason == "port_limit" && ports > port_limit &&
-                               victims.size() == 1 && victims[0]->internal == session.internal;
-    if (loses_mapping && !goes_before(*first, *victims[0])) {
-      end(victims[0], EndCause::evicted, now_);
-      --made_[room];
+    const auto last = last_of_mapping(session);
+    if (last != sessions_.end() && first != sessions_.end() && room_of(*last) == room &&
+        !goes_before(*first, *last) && seen_->reason != "remote_in_use") {
+      check_lost_mapping(session, *last);
+      throw Dropped{{seen_->reason}};
     }
     return;
   }

@@ -105,3 +105,18 @@ TEST_CASE("regression: what a policy ended leaves a port that an expired session
   };
   CHECK_EQ(disagreement(setup, steps), "");
 }
+
+TEST_CASE("regression: no session ends that is the last of a mapping which cannot be had again") {
+  Setup setup{};
+  setup.policies.resize(2, plain_policy());
+  setup.policies[0].namespaces = {{.first = 1, .last = 1, .session_limit = 2, .port_limit = 1}};
+  setup.policies[1].namespaces = {{.first = 1, .last = 1, .session_limit = 8}};
+  const std::vector<Step> steps = {
+      {.what = What::configure, .policy = 1},
+      {.what = What::out, .v6 = true},
+      {.what = What::out, .remote = 1},
+      {.what = What::configure},
+      {.what = What::out},
+  };
+  CHECK_EQ(disagreement(setup, steps), "");
+}
