@@ -31,7 +31,7 @@ struct NamespaceDraft {
 // A namespace by name, or all if there is none; a range's name means all of its members.
 using NamespaceChoice = std::optional<Located<std::string>>;
 
-// In these, too: `rule` is what needs no line any more; what is below it is not in it.
+// `rule` is what needs no line any more; what is below it is not in it.
 
 struct DropDraft {
   DropRule rule;

@@ -96,7 +96,7 @@ std::optional<Located<T>> TableReader::choice(std::string_view key,
 // Where nothing was read, the default stays.
 template <class T, class Read>
 void assign(T& value, const std::optional<Located<Read>>& read) {
-  if (read) value = static_cast<T>(read->value);
+  if (read) value = T{read->value};
 }
 
 std::uint32_t line_of(const toml::node& node);

@@ -34,7 +34,7 @@ IptablesTable iptables_mangle_table(const Config& config, Family family) {
   IptablesTable table{family, "mangle", {}};
   auto& chains = table.chains;
   chains.push_back(entry_chain(config));
-  add_namespaces(chains, config, iptables_chain::by_sender, iptables_chain::outbound);
+  iptables_add_namespaces(chains, config, iptables_chain::by_sender, iptables_chain::outbound);
   chains.push_back(outbound_chain(config, word));
   const auto steer = [&](std::string_view name, std::string_view field) {
     chains.push_back(iptables_steering_chain(config, name, field));

@@ -49,8 +49,8 @@ void add_node(std::vector<IptablesChain>& chains, const BitNode& node, const std
 
 }  // namespace
 
-void add_namespaces(std::vector<IptablesChain>& chains, const Config& config, std::string_view name,
-                    std::string_view target) {
+void iptables_add_namespaces(std::vector<IptablesChain>& chains, const Config& config,
+                             std::string_view name, std::string_view target) {
   std::vector<BitString> all;
   for (const NamespaceRange& range : namespace_ranges(config)) {
     for (const BitString& piece : pieces_of(range)) all.push_back(piece);

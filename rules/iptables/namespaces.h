@@ -12,8 +12,8 @@ namespace swnat::rules {
 
 // Adds a chain of this name, and those below it: what has the fwmark of a namespace goes to
 // `target`. A packet meets a few of its rules, however many namespaces there are.
-void add_namespaces(std::vector<IptablesChain>& chains, const Config& config, std::string_view name,
-                    std::string_view target);
+void iptables_add_namespaces(std::vector<IptablesChain>& chains, const Config& config,
+                             std::string_view name, std::string_view target);
 
 // Matches that together are the range.
 std::vector<std::string> iptables_range(const Config& config, const NamespaceRange& range);

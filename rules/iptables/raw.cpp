@@ -59,7 +59,7 @@ IptablesTable Raw::table() const {
   chains.push_back(entry_chain());
   chains.push_back(other_chain());
   chains.push_back(outside_chain());
-  add_namespaces(chains, config_, iptables_chain::by_namespace, iptables_chain::tenant);
+  iptables_add_namespaces(chains, config_, iptables_chain::by_namespace, iptables_chain::tenant);
   chains.push_back(tenant_chain());
   chains.push_back(hairpin_chain());
   if (redirects()) {

@@ -1,7 +1,7 @@
 // Theory of operation
 //
 // The queue rules of the nft table's chains `incoming`, `departing` and `outgoing` as iptables
-// rules (nft_text.cpp tells the way of a packet); all else stays in the nft table. They stand in
+// rules (nft/text.cpp tells the way of a packet); all else stays in the nft table. They stand in
 // the tables that see a packet where it must be seen: raw PREROUTING and OUTPUT, before conntrack,
 // and mangle POSTROUTING. They are the last there, since a queue's verdict ends a table: the
 // operator's own rules come first. What a queue accepts goes on with the next table, and meets the

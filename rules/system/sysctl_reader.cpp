@@ -83,19 +83,19 @@ std::optional<SysctlReader::KnownSysctl> SysctlReader::known_of(std::string_view
 }
 
 std::optional<std::string> SysctlReader::read(std::string_view name) {
-  const auto place = known_of(name);
-  if (!place) return read_sysctl(name);
+  const auto known = known_of(name);
+  if (!known) return read_sysctl(name);
   if (!listed_) listed_ = list();
-  const auto found = listed_->find(place->interface);
-  if (found == listed_->end() || !found->second[place->known]) return read_sysctl(name);
-  return std::to_string(*found->second[place->known]);
+  const auto found = listed_->find(known->interface);
+  if (found == listed_->end() || !found->second[known->place]) return read_sysctl(name);
+  return std::to_string(*found->second[known->place]);
 }
 
 void SysctlReader::wrote(std::string_view name) {
   if (!listed_) return;
-  if (const auto place = known_of(name)) {
-    const auto found = listed_->find(place->interface);
-    if (found != listed_->end()) found->second[place->known].reset();
+  if (const auto known = known_of(name)) {
+    const auto found = listed_->find(known->interface);
+    if (found != listed_->end()) found->second[known->place].reset();
   } else {
     listed_.reset();
   }

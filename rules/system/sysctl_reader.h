@@ -30,10 +30,9 @@ class SysctlReader {
   using Values = std::array<std::optional<std::int32_t>, known_count>;
   using Listed = std::map<std::string, Values, std::less<>>;
 
-  // Of an interface, one that is known: by its place.
   struct KnownSysctl {
     std::string_view interface;
-    std::size_t known = 0;
+    std::size_t place = 0;
   };
 
   static Listed list();
