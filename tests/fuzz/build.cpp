@@ -5,7 +5,7 @@
 namespace swnat::fuzz {
 namespace {
 
-// The corpus was found with it; with another one, its inputs would be other packets.
+// The corpus was found with it.
 constexpr std::uint16_t window = 0x1000;
 
 void mend_header(Bytes& packet, const Anatomy& anatomy) {

@@ -56,7 +56,7 @@ def named_counters():
     """The test's own, and those of the table: the queues that stand in for the kernel's, and the drops by reason."""
     listed = json.loads(subprocess.check_output(["nft", "-j", "list", "counters"]))
     counters = [each["counter"] for each in listed["nftables"] if "counter" in each]
-    return collections.Counter({each["name"]: each["packets"] for each in counters if each["table"] in ("watch", "swnat")})
+    return {each["name"]: each["packets"] for each in counters if each["table"] in ("watch", "swnat")}
 
 
 def queue_counters():
@@ -69,7 +69,9 @@ def queue_counters():
 
 
 def counters():
-    counted = named_counters() + queue_counters() if iptables else named_counters()
+    counted = collections.Counter(named_counters())
+    if iptables:
+        counted += queue_counters()
     for reports in ("reports4", "reports6"):  # of the gateway's own
         counted.pop(reports, None)
     return counted
