@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""report.py ENGINE-BENCH: what the benchmark makes of its figures, in JSON, as text and drawn.
+"""report.py ENGINE-BENCH: what the benchmark makes of its figures, in JSON and as text, and tools/bench/plot of these.
 
 Most of it looks at made_up.json, whose figures nobody has measured, so that all is known of them.
 """
@@ -12,7 +12,9 @@ import tempfile
 import xml.etree.ElementTree
 
 PROGRAM = sys.argv[1]
-MADE_UP = os.path.join(os.path.dirname(os.path.realpath(__file__)), "made_up.json")
+HERE = os.path.dirname(os.path.realpath(__file__))
+PLOT = os.path.join(HERE, "../../tools/bench/plot")
+MADE_UP = os.path.join(HERE, "made_up.json")
 
 ROW_FIELDS = {
     "name": str, "sessions": int, "threads": int,
@@ -48,8 +50,8 @@ def check(condition, what):
         sys.exit(f"FAILED: {what}")
 
 
-def run(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, encoding="utf-8", check=False)
+def run(*arguments, status=0, program=PROGRAM, stdin=""):
+    done = subprocess.run([program, *arguments], input=stdin, capture_output=True, encoding="utf-8", check=False)
     check(done.returncode == status,
           f"{arguments}: status {done.returncode}, not {status}: {done.stderr}")
     return done
@@ -146,10 +148,11 @@ def test_text(folder):
     check(run("--from", again).stdout == text, "what was printed reads as something else")
 
 
-def test_plot(folder):
-    path = os.path.join(folder, "plot.svg")
-    run("--from", MADE_UP, "--plot", path)
-    root = xml.etree.ElementTree.parse(path).getroot()
+def test_plot():
+    svg = run(MADE_UP, program=PLOT).stdout
+    check(run(program=PLOT, stdin=run("--from", MADE_UP, "--json").stdout).stdout == svg,
+          "what is printed is drawn otherwise")
+    root = xml.etree.ElementTree.fromstring(svg)
     check(root.tag == "{http://www.w3.org/2000/svg}svg", f"not SVG: {root.tag}")
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     check(any('Made up for a <test> & "nothing" else, 2 CPUs' in text and
@@ -171,7 +174,19 @@ def test_errors(folder):
     fails("excludes", 2, "--quick", "--from", MADE_UP)
     fails("cannot be read", 1, "--from", os.path.join(folder, "none"))
     fails("not what engine-bench --json prints", 1, "--from", __file__)
-    fails("cannot be written", 1, "--from", MADE_UP, "--plot", os.path.join(folder, "no/plot.svg"))
+
+
+def test_plot_errors(folder):
+    def fails(message, *arguments, stdin=""):
+        done = run(*arguments, status=1, program=PLOT, stdin=stdin)
+        check(message in done.stderr and done.stderr.count("\n") == 1 and done.stdout == "", f"{arguments}: {done}")
+
+    row = {"name": "new-session/udp/ipv4", "sessions": 1}
+    fails("cannot be read", os.path.join(folder, "none"))
+    fails("not what engine-bench --json prints", __file__)
+    for document in ([], {}, {"rows": 1}, {"rows": [row]}, {"rows": [row | {"ns_min": []}]}):
+        fails("not what engine-bench --json prints", stdin=json.dumps(document))
+    fails("no row that the plot shows was measured", stdin=json.dumps({"rows": []}))
 
 
 def main():
@@ -180,8 +195,9 @@ def main():
         test_bars()
         test_bars_that_do_not_apply(folder)
         test_text(folder)
-        test_plot(folder)
         test_errors(folder)
+        test_plot()
+        test_plot_errors(folder)
     print("ok: rows, bars, text, plot and errors")
 
 

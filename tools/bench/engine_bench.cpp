@@ -7,14 +7,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include "tools/bench/document.h"
-#include "tools/bench/plot.h"
 #include "tools/bench/report.h"
 #include "tools/bench/rows.h"
 
@@ -42,7 +40,6 @@ struct Options {
   bool as_json = false;
   bool is_quick = false;
   std::string only;  // what names of rows begin with
-  std::string plot;  // file
   std::string from;  // file
 };
 
@@ -101,22 +98,6 @@ Run read(const std::string& path) {
   }
 }
 
-// Minutes later would be late to tell that it cannot be written.
-void require_writable(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const std::filesystem::path& place = std::filesystem::exists(path) ? path : folder;
-  if (::access(place.c_str(), W_OK) != 0) {
-    throw std::runtime_error(fmt::format("{}: cannot be written", path.string()));
-  }
-}
-
-void write_plot(const std::string& path, const Run& run) {
-  const std::string svg = plot_svg(run);
-  std::ofstream file(path, std::ios::trunc);
-  file << svg << std::flush;
-  if (!file) throw std::runtime_error(fmt::format("{}: cannot be written", path));
-}
-
 void print(const std::string& text) {
   const bool is_written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (!is_written || std::fflush(stdout) != 0) {
@@ -125,12 +106,10 @@ void print(const std::string& text) {
 }
 
 void work(const Options& options) {
-  if (!options.plot.empty()) require_writable(options.plot);
   const Run run = options.from.empty() ? measure(options) : read(options.from);
   const bool has_colours = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
   print(options.as_json ? document_of(run).dump(2) + '\n'
                         : report_text(run, has_colours ? Colours::terminal : Colours::none));
-  if (!options.plot.empty()) write_plot(options.plot, run);
 }
 
 int run_command_line(int argc, char** argv) {
@@ -146,8 +125,6 @@ int run_command_line(int argc, char** argv) {
   auto* only = app.add_option("--only", options.only, "measure rows whose names begin with this")
                    ->type_name("PREFIX")
                    ->check(unknown_rows);
-  app.add_option("--plot", options.plot, "draw the cost over the table's size, as SVG")
-      ->type_name("FILE");
   app.add_option("--from", options.from, "show what --json printed earlier instead of measuring")
       ->type_name("FILE")
       ->excludes(quick)
