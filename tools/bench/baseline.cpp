@@ -81,10 +81,9 @@ class MapTraffic {
 Rows at_size(const Effort& effort, std::uint32_t sessions) {
   MapTraffic traffic(sessions);
   Floor floor(sessions, sizeof(Session<Ipv4>));
-  Row row;
-  row.name = "baseline/map-and-mutex";
-  row.sessions = sessions;
-  row.bytes_per_session = traffic.bytes_per_session();
+  const Row row{.name = "baseline/map-and-mutex",
+                .sessions = sessions,
+                .bytes_per_session = traffic.bytes_per_session()};
   return in_rounds(effort, [&] { return floor.measure(effort.packets); },
                    {{row, [&] { return traffic.measure(effort.packets); }}});
 }

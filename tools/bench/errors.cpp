@@ -102,10 +102,9 @@ Rows at_size(const Effort& effort, std::uint32_t sessions) {
   Scene<Ipv4> scene({.sessions = sessions});
   ErrorTraffic traffic(scene);
   Floor floor(sessions, sizeof(Session<Ipv4>));
-  Row row;
-  row.name = "icmp-error/inbound";
-  row.sessions = sessions;
-  row.bytes_per_session = scene.bytes_per_session();
+  const Row row{.name = "icmp-error/inbound",
+                .sessions = sessions,
+                .bytes_per_session = scene.bytes_per_session()};
   return in_rounds(effort, [&] { return floor.measure(effort.packets); },
                    {{row, [&] { return traffic.measure(effort.packets); }}});
 }

@@ -85,14 +85,13 @@ Rows at_size(const Effort& effort, std::uint8_t protocol, std::uint32_t sessions
   Traffic<Family> traffic(scene);
   std::vector<Subject> subjects;
   for (const Kind& kind : kinds) {
-    Row row;
-    row.name = std::string("established/") + (protocol == protocol::tcp ? "tcp" : "udp") +
-               (Family::version == 4 ? "/ipv4/" : "/ipv6/") + kind.way_name +
-               (kind.batch == 1 ? "/one" : "/batch");
-    row.sessions = sessions;
-    row.bytes_per_session = scene.bytes_per_session();
+    const std::string name = std::string("established/") +
+                             (protocol == protocol::tcp ? "tcp" : "udp") +
+                             (Family::version == 4 ? "/ipv4/" : "/ipv6/") + kind.way_name +
+                             (kind.batch == 1 ? "/one" : "/batch");
     subjects.push_back(
-        {row, [&traffic, &effort, kind] { return traffic.measure(kind, effort.packets); }});
+        {{.name = name, .sessions = sessions, .bytes_per_session = scene.bytes_per_session()},
+         [&traffic, &effort, kind] { return traffic.measure(kind, effort.packets); }});
   }
   return in_rounds(
       effort, [&] { return floor.measure(effort.packets); }, std::move(subjects));

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <span>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -103,22 +102,16 @@ class FullNamespaces {
   std::vector<std::uint64_t> made_;  // sessions of each namespace so far
 };
 
-Row row_of(std::string name) {
-  Row row;
-  row.name = std::move(name);
-  row.sessions = sessions;
-  return row;
-}
-
 Rows with(const Effort& effort, std::uint32_t namespaces) {
   FullNamespaces calm(namespaces, 1);
   FullNamespaces busy(namespaces, 8);
   Floor floor(sessions, sizeof(Session<Ipv4>));
   const std::uint32_t count = std::max<std::uint32_t>(effort.packets / 4, chunk);
   const std::string name = "evict-and-create/namespaces-" + std::to_string(namespaces);
-  return in_rounds(effort, [&] { return floor.measure(effort.packets); },
-                   {{row_of(name), [&] { return calm.measure(count); }},
-                    {row_of(name + "/active-8"), [&] { return busy.measure(count); }}});
+  return in_rounds(
+      effort, [&] { return floor.measure(effort.packets); },
+      {{{.name = name, .sessions = sessions}, [&] { return calm.measure(count); }},
+       {{.name = name + "/active-8", .sessions = sessions}, [&] { return busy.measure(count); }}});
 }
 
 }  // namespace

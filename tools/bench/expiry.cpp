@@ -88,13 +88,6 @@ Expiry expire_all(Scene<Ipv4>& scene) {
   return {longest.sum() / sessions, longest.nanoseconds()};
 }
 
-Row row_of(const char* name) {
-  Row row;
-  row.name = name;
-  row.sessions = sessions;
-  return row;
-}
-
 }  // namespace
 
 Rows expiry(const Effort& effort) {
@@ -102,17 +95,18 @@ Rows expiry(const Effort& effort) {
   std::unique_ptr<Scene<Ipv4>> scene;
   Expiry expired;
   std::vector<Subject> subjects;
-  subjects.push_back({row_of("longest/insert"), [&] {
+  subjects.push_back({{.name = "longest/insert", .sessions = sessions}, [&] {
                         scene.reset();
                         scene = std::make_unique<Scene<Ipv4>>(
                             SceneOptions{.capacity = sessions, .populate = true});
                         return longest_insert(*scene);
                       }});
-  subjects.push_back({row_of("expire"), [&] {
+  subjects.push_back({{.name = "expire", .sessions = sessions}, [&] {
                         expired = expire_all(*scene);
                         return expired.each;
                       }});
-  subjects.push_back({row_of("longest/expire"), [&] { return expired.longest; }});
+  subjects.push_back(
+      {{.name = "longest/expire", .sessions = sessions}, [&] { return expired.longest; }});
   return in_rounds(
       effort, [&] { return floor.measure(effort.packets); }, std::move(subjects));
 }

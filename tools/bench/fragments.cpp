@@ -106,10 +106,9 @@ Rows at_size(const Effort& effort, std::uint32_t sessions) {
   FragmentTraffic traffic(scene);
   FragmentTraffic::Costs costs;
   Floor floor(sessions, sizeof(Session<Ipv4>));
-  Row first;
-  first.name = "fragment/first";
-  first.sessions = sessions;
-  first.bytes_per_session = scene.bytes_per_session();
+  const Row first{.name = "fragment/first",
+                  .sessions = sessions,
+                  .bytes_per_session = scene.bytes_per_session()};
   Row later = first;
   later.name = "fragment/later";
   return in_rounds(effort, [&] { return floor.measure(effort.packets); },

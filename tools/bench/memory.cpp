@@ -153,10 +153,8 @@ Rows memory(const Effort& effort) {
     Lines lines(sessions);
     std::vector<Subject> subjects;
     for (const Kind& kind : kinds) {
-      Row row;
-      row.name = kind.name;
-      row.sessions = sessions;
-      subjects.push_back({row, [&] { return measure(lines, kind, effort.packets); }});
+      subjects.push_back({{.name = kind.name, .sessions = sessions},
+                          [&] { return measure(lines, kind, effort.packets); }});
     }
     for (Row& row : in_rounds(
              effort, [&] { return floor.measure(effort.packets); }, std::move(subjects))) {

@@ -96,10 +96,8 @@ class Growth {
 };
 
 Row row_of(std::string_view group, std::uint8_t protocol, std::uint32_t sessions) {
-  Row row;
-  row.name = std::string(group) + (protocol == protocol::tcp ? "/tcp/ipv4" : "/udp/ipv4");
-  row.sessions = sessions;
-  return row;
+  return {.name = std::string(group) + (protocol == protocol::tcp ? "/tcp/ipv4" : "/udp/ipv4"),
+          .sessions = sessions};
 }
 
 // A large table has room for the new ones of all rounds.

@@ -93,10 +93,8 @@ Rows ports(const Effort& effort) {
   for (const Degree& degree : degrees) {
     const auto count = static_cast<std::uint32_t>(degree.share * range_size);
     BusyPorts& space = spaces.emplace_back(count);
-    Row row;
-    row.name = std::string("take-port/") + degree.name;
-    row.sessions = count;
-    subjects.push_back({row, [&space, &effort] { return space.measure(effort.packets); }});
+    subjects.push_back({{.name = std::string("take-port/") + degree.name, .sessions = count},
+                        [&space, &effort] { return space.measure(effort.packets); }});
   }
   Floor floor(floor_sessions, sizeof(Session<Ipv4>));
   return in_rounds(

@@ -27,11 +27,11 @@ struct Sample {
 Sample sample_of(std::vector<double> values);
 
 struct Row {
-  std::string name;
+  std::string name = {};
   std::uint64_t sessions = 0;
   unsigned threads = 1;
-  Sample cost;                         // of one packet, or of what the name says
-  Sample reference;                    // what it is compared with
+  Sample cost = {};                    // of one packet, or of what the name says
+  Sample reference = {};               // what it is compared with
   std::string_view against = "floor";  // and what that is
   double bytes_per_session = 0;        // resident memory; 0 where it was not measured
 

@@ -2,8 +2,6 @@
 // everything back.
 #pragma once
 
-#include <cstdint>
-#include <span>
 #include <vector>
 
 #include "tools/bench/rounds.h"

@@ -48,9 +48,7 @@ Rows of_size(const Effort& effort, std::size_t size) {
     keep(*destination);
   };
   const auto sum = [&] { keep(sum_of({source, hidden_size})); };
-  Row row;
-  row.name = "checksum/" + std::to_string(size);
-  row.against = "memcpy";
+  const Row row{.name = "checksum/" + std::to_string(size), .against = "memcpy"};
   return in_rounds(effort, [&] { return time_of_each(times, copy); },
                    {{row, [&] { return time_of_each(times, sum); }}});
 }

@@ -114,12 +114,11 @@ Rows at_size(const Effort& effort, std::uint32_t sessions) {
   std::vector<Subject> subjects;
   for (const bool is_steered : {true, false}) {
     for (unsigned threads = 1; threads <= threads_max; ++threads) {
-      Row row;
-      row.name = is_steered ? "threads/steered" : "threads/unsteered";
-      row.sessions = sessions;
-      row.threads = threads;
-      row.bytes_per_session = scene.bytes_per_session();
-      subjects.push_back({row, [&traffic, &effort, threads, is_steered] {
+      subjects.push_back({{.name = is_steered ? "threads/steered" : "threads/unsteered",
+                           .sessions = sessions,
+                           .threads = threads,
+                           .bytes_per_session = scene.bytes_per_session()},
+                          [&traffic, &effort, threads, is_steered] {
                             return traffic.measure(threads, is_steered, effort.packets);
                           }});
     }
