@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "engine/session/session.h"
@@ -28,7 +27,7 @@ std::vector<Flow<Ipv4>> flows_of(std::uint32_t sessions) {
   flows.reserve(sessions);
   for (std::uint32_t i = 0; i < sessions; ++i) {
     Flow<Ipv4> flow = scene.flow(i);
-    const std::uint32_t mapping = i / scene.options().remotes;
+    const std::uint32_t mapping = i / remotes_per_endpoint;
     flow.external = {Ipv4Address::of(198, 18, 0, static_cast<std::uint8_t>(mapping % addresses)),
                      static_cast<std::uint16_t>(1024 + mapping / addresses)};
     flows.push_back(flow);

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/base/bytes.h"

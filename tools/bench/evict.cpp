@@ -56,7 +56,7 @@ class FullNamespaces {
   // Of a random namespace. Every other one joins the mapping of the one before.
   Flow<Ipv4> fresh_flow() {
     const std::uint32_t namespaces = scene_.options().namespaces;
-    const std::uint32_t remotes = scene_.options().remotes;
+    constexpr std::uint32_t remotes = remotes_per_endpoint;
     const std::uint32_t chosen = random_.below(namespaces);
     const std::uint64_t made = made_[chosen]++;
     return scene_.flow((made / remotes * namespaces + chosen) * remotes + made % remotes);

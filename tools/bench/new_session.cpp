@@ -75,8 +75,7 @@ class Growth {
     for (std::uint32_t i = 0; i < count; ++i) {
       const std::uint32_t number = made_before_ + i;
       if (i % 2 == 0) {
-        drawn_.push_back(
-            scene_.flow(flows.size() + number * std::uint64_t{scene_.options().remotes}));
+        drawn_.push_back(scene_.flow(flows.size() + std::uint64_t{number} * remotes_per_endpoint));
       } else {
         Flow<Ipv4> flow = flows[random_.below(static_cast<std::uint32_t>(flows.size()))];
         flow.remote.address = Ipv4Address::from_host(fresh_remotes + number);

@@ -37,11 +37,17 @@ constexpr std::uint32_t external_network = 198u << 24 | 18u << 16;
 constexpr std::uint32_t internal_network = 10u << 24;
 constexpr std::uint32_t remote_network = 64u << 24;
 
+// With external addresses of that family only, so that there are no records of the other one.
+template <class Family>
 std::shared_ptr<const Policy> policy_of(const SceneOptions& options) {
   auto policy = std::make_shared<Policy>();
   for (std::uint32_t i = 0; i < external_addresses; ++i) {
-    policy->external.v4.push_back(address_of<Ipv4>(external_network, i));
-    policy->external.v6.push_back(address_of<Ipv6>(external_network, i));
+    const auto address = address_of<Family>(external_network, i);
+    if constexpr (Family::version == 4) {
+      policy->external.v4.push_back(address);
+    } else {
+      policy->external.v6.push_back(address);
+    }
   }
   policy->ports = {1024, 65535};
   policy->timeouts.udp = policy->timeouts.icmp = scene_timeout;
@@ -50,18 +56,6 @@ std::shared_ptr<const Policy> policy_of(const SceneOptions& options) {
       {.first = 1,
        .last = options.namespaces,
        .session_limit = options.session_limit == 0 ? 1u << 28 : options.session_limit}};
-  return policy;
-}
-
-// One family's records only.
-template <class Family>
-std::shared_ptr<const Policy> policy_for(const SceneOptions& options) {
-  auto policy = std::make_shared<Policy>(*policy_of(options));
-  if constexpr (Family::version == 4) {
-    policy->external.v6.clear();
-  } else {
-    policy->external.v4.clear();
-  }
   return policy;
 }
 
@@ -99,7 +93,7 @@ Scene<Family>::Scene(const SceneOptions& options) : options_(options) {
                                                    .max_sessions = options_.capacity,
                                                    .secret = secret,
                                                    .populate = options_.populate},
-                                     policy_for<Family>(options_));
+                                     policy_of<Family>(options_));
   // What an empty engine has is the same for every number of sessions.
   const std::size_t before = resident_bytes();
   establish(flows_);
@@ -113,7 +107,7 @@ Scene<Family>::Scene(const SceneOptions& options) : options_(options) {
 
 template <class Family>
 Flow<Family> Scene<Family>::flow(std::uint64_t number) const {
-  const std::uint64_t endpoint = number / options_.remotes;
+  const std::uint64_t endpoint = number / remotes_per_endpoint;
   const auto namespace_number = static_cast<std::uint32_t>(endpoint % options_.namespaces);
   const std::uint64_t port_number = endpoint / options_.namespaces;
   const auto host = static_cast<std::uint32_t>(port_number / ports_per_host);

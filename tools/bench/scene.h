@@ -25,13 +25,14 @@ struct Flow {
   NamespaceId namespace_id;
 };
 
+inline constexpr std::uint32_t remotes_per_endpoint = 2;
+
 struct SceneOptions {
   std::uint32_t sessions = 0;
   std::uint32_t capacity = 0;  // 0: as many as there are sessions
   std::uint32_t shards = 1;
   std::uint8_t protocol = protocol::udp;
   std::uint32_t namespaces = 64;
-  std::uint32_t remotes = 2;        // of each internal endpoint
   std::uint32_t session_limit = 0;  // of each namespace; 0: none that is ever reached
   bool populate = false;  // as EngineOptions::populate; nothing can then be told of memory
 };
@@ -81,7 +82,6 @@ class PacketBuffer {
   explicit PacketBuffer(std::size_t size);
 
   std::span<Packet> packets() { return packets_; }
-  std::size_t size() const { return packets_.size(); }
 
   // Writes the packet at this place: of an established session, or for TCP with these flags.
   template <class Family>
