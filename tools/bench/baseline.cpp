@@ -49,7 +49,7 @@ class MapTraffic {
   double measure(std::uint32_t count) {
     drawn_.clear();
     for (std::uint32_t i = 0; i < std::max<std::uint32_t>(count, chunk); ++i) {
-      drawn_.push_back(flows_[random_.below(static_cast<std::uint32_t>(flows_.size()))]);
+      drawn_.push_back(random_.one_of(flows_));
     }
     return time_in_chunks(
         count, chunk, [&](std::size_t first) { write(first); },

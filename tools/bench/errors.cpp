@@ -74,10 +74,9 @@ class ErrorTraffic {
   explicit ErrorTraffic(Scene<Ipv4>& scene) : scene_(scene), random_(scene.options().sessions) {}
 
   double measure(std::uint32_t count) {
-    const std::span flows = scene_.flows();
     drawn_.clear();
     for (std::uint32_t i = 0; i < std::max<std::uint32_t>(count, chunk); ++i) {
-      drawn_.push_back(flows[random_.below(static_cast<std::uint32_t>(flows.size()))]);
+      drawn_.push_back(random_.one_of(scene_.flows()));
     }
     Time now{};
     return time_in_chunks(

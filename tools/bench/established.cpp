@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/session/session.h"
+#include "tools/bench/chunks.h"
 #include "tools/bench/floor.h"
 #include "tools/bench/rows.h"
 #include "tools/bench/scene.h"
@@ -35,33 +36,26 @@ class Traffic {
   // Nanoseconds for each of `count` packets of random sessions.
   double measure(const Kind& kind, std::uint32_t count) {
     draw(count);
-    double spent = 0;
-    std::size_t timed = 0;
-    for (std::size_t first = 0; first < drawn_.size(); first += written_at_once) {
-      write(first, kind.way);
-      const Time now = scene_.next_tick();
-      const auto start = Clock::now();
-      for (std::size_t i = 0; i < written_at_once; i += kind.batch) {
-        scene_.engine().translate(buffer_.packets().subspan(i, kind.batch), now);
-      }
-      const double took = nanoseconds_since(start);
-      require_accepted(buffer_.packets());
-      // The first eighth brings the caches to where they would be.
-      if (first < drawn_.size() / 8) continue;
-      spent += took;
-      timed += written_at_once;
-    }
-    return spent / static_cast<double>(timed);
+    Time now{};
+    return time_in_chunks(
+        count, written_at_once,
+        [&](std::size_t first) {
+          write(first, kind.way);
+          now = scene_.next_tick();
+        },
+        [&] {
+          for (std::size_t i = 0; i < written_at_once; i += kind.batch) {
+            scene_.engine().translate(buffer_.packets().subspan(i, kind.batch), now);
+          }
+        },
+        [&] { require_accepted(buffer_.packets()); });
   }
 
  private:
   // Beforehand, so that looking them up is not what fills the caches.
   void draw(std::uint32_t count) {
-    const std::span flows = scene_.flows();
     drawn_.clear();
-    for (std::uint32_t i = 0; i < count; ++i) {
-      drawn_.push_back(flows[random_.below(static_cast<std::uint32_t>(flows.size()))]);
-    }
+    for (std::uint32_t i = 0; i < count; ++i) drawn_.push_back(random_.one_of(scene_.flows()));
   }
 
   void write(std::size_t first, Way way) {

@@ -65,7 +65,7 @@ class FullNamespaces {
   // A chunk of random ones. The few that have gone since the listing are made again.
   void refresh() {
     for (std::size_t i = 0; i < chunk; ++i) {
-      const SessionView& view = views_[random_.below(static_cast<std::uint32_t>(views_.size()))];
+      const SessionView& view = random_.one_of(views_);
       buffer_.write(i, flow_of(view), protocol::udp, Direction::outbound, 0);
     }
     translate_in_batches(scene_.engine(), buffer_.packets(), scene_.next_tick());

@@ -65,11 +65,8 @@ class FragmentTraffic {
   }
 
   void draw(std::size_t count) {
-    const std::span flows = scene_.flows();
     drawn_.clear();
-    for (std::size_t i = 0; i < count; ++i) {
-      drawn_.push_back(flows[random_.below(static_cast<std::uint32_t>(flows.size()))]);
-    }
+    for (std::size_t i = 0; i < count; ++i) drawn_.push_back(random_.one_of(scene_.flows()));
   }
 
   void write(std::size_t first) {

@@ -77,7 +77,7 @@ class Growth {
       if (i % 2 == 0) {
         drawn_.push_back(scene_.flow(flows.size() + std::uint64_t{number} * remotes_per_endpoint));
       } else {
-        Flow<Ipv4> flow = flows[random_.below(static_cast<std::uint32_t>(flows.size()))];
+        Flow<Ipv4> flow = random_.one_of(flows);
         flow.remote.address = Ipv4Address::from_host(fresh_remotes + number);
         drawn_.push_back(flow);
       }

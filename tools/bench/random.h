@@ -20,6 +20,10 @@ class SplitMix {
   std::uint32_t below(std::uint32_t end) {
     return static_cast<std::uint32_t>((next() >> 32) * end >> 32);
   }
+  template <class Items>
+  const auto& one_of(const Items& items) {
+    return items[below(static_cast<std::uint32_t>(items.size()))];
+  }
 
  private:
   std::uint64_t state_;

@@ -90,7 +90,7 @@ class ThreadedTraffic {
       const std::size_t shard = threads == shards ? thread : i / batch_size % shards;
       const std::span flows =
           is_steered ? std::span<const Flow<Ipv4>>(of_shard_[shard]) : scene_.flows();
-      lane.drawn.push_back(flows[lane.random.below(static_cast<std::uint32_t>(flows.size()))]);
+      lane.drawn.push_back(lane.random.one_of(flows));
     }
   }
 
