@@ -46,10 +46,10 @@ TEST_CASE("hairpin: within a tenant, and to oneself") {
   for (const std::uint8_t protocol : protocols_with_ports) {
     Gateway gateway(policy_with(Filtering::endpoint_independent), options_of(4));
     const Peer external = gateway.open(protocol, blue, host, server);
-    const Outcome neighbour = gateway.hairpin(blue, opening(protocol, client, external));
-    REQUIRE_EQ(neighbour.reason, Reason::translated_hairpin);
-    CHECK_EQ(neighbour.destination(), host);
-    CHECK_EQ(neighbour.namespace_id, blue);
+    const Outcome to_other = gateway.hairpin(blue, opening(protocol, client, external));
+    REQUIRE_EQ(to_other.reason, Reason::translated_hairpin);
+    CHECK_EQ(to_other.destination(), host);
+    CHECK_EQ(to_other.namespace_id, blue);
     const Outcome self = gateway.hairpin(blue, opening(protocol, host, external));
     REQUIRE_EQ(self.reason, Reason::translated_hairpin);
     CHECK_EQ(self.source(), external);

@@ -299,7 +299,6 @@ TEST_CASE("rewrite: a dropped packet is untouched") {
     CHECK_EQ(sent.bytes, packet);
   }
   const Peer external = gateway.open(protocol::udp, blue, client, server);
-  const Peer stranger{Host::of(192, 0, 2, 99), 53};
   const Bytes unwanted = udp(stranger, external, payload_of(5));
   const Outcome received = gateway.in(unwanted);
   CHECK_EQ(received.reason, Reason::filtered);
