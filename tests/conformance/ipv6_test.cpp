@@ -3,6 +3,7 @@
 
 #include "tests/support/connection.h"
 #include "tests/support/families.h"
+#include "tests/support/filtering_cases.h"
 
 namespace swnat::test {
 
@@ -18,14 +19,7 @@ TEST_CASE("ipv6_mapping") {
 }
 
 TEST_CASE("ipv6_filtering") {
-  struct Case {
-    Filtering filtering;
-    bool other_port_passes;
-    bool stranger_passes;
-  };
-  for (const Case& c : {Case{Filtering::endpoint_independent, true, true},
-                        Case{Filtering::address_dependent, true, false},
-                        Case{Filtering::address_and_port_dependent, false, false}}) {
+  for (const FilteringCase& c : filtering_cases) {
     for (const std::uint8_t protocol : protocols_with_ports) {
       Policy policy = policy_of_both();
       policy.filtering = c.filtering;

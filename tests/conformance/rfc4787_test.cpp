@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/support/connection.h"
+#include "tests/support/filtering_cases.h"
 #include "tests/support/memory_block.h"
 
 namespace swnat::test {
@@ -186,14 +187,7 @@ TEST_CASE("rfc4787_req7_external_address_also_inside") {
 
 TEST_CASE("rfc4787_req8_filtering") {
   CHECK(Policy{}.filtering == Filtering::address_dependent);
-  struct Case {
-    Filtering filtering;
-    bool other_port_passes;
-    bool stranger_passes;
-  };
-  for (const Case& c : {Case{Filtering::endpoint_independent, true, true},
-                        Case{Filtering::address_dependent, true, false},
-                        Case{Filtering::address_and_port_dependent, false, false}}) {
+  for (const FilteringCase& c : filtering_cases) {
     Gateway gateway(policy_with(c.filtering), options_of(4));
     const Peer external = gateway.open(protocol::udp, blue, client, server);
     const auto passes = [&](Peer remote) { return gateway.in(udp(remote, external)).accepted(); };

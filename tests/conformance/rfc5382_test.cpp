@@ -4,6 +4,7 @@
 #include <set>
 
 #include "tests/support/connection.h"
+#include "tests/support/filtering_cases.h"
 
 namespace swnat::test {
 
@@ -165,14 +166,7 @@ TEST_CASE("rfc5382_req2_challenged_syn") {
 }
 
 TEST_CASE("rfc5382_req3_filtering") {
-  struct Case {
-    Filtering filtering;
-    bool other_port_passes;
-    bool stranger_passes;
-  };
-  for (const Case& c : {Case{Filtering::endpoint_independent, true, true},
-                        Case{Filtering::address_dependent, true, false},
-                        Case{Filtering::address_and_port_dependent, false, false}}) {
+  for (const FilteringCase& c : filtering_cases) {
     Gateway gateway(policy_with(c.filtering), options_of(4));
     const Peer external = gateway.open(protocol::tcp, blue, client, server);
     CHECK_EQ(gateway.in(tcp(at(server, 4444), external)).accepted(), c.other_port_passes);

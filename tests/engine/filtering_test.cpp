@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "tests/support/filtering_cases.h"
 #include "tests/support/gateway.h"
 
 using namespace swnat;
@@ -13,19 +14,6 @@ namespace {
 constexpr Peer other_host = at(stranger, server.port);
 constexpr Peer same_host_other_port = at(server, 4444);
 
-struct Case {
-  const char* name;
-  Filtering filtering;
-  bool other_port_passes;
-  bool stranger_passes;
-};
-
-constexpr Case cases[] = {
-    {"endpoint-independent", Filtering::endpoint_independent, true, true},
-    {"address-dependent", Filtering::address_dependent, true, false},
-    {"address-and-port-dependent", Filtering::address_and_port_dependent, false, false},
-};
-
 // What opens a session from outside.
 Bytes knock(std::uint8_t protocol, Peer from, Peer to) {
   return protocol == protocol::tcp ? tcp(from, to) : answer(protocol, from, to);
@@ -34,7 +22,7 @@ Bytes knock(std::uint8_t protocol, Peer from, Peer to) {
 }  // namespace
 
 TEST_CASE("filtering: rfc4787_req8 who may send to a mapping") {
-  for (const Case& c : cases) {
+  for (const FilteringCase& c : filtering_cases) {
     for (const std::uint8_t protocol : all_protocols) {
       for (const std::uint32_t shards : {1U, 8U}) {
         INFO(std::string(c.name));
@@ -59,7 +47,7 @@ TEST_CASE("filtering: rfc4787_req8 who may send to a mapping") {
 }
 
 TEST_CASE("filtering: an unmapped endpoint is nobody's, whatever the filtering") {
-  for (const Case& c : cases) {
+  for (const FilteringCase& c : filtering_cases) {
     for (const std::uint8_t protocol : all_protocols) {
       INFO(std::string(c.name));
       Gateway gateway(policy_with(c.filtering));
