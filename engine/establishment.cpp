@@ -89,9 +89,9 @@ Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& pac
   wanted.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
   wanted.flows.inside = flow;
   std::optional<Reason> full = sessions_.take_room(room);
-  sessions_.want_legacy({});
   if (full == Reason::session_limit && sessions_.room_wanted(tenant->id)) {
     // Nothing ends for a packet that there is no external endpoint for.
+    sessions_.want_legacy({});
     NewSession<Family> trial = wanted;
     if (const auto fault = externals_.choose(trial, parsed.protocol, Choice::possible, now)) {
       return *fault;

@@ -32,10 +32,9 @@ struct PortWanted {
 // What the session that ends must leave, or the new one would have no external endpoint and the
 // other have ended in vain.
 struct Legacy {
-  // Compared, never followed. Another thread may have changed that since; then a packet may be
-  // dropped that need not be.
-  // Only this record's: it is the last of the mapping that the new session joins. nullptr:
-  // whoever's.
+  // Of this record only, which is the last of the mapping that the new session joins; nullptr: of
+  // whichever ends. Compared, never followed: another thread may have changed it since, and then a
+  // packet is dropped that need not be.
   const void* last_of_mapping = nullptr;
   std::optional<PortWanted> port{};  // nothing: no port would do
   Reason otherwise = Reason::no_free_port;

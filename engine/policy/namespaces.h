@@ -92,8 +92,8 @@ class Snapshot {
   std::tuple<RuleBook<Ipv4>, RuleBook<Ipv6>> rules_;
   std::shared_ptr<const ForwardNamespaces> forward_namespaces_;
   std::vector<NamespaceEntry> namespaces_;  // sorted by id
-  std::vector<std::uint32_t>
-      positions_;  // open addressing over id: place in namespaces_ plus 1, or 0
+  // Open addressing over id: place in namespaces_ plus 1, or 0.
+  std::vector<std::uint32_t> positions_;
   std::uint32_t shift_ = 0;
 };
 

@@ -81,7 +81,7 @@ class Engine {
   // Frees sessions whose time is over, looking at no more than `budget` sessions in the shard.
   // Expired sessions never match a packet, freed or not. Returns how many were looked at; less than
   // `budget` means that nothing is due. Call it for every shard, about once a second or when idle.
-  // After more than a week without any call, the first one, whichever it is, ends all sessions.
+  // The first packet or call of this after more than a week without either ends all sessions.
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
 
   // Replaces the policy. Sessions live on, except those of namespaces that are gone, of namespaces
