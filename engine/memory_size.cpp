@@ -49,7 +49,7 @@ std::size_t ports_size(const Policy& policy) {
   const PortRange envelope = policy.ports.envelope();
   const std::size_t count = envelope.last - envelope.first + 1u;
   const std::size_t blocks = policy.has_port_blocks() ? PortBlocks::memory_size() : 0;
-  return 3 * (of_any_port + count * sizeof(RestingPort) + count / 8) + blocks;
+  return 3 * (of_any_port + count * sizeof(RestingPort) + 2 * count / 8) + blocks;
 }
 
 template <class Family>

@@ -16,6 +16,10 @@ constexpr std::uint32_t words_of_bits(std::uint32_t bits) {
   return (bits + word_bits - 1) / word_bits;
 }
 
+bool test(std::span<const std::uint64_t> words, std::uint32_t place) {
+  return (words[place / word_bits] >> place % word_bits & 1) != 0;
+}
+
 // The first set bit at or after `start` among `words`, or nothing.
 std::optional<std::uint32_t> first_set(std::span<const std::uint64_t> words, std::uint32_t start) {
   std::uint32_t word = start / word_bits;
@@ -31,12 +35,13 @@ std::optional<std::uint32_t> first_set(std::span<const std::uint64_t> words, std
 }  // namespace
 
 std::uint32_t PortSet::words_for(std::uint32_t size) {
-  return words_of_bits(size) + words_of_bits(words_of_bits(size));
+  return 2 * words_of_bits(size) + words_of_bits(words_of_bits(size));
 }
 
 PortSet::PortSet(std::uint32_t size, std::span<std::uint64_t> words, std::span<RestingPort> resting)
     : words_(words.first(words_of_bits(size))),
-      summary_(words.subspan(words_.size())),
+      summary_(words.subspan(words_.size(), words_of_bits(words_of_bits(size)))),
+      rest_words_(words.subspan(words_.size() + summary_.size())),
       resting_(resting) {
   assert(size <= 32'768);
   assert(words.size() == words_for(size) && resting.size() == size);
@@ -148,7 +153,7 @@ void PortSet::publish() {
 }
 
 bool PortSet::is_free(std::uint32_t place) const {
-  return (words_[place / word_bits] >> place % word_bits & 1) != 0;
+  return test(words_, place);
 }
 
 void PortSet::set_free(std::uint32_t place) {
@@ -186,7 +191,7 @@ std::optional<std::uint32_t> PortSet::free_between(std::uint32_t begin, std::uin
 }
 
 bool PortSet::is_resting(std::uint32_t place) const {
-  return resting_[place].earlier_plus_1 != 0 || earliest_plus_1_ == place + 1;
+  return test(rest_words_, place);
 }
 
 // Threads' clocks differ a little, so one that is behind another's may rest as much longer.
@@ -195,6 +200,7 @@ void PortSet::begin_rest(std::uint32_t place, Tick now) {
   resting_[place] = {now, latest_plus_1_, 0};
   (latest_plus_1_ == 0 ? earliest_plus_1_ : resting_[latest_plus_1_ - 1u].later_plus_1) = own;
   latest_plus_1_ = own;
+  rest_words_[place / word_bits] |= std::uint64_t{1} << place % word_bits;
   ++resting_count_;
 }
 
@@ -202,7 +208,7 @@ void PortSet::end_rest(std::uint32_t place) {
   const auto [since, earlier, later] = resting_[place];
   (earlier == 0 ? earliest_plus_1_ : resting_[earlier - 1u].later_plus_1) = later;
   (later == 0 ? latest_plus_1_ : resting_[later - 1u].earlier_plus_1) = earlier;
-  resting_[place] = {};
+  rest_words_[place / word_bits] &= ~(std::uint64_t{1} << place % word_bits);
   --resting_count_;
 }
 

@@ -6,9 +6,11 @@
 // are counted by their place in the set. The free ones are a bitmap, one bit a port, and a summary
 // has a bit for every word that is not zero, so the next free port from a random start is found in
 // a few steps, however full the set is, and the last one too. The resting ones are a list; all rest
-// equally long, so the earliest is due first, and no other is looked at. A due port becomes free
-// when a port is looked for; a bounded number of them each time, but at least one. Where there is
-// nothing else, the earliest is taken before it is due: ports that rest must keep nobody out.
+// equally long, so the earliest is due first, and no other is looked at. They are a bitmap, too, so
+// that whether a port rests is known without a look at the list, which is too large for the caches.
+// A due port becomes free when a port is looked for; a bounded number of them each time, but at
+// least one. Where there is nothing else, the earliest is taken before it is due: ports that rest
+// must keep nobody out.
 //
 // The caller holds a lock around every call but `may_serve`, which tells any thread whether it is
 // worth taking that lock. Releasing a port that is not taken is a defect of the caller and
@@ -34,8 +36,7 @@ constexpr bool has_rested(Tick since, Tick now) {
   return rested >= port_rest || rested < -port_rest;
 }
 
-// What a set knows of a port while it rests. Links are kept one higher, so that zeroed memory is a
-// port that does not rest.
+// What a set knows of a port while it rests. Links are kept one higher; 0 is none.
 struct RestingPort {
   Tick since;
   std::uint16_t earlier_plus_1;
@@ -117,8 +118,9 @@ class PortSet {
   std::uint16_t resting_count_ = 0;
   std::uint16_t earliest_plus_1_ = 0;
   std::uint16_t latest_plus_1_ = 0;
-  std::span<std::uint64_t> words_;    // set: free
-  std::span<std::uint64_t> summary_;  // set: the word is not zero
+  std::span<std::uint64_t> words_;       // set: free
+  std::span<std::uint64_t> summary_;     // set: the word is not zero
+  std::span<std::uint64_t> rest_words_;  // set: resting
   std::span<RestingPort> resting_;
   std::atomic<Availability> availability_{};
 };
