@@ -39,23 +39,25 @@ class Activity {
   void add(LinkTable& links, SessionRef ref, std::uint32_t slot, Rank rank, Tick last_active) {
     links[ref].slot = slot & slot_mask;
     links[ref].rank = rank;
-    enqueue(links, ref, last_active);
+    enqueue(links, ref, queue_of(slot, rank), last_active);
   }
 
   void change_rank(LinkTable& links, SessionRef ref, Rank rank, Tick last_active) {
+    const std::uint32_t slot = links[ref].slot;
     remove(links, ref);
     links[ref].rank = rank;
-    enqueue(links, ref, last_active);
+    enqueue(links, ref, queue_of(slot, rank), last_active);
   }
 
   void change_slot(LinkTable& links, SessionRef ref, std::uint32_t slot, Tick last_active) {
+    const Rank rank = links[ref].rank;
     remove(links, ref);
     links[ref].slot = slot & slot_mask;
-    enqueue(links, ref, last_active);
+    enqueue(links, ref, queue_of(slot, rank), last_active);
   }
 
   void remove(LinkTable& links, SessionRef ref) {
-    Queue& queue = queue_of(links[ref]);
+    Queue& queue = queue_of(links[ref].slot, links[ref].rank);
     --queue.count;
     if (links[ref].is_in_heap) {
       queue.set_root(Heap::remove(links, queue.root(), ref, EarlierIn{links}));
@@ -124,8 +126,8 @@ class Activity {
     std::array<Queue, rank_count> of_rank;
   };
 
-  Queue& queue_of(const SessionLinks& links) {
-    return queues_[links.slot].of_rank[static_cast<std::size_t>(links.rank)];
+  Queue& queue_of(std::uint32_t slot, Rank rank) {
+    return queues_[slot].of_rank[static_cast<std::size_t>(rank)];
   }
 
   // Changes the queue, if those asked belong elsewhere in it.
@@ -155,12 +157,14 @@ class Activity {
   }
 
   void move(LinkTable& links, SessionRef ref, Tick last_active) {
+    Queue& queue = queue_of(links[ref].slot, links[ref].rank);
     remove(links, ref);
-    enqueue(links, ref, last_active);
+    enqueue(links, ref, queue, last_active);
   }
 
-  void enqueue(LinkTable& links, SessionRef ref, Tick last_active) {
-    Queue& queue = queue_of(links[ref]);
+  // The queue is said by who knows it: slot and rank lie in one word, and who reads that right
+  // after a part of it was written waits until all that was written before has reached the cache.
+  void enqueue(LinkTable& links, SessionRef ref, Queue& queue, Tick last_active) {
     ++queue.count;
     links[ref].queued = last_active;
     const SessionRef last = queue.sorted.last();

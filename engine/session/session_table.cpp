@@ -43,8 +43,7 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
   flows_.insert(flows.inside, ref);
   flows_.insert(flows.outside, ref);
   if (shares_mapping(session)) {
-    const Key permission = Key::of(session, KeyKind::permission);
-    const std::uint64_t permission_hash = permission.hash(secret_);
+    const std::uint64_t permission_hash = hash(session, KeyKind::permission);
     SessionRef permitted = no_session;
     if (mapping == no_session) {
       Ring<&SessionLinks::mapping>::start(links_, ref);
@@ -53,7 +52,7 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
     } else {
       join_mapping(ref, mapping);
       // Only a session of the same mapping can permit the same.
-      permitted = find(permission, permission_hash);
+      permitted = find(Key::of(session, KeyKind::permission), permission_hash);
     }
     if (permitted == no_session) {
       Ring<&SessionLinks::permission>::start(links_, ref);
@@ -63,9 +62,9 @@ void SessionTable<Family>::link(SessionRef ref, SessionRef mapping, std::uint32_
     }
   }
   const Tick now = session.last_active;
-  wheel_.add(links_, ref, now + static_cast<Tick>(timeout(session)), now);
-  activity_.add(links_, ref, slot, rank_of(session.state), now);
   links_[ref].overflowed = {};
+  activity_.add(links_, ref, slot, rank_of(session.state), now);
+  wheel_.add(links_, ref, now + static_cast<Tick>(timeout(session)), now);
 }
 
 // Those that keep the mapping come first, from the one on that the index knows; `known` is any
