@@ -74,19 +74,24 @@ Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& pac
   const NamespaceEntry* tenant = sessions_.find_namespace(packet.namespace_id);
   if (tenant == nullptr) return Reason::unknown_namespace;
   const RuleBook<Family>& rules = sessions_.rules();
-  const Leg<Family> inside = parsed.leg_from_inside();
-  if (rules.drops(tenant->id, parsed.protocol, inside.remote_port)) return Reason::dropped_by_rule;
-  const auto redirected =
-      rules.redirect(tenant->id, parsed.protocol, {inside.remote, inside.remote_port});
-  if (!redirected && any_contains(tenant->policy->untranslated, inside.remote)) {
+  const End asked{parsed.destination, parsed.destination_port};
+  if (rules.drops(tenant->id, parsed.protocol, asked.port)) return Reason::dropped_by_rule;
+  const End* const redirected = rules.redirect(tenant->id, parsed.protocol, asked);
+  if (redirected == nullptr && any_contains(tenant->policy->untranslated, asked.address)) {
     return Reason::untranslated;
   }
   if (const auto reason = refuses(parsed)) return *reason;
   if (sessions_.table().may_be_due(now)) sessions_.expire(now, expire_per_establishment);
   const auto room = Sessions<Family>::room_of(*tenant, nullptr);
-  const End remote = redirected.value_or(End{inside.remote, inside.remote_port});
-  NewSession<Family> wanted{*tenant, room.slot, inside, {{}, remote.address, 0, remote.port}};
-  wanted.remote_is_inside = redirected && any_contains(tenant->policy->inside, remote.address);
+  NewSession<Family> wanted{*tenant,
+                            room.slot,
+                            parsed.leg_from_inside(),
+                            {{}, parsed.destination, 0, parsed.destination_port}};
+  if (redirected != nullptr) {
+    wanted.outside.remote = redirected->address;
+    wanted.outside.remote_port = redirected->port;
+    wanted.remote_is_inside = any_contains(tenant->policy->inside, redirected->address);
+  }
   wanted.flows.inside = flow;
   std::optional<Reason> full = sessions_.take_room(room);
   if (full == Reason::session_limit && sessions_.room_wanted(tenant->id)) {

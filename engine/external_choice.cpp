@@ -15,8 +15,8 @@ std::optional<Reason> ExternalChoice<Family>::choose(NewSession<Family>& wanted,
   if (protocol::is_portless(protocol)) {
     pair();
     wanted.outside.local_port = 0;
-  } else if (const auto own = sessions_.rules().forwarded_as(wanted.tenant.id, protocol,
-                                                             {inside.local, inside.local_port})) {
+  } else if (const auto* own = sessions_.rules().forwarded_as(wanted.tenant.id, protocol,
+                                                              {inside.local, inside.local_port})) {
     use(own->address, own->port);
     wanted.is_forward = true;
     wanted.mapping = sessions_.find_mapping(Key::external(protocol, wanted.outside), now);

@@ -112,7 +112,7 @@ RuleBook<Family>::RuleBook(const Policy& policy, const ForwardSlots& slots)
   };
   for (const RedirectRule& rule : policy.redirects) {
     if (!std::holds_alternative<Address>(rule.from.address)) continue;
-    redirects_[{rule.protocol, 0, end_of(rule.from)}].push_back(&rule);
+    redirects_[{rule.protocol, 0, end_of(rule.from)}].push_back({&rule, end_of(rule.to)});
   }
   for (const ForwardRule& rule : policy.forwards) {
     if (!std::holds_alternative<Address>(rule.external.address)) continue;
@@ -138,16 +138,16 @@ bool RuleBook<Family>::drops(NamespaceId id, std::uint8_t protocol,
 }
 
 template <class Family>
-std::optional<Endpoint<typename Family::Address>> RuleBook<Family>::redirect(
-    NamespaceId id, std::uint8_t protocol, const End& remote) const {
-  if (redirects_.empty()) return {};
+const Endpoint<typename Family::Address>* RuleBook<Family>::redirect(NamespaceId id,
+                                                                     std::uint8_t protocol,
+                                                                     const End& remote) const {
+  if (redirects_.empty()) return nullptr;
   const auto found = redirects_.find({protocol, 0, remote});
-  if (found == redirects_.end()) return {};
-  for (const RedirectRule* rule : found->second) {
-    if (rule->namespaces.contains(id))
-      return End{std::get<Address>(rule->to.address), rule->to.port};
+  if (found == redirects_.end()) return nullptr;
+  for (const Redirect& one : found->second) {
+    if (one.rule->namespaces.contains(id)) return &one.to;
   }
-  return {};
+  return nullptr;
 }
 
 template <class Family>
@@ -159,12 +159,11 @@ const typename RuleBook<Family>::Forward* RuleBook<Family>::forward(std::uint8_t
 }
 
 template <class Family>
-std::optional<Endpoint<typename Family::Address>> RuleBook<Family>::forwarded_as(
+const Endpoint<typename Family::Address>* RuleBook<Family>::forwarded_as(
     NamespaceId id, std::uint8_t protocol, const End& internal) const {
-  if (forwarded_.empty()) return {};
+  if (forwarded_.empty()) return nullptr;
   const auto found = forwarded_.find({protocol, id, internal});
-  if (found == forwarded_.end()) return {};
-  return found->second;
+  return found == forwarded_.end() ? nullptr : &found->second;
 }
 
 template class RuleBook<Ipv4>;

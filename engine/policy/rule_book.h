@@ -6,7 +6,6 @@
 #include <bitset>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <tuple>
 #include <unordered_map>
 #include <vector>
@@ -47,8 +46,8 @@ class RuleBook {
 
   bool drops(NamespaceId id, std::uint8_t protocol, std::uint16_t remote_port) const;
 
-  // Where packets to `remote` go instead, if a rule says so.
-  std::optional<End> redirect(NamespaceId id, std::uint8_t protocol, const End& remote) const;
+  // Where packets to `remote` go instead; nullptr where no rule says so.
+  const End* redirect(NamespaceId id, std::uint8_t protocol, const End& remote) const;
 
   struct Forward {
     NamespaceId namespace_id;
@@ -57,8 +56,9 @@ class RuleBook {
     std::uint32_t slot;           // where there is one
   };
   const Forward* forward(std::uint8_t protocol, const End& external) const;
-  // The external endpoint that an internal one has by a rule; by the first if there are several.
-  std::optional<End> forwarded_as(NamespaceId id, std::uint8_t protocol, const End& internal) const;
+  // The external endpoint that an internal one has by a rule, by the first if there are several; or
+  // nullptr.
+  const End* forwarded_as(NamespaceId id, std::uint8_t protocol, const End& internal) const;
 
  private:
   struct Key {
@@ -71,10 +71,14 @@ class RuleBook {
   struct Hash {
     std::size_t operator()(const Key& key) const;
   };
+  struct Redirect {
+    const RedirectRule* rule;
+    End to;
+  };
 
   const std::vector<DropRule>& drop_rules_;
   std::bitset<65'536> dropped_ports_;  // that any rule for TCP or UDP may drop
-  std::unordered_map<Key, std::vector<const RedirectRule*>, Hash> redirects_;
+  std::unordered_map<Key, std::vector<Redirect>, Hash> redirects_;
   std::unordered_map<Key, Forward, Hash> forwards_;
   std::unordered_map<Key, End, Hash> forwarded_;
 };

@@ -15,18 +15,22 @@ bool fits(const Session<Family>& session, const Snapshot& policy) {
     if (forward == nullptr || forward->namespace_id != tenant->id || forward->to != internal) {
       return false;
     }
-  } else if (forward != nullptr || rules.forwarded_as(tenant->id, session.protocol, internal)) {
+  } else if (forward != nullptr ||
+             rules.forwarded_as(tenant->id, session.protocol, internal) != nullptr) {
     return false;
   }
   const End asked{session.inside.remote, session.inside.remote_port};
   const End remote{session.outside.remote, session.outside.remote_port};
   if (session.is_from_outside) return asked == remote && !session.remote_is_inside;
-  const auto redirected = rules.redirect(tenant->id, session.protocol, asked);
-  const bool stays_inside = redirected && any_contains(tenant->policy->inside, redirected->address);
+  const End* const redirected = rules.redirect(tenant->id, session.protocol, asked);
+  const bool is_redirected = redirected != nullptr;
+  const bool stays_inside =
+      is_redirected && any_contains(tenant->policy->inside, redirected->address);
   const bool passes =
-      !redirected && any_contains(tenant->policy->untranslated, session.inside.remote);
-  return redirected.value_or(asked) == remote && stays_inside == session.remote_is_inside &&
-         !passes && !rules.drops(tenant->id, session.protocol, asked.port);
+      !is_redirected && any_contains(tenant->policy->untranslated, session.inside.remote);
+  return (is_redirected ? *redirected : asked) == remote &&
+         stays_inside == session.remote_is_inside && !passes &&
+         !rules.drops(tenant->id, session.protocol, asked.port);
 }
 
 template bool fits(const Session<Ipv4>&, const Snapshot&);
