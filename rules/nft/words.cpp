@@ -144,7 +144,7 @@ std::string nft_bits_at(unsigned place, Family family) {
 }
 
 std::string nft_first_bits_at(unsigned place, Family family, unsigned length) {
-  const std::string field = nft_bits_at(place, family);
+  std::string field = nft_bits_at(place, family);
   if (is_whole(family, length)) return field;
   return fmt::format("{} & {}", field, nft_number(mask_of(family, length)));
 }
