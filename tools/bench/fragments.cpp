@@ -51,7 +51,8 @@ class FragmentTraffic {
       spent.first += first;
       spent.later += later;
     }
-    const auto timed = static_cast<double>((chunks - chunks / 8) * chunk);
+    const std::size_t timed_steps = (chunks - chunks / 8) * chunk;
+    const auto timed = static_cast<double>(timed_steps);
     return {spent.first / timed, spent.later / timed};
   }
 
