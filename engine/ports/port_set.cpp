@@ -19,6 +19,12 @@ constexpr std::uint32_t words_of_bits(std::uint32_t bits) {
 bool test(std::span<const std::uint64_t> words, std::uint32_t place) {
   return (words[place / word_bits] >> place % word_bits & 1) != 0;
 }
+void set(std::span<std::uint64_t> words, std::uint32_t place) {
+  words[place / word_bits] |= std::uint64_t{1} << place % word_bits;
+}
+void clear(std::span<std::uint64_t> words, std::uint32_t place) {
+  words[place / word_bits] &= ~(std::uint64_t{1} << place % word_bits);
+}
 
 // The first set bit at or after `start` among `words`, or nothing.
 std::optional<std::uint32_t> first_set(std::span<const std::uint64_t> words, std::uint32_t start) {
@@ -116,7 +122,7 @@ void PortSet::release_all(std::uint32_t begin, std::uint32_t end) {
     const std::uint64_t bits = ~std::uint64_t{0} >> (word_bits - count) << first;
     assert((words_[word] & bits) == 0);
     words_[word] |= bits;
-    summary_[word / word_bits] |= std::uint64_t{1} << word % word_bits;
+    set(summary_, word);
     free_count_ = static_cast<std::uint16_t>(free_count_ + count);
     begin += count;
   }
@@ -157,18 +163,15 @@ bool PortSet::is_free(std::uint32_t place) const {
 }
 
 void PortSet::set_free(std::uint32_t place) {
-  const std::uint32_t word = place / word_bits;
-  words_[word] |= std::uint64_t{1} << place % word_bits;
-  summary_[word / word_bits] |= std::uint64_t{1} << word % word_bits;
+  set(words_, place);
+  set(summary_, place / word_bits);
   ++free_count_;
 }
 
 void PortSet::clear_free(std::uint32_t place) {
   const std::uint32_t word = place / word_bits;
-  words_[word] &= ~(std::uint64_t{1} << place % word_bits);
-  if (words_[word] == 0) {
-    summary_[word / word_bits] &= ~(std::uint64_t{1} << word % word_bits);
-  }
+  clear(words_, place);
+  if (words_[word] == 0) clear(summary_, word);
   --free_count_;
 }
 
@@ -200,7 +203,7 @@ void PortSet::begin_rest(std::uint32_t place, Tick now) {
   resting_[place] = {now, latest_plus_1_, 0};
   (latest_plus_1_ == 0 ? earliest_plus_1_ : resting_[latest_plus_1_ - 1u].later_plus_1) = own;
   latest_plus_1_ = own;
-  rest_words_[place / word_bits] |= std::uint64_t{1} << place % word_bits;
+  set(rest_words_, place);
   ++resting_count_;
 }
 
@@ -208,7 +211,7 @@ void PortSet::end_rest(std::uint32_t place) {
   const auto [since, earlier, later] = resting_[place];
   (earlier == 0 ? earliest_plus_1_ : resting_[earlier - 1u].later_plus_1) = later;
   (later == 0 ? latest_plus_1_ : resting_[later - 1u].earlier_plus_1) = earlier;
-  rest_words_[place / word_bits] &= ~(std::uint64_t{1} << place % word_bits);
+  clear(rest_words_, place);
   --resting_count_;
 }
 
