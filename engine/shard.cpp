@@ -60,11 +60,10 @@ typename Shard<Family>::Outlook Shard<Family>::outlook(const Parsed<Family>& par
   const RuleBook<Family>& rules = sessions_.rules();
   const NamespaceId id = packet.namespace_id;
   const NamespaceEntry* tenant = sessions_.find_namespace(id);
-  const Leg<Family> inside = parsed.leg_from_inside();
-  const Endpoint<typename Family::Address> asked{inside.remote, inside.remote_port};
+  const Endpoint<typename Family::Address> asked{parsed.destination, parsed.destination_port};
   const bool is_ruled = tenant == nullptr || rules.drops(id, parsed.protocol, asked.port) ||
                         rules.redirect(id, parsed.protocol, asked) != nullptr ||
-                        any_contains(tenant->policy->untranslated, inside.remote);
+                        any_contains(tenant->policy->untranslated, asked.address);
   return is_ruled ? Outlook::ruled : Outlook::asks_for_owner;
 }
 
