@@ -129,6 +129,7 @@ void Daemon::make_engine() {
       options.session_memory = state_->bytes();
     }
     engine_ = std::make_unique<Engine>(options, policy);
+    events_ = std::make_unique<EventFeed>(*engine_);
   } catch (const std::invalid_argument& error) {
     throw Error(fmt::format("{}: {}", config_->file, error.what()));
   }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "nfq/control_server.h"
+#include "nfq/event_feed.h"
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/own_sockets.h"
@@ -41,6 +42,7 @@ class Daemon {
   std::shared_ptr<const rules::Config> config() const { return config_; }
   const Engine& engine() const { return *engine_; }
   Engine& engine() { return *engine_; }
+  EventFeed& events() { return *events_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
@@ -75,6 +77,7 @@ class Daemon {
   std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
   std::string memory_notice_;         // what may be needed, for the log
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<EventFeed> events_;
   OwnSockets own_sockets_;
   EventSource socket_look_;
   bool knows_sockets_ = true;  // until the kernel does not tell them

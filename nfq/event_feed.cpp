@@ -1,0 +1,77 @@
+#include "nfq/event_feed.h"
+
+#include <pthread.h>
+
+#include <chrono>
+#include <utility>
+
+#include "nfq/clock.h"
+
+namespace swnat::nfq {
+namespace {
+
+constexpr std::chrono::milliseconds pause{20};
+constexpr std::size_t events_at_once = 256;
+
+}  // namespace
+
+EventFeed::~EventFeed() {
+  std::thread thread;
+  {
+    const Lock lock(mutex_);
+    is_stopping_ = true;
+    thread = std::move(thread_);
+  }
+  changed_.notify_all();
+  if (thread.joinable()) thread.join();
+  engine_.stop_listening();
+}
+
+void EventFeed::add(std::shared_ptr<EventListener> listener) {
+  const Lock lock(mutex_);
+  if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  Listeners listeners = listeners_;
+  listeners.push_back(std::move(listener));
+  set_listeners(std::move(listeners));
+  changed_.notify_all();
+}
+
+void EventFeed::remove(const EventListener* listener) {
+  const Lock lock(mutex_);
+  Listeners listeners = listeners_;
+  std::erase_if(listeners, [&](const auto& each) { return each.get() == listener; });
+  set_listeners(std::move(listeners));
+}
+
+void EventFeed::set_listeners(Listeners listeners) {
+  EventKinds kinds;
+  for (const auto& each : listeners) kinds = kinds | each->kinds();
+  if (listeners.empty()) {
+    engine_.stop_listening();
+  } else {
+    engine_.listen(kinds, events_kept);
+  }
+  listeners_ = std::move(listeners);
+}
+
+void EventFeed::run() {
+  ::pthread_setname_np(::pthread_self(), "events");
+  std::vector<Event> events(events_at_once);
+  for (;;) {
+    const Listeners listeners = wait_for_listeners();
+    if (listeners.empty()) return;
+    while (const std::size_t count = engine_.take_events(events, now())) {
+      for (const auto& each : listeners) each->take(std::span(events).first(count));
+    }
+  }
+}
+
+// None when the feed is to end.
+EventFeed::Listeners EventFeed::wait_for_listeners() {
+  const Lock lock(mutex_);
+  if (!is_stopping_) changed_.wait_for(mutex_, pause);
+  while (listeners_.empty() && !is_stopping_) changed_.wait(mutex_);
+  return is_stopping_ ? Listeners{} : listeners_;
+}
+
+}  // namespace swnat::nfq
