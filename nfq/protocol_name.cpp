@@ -18,7 +18,7 @@ struct Protocol {
   std::uint8_t number;
   std::string_view name;
 };
-constexpr Protocol protocols[] = {
+constexpr Protocol named_protocols[] = {
     {IPPROTO_ICMP, "icmp"},       {IPPROTO_IGMP, "igmp"},   {IPPROTO_IPIP, "ipip"},
     {IPPROTO_TCP, "tcp"},         {IPPROTO_UDP, "udp"},     {IPPROTO_DCCP, "dccp"},
     {IPPROTO_IPV6, "ipv6"},       {IPPROTO_GRE, "gre"},     {IPPROTO_ESP, "esp"},
@@ -30,13 +30,13 @@ constexpr Protocol protocols[] = {
 }  // namespace
 
 std::string protocol_name(std::uint8_t number) {
-  const auto* known = std::ranges::find(protocols, number, &Protocol::number);
-  return known == std::end(protocols) ? std::to_string(number) : std::string(known->name);
+  const auto* known = std::ranges::find(named_protocols, number, &Protocol::number);
+  return known == std::end(named_protocols) ? std::to_string(number) : std::string(known->name);
 }
 
 std::optional<std::uint8_t> protocol_number(std::string_view text) {
-  const auto* known = std::ranges::find(protocols, text, &Protocol::name);
-  if (known != std::end(protocols)) return known->number;
+  const auto* known = std::ranges::find(named_protocols, text, &Protocol::name);
+  if (known != std::end(named_protocols)) return known->number;
   std::uint8_t number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);

@@ -4,17 +4,14 @@
 #include <bit>
 #include <limits>
 #include <set>
-#include <stdexcept>
+
+#include "engine/policy/require.h"
 
 namespace swnat {
 namespace {
 
 constexpr std::uint32_t no_port_limit = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::invalid_argument(what);
-}
 
 bool is_block_size(std::uint32_t size) {
   return size == 0 ||

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <set>
-#include <stdexcept>
 #include <tuple>
 
 #include "engine/base/hash.h"
+#include "engine/policy/require.h"
 
 namespace swnat {
 namespace {
@@ -38,10 +38,6 @@ bool has_namespace(const Policy& policy, NamespaceId id) {
 
 bool has_valid_length(const IpNetwork& network) {
   return std::visit([](const auto& one) { return one.length <= 8 * sizeof one.address; }, network);
-}
-
-void require(bool holds, const char* what) {
-  if (!holds) throw std::invalid_argument(what);
 }
 
 }  // namespace

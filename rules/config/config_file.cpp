@@ -13,7 +13,7 @@
 namespace swnat::rules {
 namespace {
 
-std::string_view kind_of(mode_t mode) {
+std::string_view file_kind(mode_t mode) {
   switch (mode & S_IFMT) {
     case S_IFDIR:
       return "a directory";
@@ -40,7 +40,7 @@ std::string too_large() {
 // Empty if it can be read.
 std::string fault_of(const struct stat& file) {
   if (!S_ISREG(file.st_mode)) {
-    return fmt::format("is {} (allowed: a regular file)", kind_of(file.st_mode));
+    return fmt::format("is {} (allowed: a regular file)", file_kind(file.st_mode));
   }
   return file.st_size > static_cast<off_t>(largest_config) ? too_large() : "";
 }

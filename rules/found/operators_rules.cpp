@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "rules/found/json_text.h"
 #include "rules/routes/policy_route.h"
 #include "rules/text/lines.h"
 #include "rules/wanted/family.h"
@@ -63,11 +64,6 @@ class Markings {
   std::set<std::pair<std::uint32_t, std::uint32_t>> partial_;  // bits and value
 };
 
-std::string text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
 // What the rules of nft set, but for ours: fwmarks, and what keeps fragments apart.
 struct NftRules {
   Markings markings;
@@ -76,7 +72,7 @@ struct NftRules {
 
 bool is_key(const Json& statement, const char* of, const char* key) {
   const Json& left = statement.value("key", Json::object());
-  return left.is_object() && left.contains(of) && text(left[of], "key") == key;
+  return left.is_object() && left.contains(of) && json_text(left[of], "key") == key;
 }
 
 NftRules nft_rules(const std::string& printed, std::uint32_t mask) {
@@ -89,11 +85,12 @@ NftRules nft_rules(const std::string& printed, std::uint32_t mask) {
     if (!object.is_object()) continue;
     for (const auto& [kind, body] : object.items()) {
       if (!body.is_object()) continue;
-      const std::string table = fmt::format("{} {}", text(body, "family"), text(body, "table"));
+      const std::string table =
+          fmt::format("{} {}", json_text(body, "family"), json_text(body, "table"));
       if (table == "inet swnat") continue;
       const Json& priority = body.value("prio", Json());
-      if (kind == "chain" && text(body, "hook") == "prerouting" && priority.is_number_integer() &&
-          priority.get<int>() < defragmentation) {
+      if (kind == "chain" && json_text(body, "hook") == "prerouting" &&
+          priority.is_number_integer() && priority.get<int>() < defragmentation) {
         early.insert(table);
       }
       if (kind != "rule" || !body.contains("expr")) continue;
@@ -154,9 +151,9 @@ Markings routed(const std::string& printed, std::uint32_t mask) {
   if (!json.is_array()) return all;
   for (const Json& rule : json) {
     if (!rule.is_object() || !rule.contains("fwmark")) continue;
-    if (text(rule, "protocol") == std::to_string(route_protocol)) continue;
-    const std::string bits = rule.contains("fwmask") ? "/" + text(rule, "fwmask") : "";
-    all.add(marking_of(text(rule, "fwmark") + bits));
+    if (json_text(rule, "protocol") == std::to_string(route_protocol)) continue;
+    const std::string bits = rule.contains("fwmask") ? "/" + json_text(rule, "fwmask") : "";
+    all.add(marking_of(json_text(rule, "fwmark") + bits));
   }
   return all;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "rules/found/json_text.h"
 #include "rules/iptables/chains.h"
 
 namespace swnat::rules {
@@ -52,14 +53,10 @@ std::vector<std::uint16_t> queues_of(const Json& rule) {
   return queues;
 }
 
-std::string text(const Json& object, const char* key) {
-  return object.value(key, std::string());
-}
-
 // What iptables keeps in nft it tells better itself.
 bool is_of_iptables(const Json& rule) {
-  const std::string family = text(rule, "family");
-  const std::string table = text(rule, "table");
+  const std::string family = json_text(rule, "family");
+  const std::string table = json_text(rule, "table");
   constexpr std::string_view tables[] = {"raw", "mangle", "nat", "filter", "security"};
   return (family == "ip" || family == "ip6") &&
          std::find(std::begin(tables), std::end(tables), table) != std::end(tables);
@@ -105,8 +102,9 @@ std::vector<QueueRule> nft_queue_rules(std::string_view printed) {
     const Json& rule = object["rule"];
     std::vector<std::uint16_t> queues = queues_of(rule);
     if (queues.empty() || is_of_iptables(rule)) continue;
-    const std::string table = fmt::format("{} {}", text(rule, "family"), text(rule, "table"));
-    rules.push_back({fmt::format("chain {} of nft table {}", text(rule, "chain"), table),
+    const std::string table =
+        fmt::format("{} {}", json_text(rule, "family"), json_text(rule, "table"));
+    rules.push_back({fmt::format("chain {} of nft table {}", json_text(rule, "chain"), table),
                      std::move(queues), table == "inet swnat"});
   }
   return rules;
