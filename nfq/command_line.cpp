@@ -1,17 +1,21 @@
 #include "nfq/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "nfq/confirmation.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
 #include "nfq/log.h"
 #include "rules/config/config.h"
 #include "rules/kernel/kernel.h"
+#include "rules/text/duration.h"
 
 namespace swnat::nfq {
 namespace {
@@ -40,11 +44,20 @@ struct Arguments {
   std::string file = "/etc/swnat/swnat.toml";
   std::string format = "auto";
   std::string only;
+  std::chrono::seconds confirm_within{0};  // 0: what `up` does stays anyway
 };
 
 Format format_of(const std::string& name) {
   if (name == "nft") return Format::nft;
   return name == "iptables" ? Format::iptables : Format::automatic;
+}
+
+std::chrono::seconds confirmation_time(const std::string& text) {
+  constexpr std::chrono::seconds longest = std::chrono::hours(24);
+  const auto time = rules::parse_duration(text);
+  if (time && time->count() > 0 && *time <= longest) return *time;
+  throw CLI::ValidationError(
+      "--confirm", fmt::format("\"{}\" is no such time (allowed: 1s to 24h, as in 60s)", text));
 }
 
 std::optional<rules::Config> load(const std::string& file) {
@@ -74,13 +87,31 @@ int print_rules(const rules::Config& config, const Arguments& arguments) {
   return 0;
 }
 
-int apply(const rules::Config& config, Format format) {
-  for (const std::string& line : rules::up(config, format)) log("{}", line);
+void tell(const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) log("{}", line);
+}
+
+int apply(const rules::Config& config, const Arguments& arguments) {
+  const Format format = format_of(arguments.format);
+  if (arguments.confirm_within.count() == 0) {
+    tell(rules::up(config, format));
+    return 0;
+  }
+  rules::up(config, format, [&](const std::vector<std::string>& told) {
+    tell(told);
+    return wait_for_confirmation(config.control_socket, arguments.confirm_within);
+  });
+  log("confirmed: it stays");
+  return 0;
+}
+
+int confirm_up(const rules::Config& config) {
+  confirm(config.control_socket);
   return 0;
 }
 
 int remove(const rules::Config& config) {
-  for (const std::string& line : rules::down(config)) log("{}", line);
+  tell(rules::down(config));
   return 0;
 }
 
@@ -117,6 +148,8 @@ int run_command_line(int argc, char** argv) {
   auto* rules_command =
       app.add_subcommand("rules", "print what `up` would tell the kernel, changing nothing");
   auto* up_command = app.add_subcommand("up", "tell the kernel: rules, policy routing and sysctls");
+  auto* confirm_command =
+      app.add_subcommand("confirm", "keep what `up --confirm` did, which waits for it");
   auto* down_command = app.add_subcommand("down", "remove exactly what `up` added");
 
   const auto add_format = [&](CLI::App* command) {
@@ -130,6 +163,12 @@ int run_command_line(int argc, char** argv) {
       ->type_name("PART")
       ->check(CLI::IsMember({"nft"}));
   add_format(up_command);
+  up_command
+      ->add_option_function<std::string>(
+          "--confirm",
+          [&](const std::string& text) { arguments.confirm_within = confirmation_time(text); },
+          "take it back unless it is confirmed within that time, like 60s")
+      ->type_name("TIME");
 
   try {
     app.parse(argc, argv);
@@ -142,7 +181,8 @@ int run_command_line(int argc, char** argv) {
     if (!config) return 1;
     if (*check_command) return check(*config);
     if (*rules_command) return print_rules(*config, arguments);
-    if (*up_command) return apply(*config, format_of(arguments.format));
+    if (*up_command) return apply(*config, arguments);
+    if (*confirm_command) return confirm_up(*config);
     if (*down_command) return remove(*config);
     return run(std::move(*config));
   });

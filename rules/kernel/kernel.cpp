@@ -210,6 +210,19 @@ Stock take_stock(const Config& config, const Plan& plan, const SysctlWork& work)
           config.workers};
 }
 
+// After all is done: what the operator should know, a line each.
+std::vector<std::string> what_to_tell(const Config& config, const Plan& plan) {
+  std::vector<std::string> told = waiting(config, current_interfaces());
+  for (const RemovedTenant& each : plan.removed) {
+    told.push_back(
+        fmt::format("{} belonged to a namespace that {} has no more: what comes from"
+                    " there is dropped as long as it is there",
+                    fmt::join(each.interfaces, ", "), config.file));
+  }
+  for (std::string& each : advice(config)) told.push_back(std::move(each));
+  return told;
+}
+
 // One up(): from the record before it to the plan, or back.
 struct Change {
   const Config& config;
@@ -271,7 +284,7 @@ std::string configuration_digest(const Config& config) {
   return fmt::format("{:016x}", digest.value());
 }
 
-std::vector<std::string> up(const Config& config, Format format) {
+std::vector<std::string> up(const Config& config, Format format, const Keep& keep) {
   require_privilege();
   require_external_interface(config);
   const Format chosen = choose_format(format);
@@ -290,26 +303,25 @@ std::vector<std::string> up(const Config& config, Format format) {
     auto& made = change.pending.made_chains;
     if (std::find(made.begin(), made.end(), chain) == made.end()) made.push_back(chain);
   }
-  try {
-    change.apply();
-  } catch (const KernelError& failure) {
+  // What fails, or is not kept, is undone.
+  const auto undo = [&](const std::string& why) {
     try {
       change.revert();
     } catch (const KernelError& second) {
       throw KernelError(fmt::format("{}; undoing it failed too, `swnat-nfq down` may do it: {}",
-                                    failure.what(), second.what()));
+                                    why, second.what()));
     }
+  };
+  try {
+    change.apply();
+    std::vector<std::string> told = what_to_tell(config, plan);
+    if (!keep || keep(told)) return told;
+  } catch (const std::exception& failure) {
+    undo(failure.what());
     throw;
   }
-  std::vector<std::string> told = waiting(config, current_interfaces());
-  for (const RemovedTenant& each : plan.removed) {
-    told.push_back(
-        fmt::format("{} belonged to a namespace that {} has no more: what comes from"
-                    " there is dropped as long as it is there",
-                    fmt::join(each.interfaces, ", "), config.file));
-  }
-  for (std::string& each : advice(config)) told.push_back(std::move(each));
-  return told;
+  undo("not confirmed");
+  throw KernelError("not confirmed: everything is as it was before");
 }
 
 std::vector<std::string> down(const Config& config) {

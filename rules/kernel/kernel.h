@@ -2,6 +2,7 @@
 // rules, policy routing and sysctls. Text for people to read, and the same applied and removed.
 #pragma once
 
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ std::string configuration_digest(const Config& config);
 // leaves what the last call asks for and nothing else. A failure half-way undoes what this call
 // did. A namespace whose interface is not there, or down, stays blocked. Returns what the operator
 // should know, a line each. Throws KernelError.
-std::vector<std::string> up(const Config& config, Format format);
+//
+// `keep`, if there is one, is asked when all is done, with these lines, while nobody else can
+// change it and signals that end a process are blocked. If it says no, or throws, all is undone.
+using Keep = std::function<bool(const std::vector<std::string>& told)>;
+std::vector<std::string> up(const Config& config, Format format, const Keep& keep = {});
 
 // Removes exactly what up() added, and puts back the sysctls it changed. Without a record of these,
 // or with a damaged one, it removes what can be recognised, and fails then. Nothing to remove is no
