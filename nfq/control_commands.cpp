@@ -235,9 +235,12 @@ ControlAnswer flush(Daemon& daemon, const Json& request) {
 }
 
 ControlAnswer reload(Daemon& daemon, const Json&) {
-  const std::vector<std::string> faults = daemon.reload();
-  if (faults.empty()) return {line({{"ok", true}, {"configuration", daemon.config()->file}})};
-  return refuse(fmt::format("{}", fmt::join(faults, "\n")));
+  const ReloadOutcome outcome = daemon.reload();
+  if (!outcome.faults.empty()) return refuse(fmt::format("{}", fmt::join(outcome.faults, "\n")));
+  return {line({{"ok", true},
+                {"configuration", daemon.config()->file},
+                {"changes", outcome.changes},
+                {"wants_up", outcome.wants_up}})};
 }
 
 // Pieces of Prometheus text, each in a line of JSON.

@@ -1,5 +1,6 @@
 #include "nfq/daemon.h"
 
+#include <fmt/ranges.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -21,7 +22,6 @@
 #include "nfq/error.h"
 #include "nfq/log.h"
 #include "nfq/memory_limits.h"
-#include "nfq/reload.h"
 #include "nfq/rule_counters.h"
 #include "rules/kernel/kernel.h"
 
@@ -301,44 +301,47 @@ bool Daemon::workers_make_progress() const {
       workers_, [&](const auto& worker) { return time - worker->last_beat() < longest_silence; });
 }
 
-std::vector<std::string> Daemon::reload() {
+ReloadOutcome Daemon::reload() {
   sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
              static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(
                                         std::chrono::steady_clock::now().time_since_epoch())
                                         .count()));
-  std::vector<std::string> faults;
+  ReloadOutcome outcome;
   try {
-    faults = try_reload();
+    outcome = try_reload();
   } catch (const std::exception& error) {
-    faults = {fmt::format("{}: {}", config_->file, error.what())};
+    outcome.faults = {fmt::format("{}: {}", config_->file, error.what())};
   }
-  for (const std::string& fault : faults) write_log(fault);
-  if (faults.empty()) {
-    log("reloaded {}", config_->file);
+  for (const std::string& fault : outcome.faults) write_log(fault);
+  if (outcome.faults.empty()) {
+    log("reloaded {}; {}", config_->file,
+        outcome.changes.empty() ? "nothing changed"
+                                : fmt::format("{}", fmt::join(outcome.changes, "; ")));
   } else {
     log("not reloaded: the configuration from before stays in effect");
   }
-  sd_notify(0, "READY=1");
-  return faults;
-}
-
-std::vector<std::string> Daemon::try_reload() {
-  rules::LoadResult result = rules::load_config(config_->file);
-  std::vector<std::string> faults;
-  for (const rules::ConfigError& error : result.errors) faults.push_back(error.text());
-  if (!result.config) return faults;
-  faults = fixed_keys_changed(*config_, *result.config);
-  if (!faults.empty()) return faults;
-  auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
-  const bool same_rules = rules_text(*config_) == rules_text(*loaded);
-  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
-  config_ = std::move(loaded);
-  keeper_->set_config(config_);
-  if (!same_rules) {
+  if (outcome.wants_up) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);
   }
-  return {};
+  sd_notify(0, "READY=1");
+  return outcome;
+}
+
+ReloadOutcome Daemon::try_reload() {
+  rules::LoadResult result = rules::load_config(config_->file);
+  ReloadOutcome outcome;
+  for (const rules::ConfigError& error : result.errors) outcome.faults.push_back(error.text());
+  if (!result.config) return outcome;
+  outcome.faults = fixed_keys_changed(*config_, *result.config);
+  if (!outcome.faults.empty()) return outcome;
+  auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
+  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
+  outcome.changes = changes_between(*config_, *loaded);
+  outcome.wants_up = rules_text(*config_) != rules_text(*loaded);
+  config_ = std::move(loaded);
+  keeper_->set_config(config_);
+  return outcome;
 }
 
 StrayPackets Daemon::stray_packets() const {

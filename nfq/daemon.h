@@ -15,6 +15,7 @@
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/own_sockets.h"
+#include "nfq/reload.h"
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
@@ -36,8 +37,7 @@ class Daemon {
   int run();
 
   // Takes over the changed configuration file, all of it or nothing, and logs what happened.
-  // Returns what is wrong, if anything.
-  std::vector<std::string> reload();
+  ReloadOutcome reload();
 
   std::shared_ptr<const rules::Config> config() const { return config_; }
   const Engine& engine() const { return *engine_; }
@@ -66,7 +66,7 @@ class Daemon {
   void stop_workers();
   bool workers_make_progress() const;
   StrayPackets stray_packets() const;
-  std::vector<std::string> try_reload();
+  ReloadOutcome try_reload();
 
   std::shared_ptr<const rules::Config> config_;
   Time started_;

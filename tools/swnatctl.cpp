@@ -31,7 +31,17 @@ struct Command {
 };
 
 std::string reload_text(const Json& document) {
-  return fmt::format("reloaded {}\n", document.at("configuration").get<std::string>());
+  const auto file = document.at("configuration").get<std::string>();
+  std::string text = fmt::format("reloaded {}\n", file);
+  for (const Json& change : document.at("changes")) {
+    text += fmt::format("  {}\n", change.get<std::string>());
+  }
+  if (document.at("changes").empty()) text += "  nothing changed\n";
+  if (document.at("wants_up") == true) {
+    text += fmt::format("the kernel's rules for it differ; apply them: swnat-nfq up --config {}\n",
+                        file);
+  }
+  return text;
 }
 
 std::string flush_text(const Json& document) {

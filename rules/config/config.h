@@ -15,6 +15,8 @@ namespace swnat::rules {
 struct Route {
   IpNetwork to;
   IpAddress via;  // of the same family
+
+  friend bool operator==(const Route&, const Route&) = default;
 };
 
 struct NamespaceConfig {
@@ -33,6 +35,8 @@ struct NamespaceConfig {
 
   // What it has: its subnets, and what routes lead to.
   std::vector<IpNetwork> networks() const;
+
+  friend bool operator==(const NamespaceConfig&, const NamespaceConfig&) = default;
 };
 
 struct Config {

@@ -30,6 +30,7 @@ signal_daemon HUP
 new_limit_counts() { [[ $(ask 20004 >"$LAB_DIR/ask.out" && sessions '.namespace == "blue"' | wc -l) == 3 ]]; }
 wait_until 10 new_limit_counts || fail "the limit of the reloaded file does not count"
 passed "the limit of the reloaded file counts"
+wait_until 10 log_has "reloaded .*; .*namespace.* changed: blue$" 1 || fail "what a reload changed is not told"
 kept=$(sessions true | jq -c '[.namespace, .internal, .external, .remote]' | sort)
 expect "sessions from before the reload that are still the same" 2 \
   "$(comm -12 <(echo "$before") <(echo "$kept") | wc -l)"

@@ -15,6 +15,14 @@ rules::Config running() {
   return config;
 }
 
+rules::Config config_with(const std::vector<std::string>& namespaces) {
+  rules::Config config;
+  for (const std::string& name : namespaces) config.namespaces.emplace_back().name = name;
+  return config;
+}
+
+using Lines = std::vector<std::string>;
+
 struct Change {
   const char* key;
   void (*apply)(rules::Config& config);
@@ -91,4 +99,32 @@ TEST_CASE("a reload names each key that cannot change") {
                            " cannot change while the daemon runs; restart to change it");
   }
   CHECK_EQ(fixed_keys_changed(running(), all).size(), std::size(changes));
+}
+
+TEST_CASE("a reload tells: a file that says the same changes nothing") {
+  CHECK(changes_between(config_with({"blue", "green"}), config_with({"green", "blue"})).empty());
+}
+
+TEST_CASE("a reload tells: namespaces by what became of them") {
+  rules::Config after = config_with({"blue", "red"});
+  after.namespaces[0].policy.session_limit = 3;
+  CHECK_EQ(changes_between(config_with({"blue", "green"}), after),
+           Lines{"[[namespace]] added: red", "[[namespace]] removed: green",
+                 "[[namespace]] changed: blue"});
+}
+
+TEST_CASE("a reload tells: settings and rules that differ") {
+  rules::Config after = config_with({"blue"});
+  after.policy.timeouts.udp = std::chrono::seconds(7);
+  after.policy.hairpin = !after.policy.hairpin;
+  after.policy.forwards.emplace_back().to.port = 80;
+  CHECK_EQ(changes_between(config_with({"blue"}), after),
+           Lines{"nat.hairpin changed", "[timeouts] changed", "[[forward]] changed"});
+}
+
+TEST_CASE("a reload tells: a list of many namespaces is cut") {
+  std::vector<std::string> names;
+  for (int i = 10; i < 30; ++i) names.push_back("n" + std::to_string(i));
+  CHECK_EQ(changes_between(config_with({}), config_with(names)),
+           Lines{"[[namespace]] added: n10, n11, n12, n13, n14, n15, n16, n17 and 12 others"});
 }

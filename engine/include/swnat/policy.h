@@ -150,6 +150,8 @@ struct NamespacePolicy {
   std::vector<IpNetwork> inside = {};
   // Destinations that packets reach as they are (RFC 6888 REQ-6).
   std::vector<IpNetwork> untranslated = {};
+
+  friend bool operator==(const NamespacePolicy&, const NamespacePolicy&) = default;
 };
 
 // Outbound packets that are dropped before any mapping is made.
@@ -157,6 +159,8 @@ struct DropRule {
   std::uint8_t protocol = 6;     // 6 TCP, 17 UDP; 1 ICMP of either family, without ports
   PortRange ports = {1, 65535};  // of the destination
   NamespaceRange namespaces = {};
+
+  friend bool operator==(const DropRule&, const DropRule&) = default;
 };
 
 // Outbound packets to `from` go to `to` instead, and what answers seems to come from `from`.
@@ -165,6 +169,8 @@ struct RedirectRule {
   IpEndpoint from;
   IpEndpoint to;  // of the same family
   NamespaceRange namespaces = {};
+
+  friend bool operator==(const RedirectRule&, const RedirectRule&) = default;
 };
 
 // Inbound packets from anywhere to `external` go to `to` in the namespace. What `to` sends leaves
@@ -177,6 +183,8 @@ struct ForwardRule {
   // Sessions that come in by it, which then do not count to the namespace's limit. At this limit
   // one that is over ends for a new one, and else nothing does. 0: they count to the namespace's.
   std::uint32_t session_limit = 0;
+
+  friend bool operator==(const ForwardRule&, const ForwardRule&) = default;
 };
 
 struct Policy {
