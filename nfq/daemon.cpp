@@ -93,6 +93,7 @@ Daemon::Daemon(rules::Config config)
   watch_signals();
   watch_workers();
   make_engine();
+  log_->follow(config_, engine_->session_count());
   withhold_own_ports();
   control_ = std::make_unique<ControlServer>(
       loop_.get(), config_->control_socket,
@@ -130,6 +131,7 @@ void Daemon::make_engine() {
     }
     engine_ = std::make_unique<Engine>(options, policy);
     events_ = std::make_unique<EventFeed>(*engine_);
+    log_ = std::make_unique<LogSwitch>(*events_);
   } catch (const std::invalid_argument& error) {
     throw Error(fmt::format("{}: {}", config_->file, error.what()));
   }
@@ -143,15 +145,16 @@ void Daemon::make_engine() {
 // out.
 void Daemon::require_memory(const EngineOptions& options, const Policy& policy) {
   const std::size_t sessions = Engine::session_memory_size(options, policy);
-  const std::size_t others = Engine::memory_size(options, policy);
+  const std::size_t log = config_->log ? MappingLog::memory_used : 0;
+  const std::size_t others = Engine::memory_size(options, policy) + log;
   const std::size_t workers = config_->workers;
   const std::size_t wanted = state_ ? state_->memory_wanted(sessions) : sessions;
   EngineOptions all = options;
   all.populate = true;
-  const MemoryNeed need{
-      .used = wanted + others + workers * Worker::memory_used,
-      .reserved = sessions + Engine::memory_size(all, policy) + workers * Worker::memory_reserved,
-      .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
+  const MemoryNeed need{.used = wanted + others + workers * Worker::memory_used,
+                        .reserved = sessions + Engine::memory_size(all, policy) + log +
+                                    workers * Worker::memory_reserved,
+                        .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
   const std::string fault = memory_fault(need, memory_limits(), reservation_limits());
   if (!fault.empty()) throw Error(fmt::format("{}: {}", config_->file, fault));
   memory_notice_ =
@@ -307,6 +310,7 @@ std::vector<std::string> Daemon::reload() {
                                         std::chrono::steady_clock::now().time_since_epoch())
                                         .count()));
   std::vector<std::string> faults;
+  log_->reopen();  // whatever is wrong with the configuration: the signal may be a log rotation's
   try {
     faults = try_reload();
   } catch (const std::exception& error) {
@@ -334,6 +338,7 @@ std::vector<std::string> Daemon::try_reload() {
   engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
   config_ = std::move(loaded);
   keeper_->set_config(config_);
+  log_->follow(config_, engine_->session_count());
   if (!same_rules) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);
