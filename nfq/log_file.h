@@ -16,6 +16,8 @@ class LogFile : public LogOutput {
 
  private:
   Taken take(const LogBatch& batch, Time now) override;
+  // So that whoever rotates files finds the new one at once.
+  std::string keep(Time /*now*/) override { return file_ ? std::string() : open(); }
   void close() override { file_.reset(); }
   std::string open();
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nfq/clock.h"
+#include "nfq/ipfix_output.h"
 #include "nfq/log.h"
 #include "nfq/log_datagrams.h"
 #include "nfq/log_file.h"
@@ -35,6 +36,9 @@ MappingLog::Outputs make_outputs(const rules::LogConfig& config, LogCounters& co
   if (config.syslog_receiver) {
     outputs.push_back(std::make_unique<SyslogOutput>(
         DatagramAddress::of_endpoint(config.syslog_receiver->endpoint), counters));
+  }
+  if (config.ipfix) {
+    outputs.push_back(std::make_unique<IpfixOutput>(*config.ipfix, config.destinations, counters));
   }
   return outputs;
 }

@@ -67,6 +67,8 @@ TEST_CASE_FIXTURE(Fixture, "log file: what is renamed is written on until it is 
   write(batch_of(40001, 1));
   CHECK_FALSE(std::filesystem::exists(path));
   file.reopen();
+  file.tick(now);
+  CHECK(std::filesystem::exists(path));
   write(batch_of(40002, 1));
   CHECK_EQ(text_of_file(path + ".1"), batch_of(40000, 2).text());
   CHECK_EQ(text_of_file(path), batch_of(40002, 1).text());
