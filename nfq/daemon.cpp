@@ -93,13 +93,14 @@ Daemon::Daemon(rules::Config config)
   watch_signals();
   watch_workers();
   make_engine();
-  log_->follow(config_, engine_->session_count());
   withhold_own_ports();
   control_ = std::make_unique<ControlServer>(
       loop_.get(), config_->control_socket,
       [this](std::string_view request) { return answer_control_request(*this, request); });
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
+  // The last: a start that fails, as beside another daemon, must not write to that one's log.
+  log_->follow(config_, engine_->session_count());
 }
 
 Daemon::~Daemon() {
@@ -145,7 +146,7 @@ void Daemon::make_engine() {
 // out.
 void Daemon::require_memory(const EngineOptions& options, const Policy& policy) {
   const std::size_t sessions = Engine::session_memory_size(options, policy);
-  const std::size_t log = config_->log ? MappingLog::memory_used : 0;
+  const std::size_t log = LogSwitch::memory_used(*config_);
   const std::size_t others = Engine::memory_size(options, policy) + log;
   const std::size_t workers = config_->workers;
   const std::size_t wanted = state_ ? state_->memory_wanted(sessions) : sessions;

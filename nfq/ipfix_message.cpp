@@ -40,15 +40,18 @@ enum class Element : std::uint16_t {
 #undef X
 };
 
-constexpr std::uint16_t size_of(Element element) {
-  switch (element) {
-#define X(name, number, bytes) \
-  case Element::name:          \
-    return bytes;
+struct ElementSize {
+  Element element;
+  std::uint16_t bytes;
+};
+constexpr ElementSize element_sizes[] = {
+#define X(name, number, bytes) {Element::name, bytes},
     SWNAT_IPFIX_ELEMENTS(X)
 #undef X
-  }
-  return 0;
+};
+
+constexpr std::uint16_t size_of(Element element) {
+  return std::ranges::find(element_sizes, element, &ElementSize::element)->bytes;
 }
 
 using enum Element;

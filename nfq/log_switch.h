@@ -16,6 +16,9 @@ class LogSwitch {
   // The feed must outlive this.
   explicit LogSwitch(EventFeed& feed) : feed_(feed) {}
 
+  // What is needed with this configuration, the engine's events included.
+  static std::size_t memory_used(const rules::Config& config);
+
   // Begins, changes or ends the log. There are `sessions` by now. Throws std::bad_alloc and
   // std::system_error, and then it is as it was.
   void follow(std::shared_ptr<const rules::Config> config, std::uint64_t sessions);

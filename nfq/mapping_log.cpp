@@ -63,8 +63,8 @@ EventKinds log_kinds(const rules::Config& config) {
   return make_policy(config).has_port_blocks() ? of_mappings | of_blocks : of_mappings;
 }
 
-MappingLog::MappingLog(std::shared_ptr<const rules::Config> config,
-                       std::shared_ptr<LogCounters> counters, std::uint64_t sessions)
+MappingLog::MappingLog(const std::shared_ptr<const rules::Config>& config,
+                       const std::shared_ptr<LogCounters>& counters, std::uint64_t sessions)
     : MappingLog(config, counters, sessions, make_outputs(*config->log, *counters)) {}
 
 MappingLog::MappingLog(std::shared_ptr<const rules::Config> config,

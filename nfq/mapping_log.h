@@ -37,14 +37,15 @@ class MappingLog : public EventListener {
  public:
   // Two seconds' at 50,000 new sessions a second, of which each is told twice sooner or later.
   static constexpr std::size_t events_kept = 131'072;
+  // Of a queue that fills and one that is written.
   static constexpr std::size_t memory_used = 2 * events_kept * sizeof(Event);
 
   using Outputs = std::vector<std::unique_ptr<LogOutput>>;
 
   // The configuration must have a log; `counters` go on with what they are. `sessions` are those
   // that are there already. Throws std::bad_alloc and std::system_error.
-  MappingLog(std::shared_ptr<const rules::Config> config, std::shared_ptr<LogCounters> counters,
-             std::uint64_t sessions);
+  MappingLog(const std::shared_ptr<const rules::Config>& config,
+             const std::shared_ptr<LogCounters>& counters, std::uint64_t sessions);
   // With outputs of the caller's.
   MappingLog(std::shared_ptr<const rules::Config> config, std::shared_ptr<LogCounters> counters,
              std::uint64_t sessions, Outputs outputs);

@@ -24,7 +24,7 @@ std::string daemons_log(const std::string& socket, std::chrono::seconds patience
   const Json answer = Json::parse(line.value_or(""), nullptr, false);
   if (!answer.is_object()) throw Error(fmt::format("{}: the answer is not swnat-nfq's", socket));
   if (!answer.value("ok", false)) throw Error(answer.value("error", "no answer"));
-  const std::string file = answer.value("file", "");
+  std::string file = answer.value("file", "");
   if (file.empty()) throw Error("the daemon's mapping log goes to no file");
   return file;
 }

@@ -27,8 +27,8 @@ struct LogConfig {
   std::optional<LogReceiver> ipfix = {};
 
   bool destinations = false;  // records tell remotes
-  // None: whatever is needed to know who had a port. Of namespaces with port blocks these, and
-  // mappings of what lies in no block; of others mappings.
+  // None: what is needed to know who had a port. All blocks; and mappings, but of namespaces with a
+  // port_block only of what lies in no block.
   std::optional<EventKinds> events = {};
 
   friend bool operator==(const LogConfig&, const LogConfig&) = default;

@@ -216,3 +216,14 @@ wait_until 30 writes_again || fail "the file is not written again"
 passed "the file is written again when there is room, and tells what it lacks"
 expect "lines that are no records, but for one that was cut" 0 \
   "$(cat "$LAB_DIR/full" "$SEEN" | sed '/^$/d' | grep -vc '^{"time":".*}$' | awk '{ print ($1 > 1) ? $1 : 0 }')"
+
+# A second daemon, which cannot start, does not write to the log of the first.
+end_daemon TERM
+LAB_RULES=$log_rules
+lab_write_config
+begun=$(records '.event == "begun"' "$LOG")
+start_daemon
+expect_records "beginnings" '.event == "begun"' "$((begun + 1))"
+before=$(wc -l <"$LOG")
+if swnat run 2>"$LAB_DIR/err"; then fail "a second daemon starts"; fi
+expect "lines that a second daemon wrote to the log" 0 "$(($(wc -l <"$LOG") - before))"

@@ -124,20 +124,24 @@ int run(const Options& options) {
   return 0;
 }
 
-}  // namespace
-}  // namespace swnat::bench
-
-int main(int argc, char** argv) {
-  swnat::bench::Options options;
+int run_command_line(int argc, char** argv) {
+  Options options;
   CLI::App app("What the mapping log costs a new session, and whether it keeps up.",
                "record-bench");
   app.add_option("--rate", options.rate, "new sessions a second")->capture_default_str();
   app.add_option("--seconds", options.seconds, "of each measurement")->capture_default_str();
-  app.add_option("--rounds", options.rounds, "")->capture_default_str();
+  app.add_option("--rounds", options.rounds, "of both, in turns")->capture_default_str();
   app.add_option("--file", options.file, "the log, removed at the end")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  return run(options);
+}
+
+}  // namespace
+}  // namespace swnat::bench
+
+int main(int argc, char** argv) {
   try {
-    return swnat::bench::run(options);
+    return swnat::bench::run_command_line(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "record-bench: %s\n", error.what());
     return 1;
