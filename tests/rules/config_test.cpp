@@ -160,40 +160,6 @@ TEST_CASE("what is not written has its default") {
   CHECK_FALSE(config.log);
 }
 
-TEST_CASE("the log") {
-  const auto log_of = [](std::string_view lines) {
-    const Config config = load(std::string(least) + "[log]\n" + std::string(lines));
-    REQUIRE(config.log);
-    return *config.log;
-  };
-  CHECK(log_of("file = \"/var/log/swnat/mappings.json\"") ==
-        LogConfig{.file = "/var/log/swnat/mappings.json"});
-  const LogConfig all = log_of(R"(
-format = "json"
-journal = true
-syslog = true
-ipfix = "tcp://[2001:db8::1]:4740"
-destinations = true
-events = ["block", "session"]
-)");
-  CHECK(all.file.empty());
-  CHECK(all.journal);
-  CHECK(all.syslog);
-  CHECK_FALSE(all.syslog_receiver);
-  REQUIRE(all.ipfix);
-  CHECK(all.ipfix->transport == Transport::tcp);
-  CHECK(to_text(all.ipfix->endpoint) == "[2001:db8::1]:4740");
-  CHECK(all.destinations);
-  CHECK(all.events == EventKinds{EventKind::block_taken, EventKind::block_given_up,
-                                 EventKind::session_made, EventKind::session_ended});
-  const LogConfig remote =
-      log_of("syslog = \"udp://192.0.2.1:514\"\nipfix = \"udp://192.0.2.2:4739\"");
-  CHECK_FALSE(remote.syslog);
-  CHECK(remote.syslog_receiver ==
-        LogReceiver{Transport::udp, parse_endpoint("192.0.2.1:514").value()});
-  CHECK(remote.ipfix == LogReceiver{Transport::udp, parse_endpoint("192.0.2.2:4739").value()});
-}
-
 TEST_CASE("the default limit of a namespace fits a small table") {
   const Config config = load(std::string(least) + "[nat]\nmax_sessions = 50\n");
   CHECK(config.namespaces[0].policy.session_limit == 50);
