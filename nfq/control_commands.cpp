@@ -243,6 +243,25 @@ ControlAnswer reload(Daemon& daemon, const Json&) {
                 {"wants_up", outcome.wants_up}})};
 }
 
+// How the mapping log fares; with {"reopen":true} its files are opened anew.
+ControlAnswer mapping_log(Daemon& daemon, const Json& request) {
+  const LogSwitch& log = daemon.mapping_log();
+  if (!log.is_on()) return refuse("there is no mapping log: the configuration has no [log]");
+  if (request.contains("reopen") && request["reopen"] == true) log.reopen();
+  Json outputs;
+  for (std::size_t i = 0; i < log_output_count; ++i) {
+    const LogOutputCounters& output = log.counters().outputs[i];
+    outputs[std::string(log_output_names[i])] = {{"records", output.records.load()},
+                                                 {"lost", output.lost.load()},
+                                                 {"errors", output.errors.load()}};
+  }
+  return {line({{"ok", true},
+                {"file", daemon.config()->log->file},
+                {"records", log.counters().records.load()},
+                {"lost", log.counters().lost.load()},
+                {"outputs", outputs}})};
+}
+
 // Pieces of Prometheus text, each in a line of JSON.
 ControlAnswer metrics(Daemon& daemon, const Json&) {
   auto text_of_metrics = std::make_shared<Metrics>(daemon);
@@ -267,6 +286,7 @@ constexpr Command commands[] = {
     {"stats", stats},
     {"reload", reload},
     {"metrics", metrics},
+    {"log", mapping_log},
 };
 
 }  // namespace

@@ -99,6 +99,8 @@ Daemon::Daemon(rules::Config config)
       [this](std::string_view request) { return answer_control_request(*this, request); });
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
+  // The last: a start that fails, as beside another daemon, must not write to that one's log.
+  log_->follow(config_, engine_->session_count());
 }
 
 Daemon::~Daemon() {
@@ -130,6 +132,7 @@ void Daemon::make_engine() {
     }
     engine_ = std::make_unique<Engine>(options, policy);
     events_ = std::make_unique<EventFeed>(*engine_);
+    log_ = std::make_unique<LogSwitch>(*events_);
   } catch (const std::invalid_argument& error) {
     throw Error(fmt::format("{}: {}", config_->file, error.what()));
   }
@@ -143,15 +146,16 @@ void Daemon::make_engine() {
 // out.
 void Daemon::require_memory(const EngineOptions& options, const Policy& policy) {
   const std::size_t sessions = Engine::session_memory_size(options, policy);
-  const std::size_t others = Engine::memory_size(options, policy);
+  const std::size_t log = LogSwitch::memory_used(*config_);
+  const std::size_t others = Engine::memory_size(options, policy) + log;
   const std::size_t workers = config_->workers;
   const std::size_t wanted = state_ ? state_->memory_wanted(sessions) : sessions;
   EngineOptions all = options;
   all.populate = true;
-  const MemoryNeed need{
-      .used = wanted + others + workers * Worker::memory_used,
-      .reserved = sessions + Engine::memory_size(all, policy) + workers * Worker::memory_reserved,
-      .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
+  const MemoryNeed need{.used = wanted + others + workers * Worker::memory_used,
+                        .reserved = sessions + Engine::memory_size(all, policy) + log +
+                                    workers * Worker::memory_reserved,
+                        .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
   const std::string fault = memory_fault(need, memory_limits(), reservation_limits());
   if (!fault.empty()) throw Error(fmt::format("{}: {}", config_->file, fault));
   memory_notice_ =
@@ -307,6 +311,7 @@ ReloadOutcome Daemon::reload() {
                                         std::chrono::steady_clock::now().time_since_epoch())
                                         .count()));
   ReloadOutcome outcome;
+  log_->reopen();  // whatever is wrong with the configuration: the signal may be a log rotation's
   try {
     outcome = try_reload();
   } catch (const std::exception& error) {
@@ -341,6 +346,7 @@ ReloadOutcome Daemon::try_reload() {
   outcome.wants_up = rules_text(*config_) != rules_text(*loaded);
   config_ = std::move(loaded);
   keeper_->set_config(config_);
+  log_->follow(config_, engine_->session_count());
   return outcome;
 }
 

@@ -14,6 +14,7 @@
 #include "nfq/event_feed.h"
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
+#include "nfq/log_switch.h"
 #include "nfq/own_sockets.h"
 #include "nfq/reload.h"
 #include "nfq/report.h"
@@ -43,6 +44,7 @@ class Daemon {
   const Engine& engine() const { return *engine_; }
   Engine& engine() { return *engine_; }
   EventFeed& events() { return *events_; }
+  const LogSwitch& mapping_log() const { return *log_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
@@ -78,6 +80,7 @@ class Daemon {
   std::string memory_notice_;         // what may be needed, for the log
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EventFeed> events_;
+  std::unique_ptr<LogSwitch> log_;
   OwnSockets own_sockets_;
   EventSource socket_look_;
   bool knows_sockets_ = true;  // until the kernel does not tell them

@@ -28,9 +28,14 @@ EventFeed::~EventFeed() {
 }
 
 void EventFeed::add(std::shared_ptr<EventListener> listener) {
+  replace(nullptr, std::move(listener));
+}
+
+void EventFeed::replace(const EventListener* former, std::shared_ptr<EventListener> listener) {
   const Lock lock(mutex_);
   if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
   Listeners listeners = listeners_;
+  std::erase_if(listeners, [&](const auto& each) { return each.get() == former; });
   listeners.push_back(std::move(listener));
   set_listeners(std::move(listeners));
   changed_.notify_all();
@@ -56,22 +61,23 @@ void EventFeed::set_listeners(Listeners listeners) {
 
 void EventFeed::run() {
   ::pthread_setname_np(::pthread_self(), "events");
-  std::vector<Event> events(events_at_once);
-  for (;;) {
-    const Listeners listeners = wait_for_listeners();
-    if (listeners.empty()) return;
-    while (const std::size_t count = engine_.take_events(events, now())) {
-      for (const auto& each : listeners) each->take(std::span(events).first(count));
+  std::vector<Event> room(events_at_once);
+  for (bool goes_on = true; goes_on;) {
+    Listeners listeners;
+    goes_on = wait_for_listeners(listeners);
+    while (const std::size_t count = engine_.take_events(room, now())) {
+      for (const auto& each : listeners) each->take(std::span(room).first(count));
     }
   }
 }
 
-// None when the feed is to end.
-EventFeed::Listeners EventFeed::wait_for_listeners() {
+// False when the feed is to end.
+bool EventFeed::wait_for_listeners(Listeners& listeners) {
   const Lock lock(mutex_);
   if (!is_stopping_) changed_.wait_for(mutex_, pause);
   while (listeners_.empty() && !is_stopping_) changed_.wait(mutex_);
-  return is_stopping_ ? Listeners{} : listeners_;
+  listeners = listeners_;
+  return !is_stopping_;
 }
 
 }  // namespace swnat::nfq

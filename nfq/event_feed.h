@@ -5,6 +5,7 @@
 // The engine keeps events for one reader. This is it: a thread that asks some fifty times a second,
 // and hands what it gets to all listeners, one after the other. While there is none it sleeps, and
 // the engine makes no events; else it makes those of the kinds that any of them wants. A listener
+// At the end it is told what happened until then. A listener
 // that is slow makes the engine's memory run full, and never a packet wait: what found no
 // room is told as an event of the kind `lost`.
 #pragma once
@@ -54,13 +55,15 @@ class EventFeed {
   void add(std::shared_ptr<EventListener> listener);
   // A call that has begun may still be under way afterwards.
   void remove(const EventListener* listener);
+  // The same as both, with no event between them; `former` may be null. Throws as add() does.
+  void replace(const EventListener* former, std::shared_ptr<EventListener> listener);
 
  private:
   using Listeners = std::vector<std::shared_ptr<EventListener>>;
 
   void set_listeners(Listeners listeners) SWNAT_REQUIRES(mutex_);
   void run();
-  Listeners wait_for_listeners();
+  bool wait_for_listeners(Listeners& listeners);
 
   Engine& engine_;
   Mutex mutex_;

@@ -87,6 +87,34 @@ void append_rules(std::string& text, const RuleStatus& rules) {
   }
 }
 
+void append_log(std::string& text, const LogCounters& counters) {
+  struct Metric {
+    std::string_view name;
+    std::string_view help;
+    std::atomic<std::uint64_t> LogOutputCounters::*value;
+  };
+  constexpr Metric metrics[] = {
+      {"swnat_log_output_records_total", "records that the output took",
+       &LogOutputCounters::records},
+      {"swnat_log_output_lost_total", "records that the output did not take",
+       &LogOutputCounters::lost},
+      {"swnat_log_output_errors_total", "attempts to write to the output that failed",
+       &LogOutputCounters::errors},
+  };
+  head(text, "swnat_log_records_total", "counter", "records of the mapping log");
+  append(text, "swnat_log_records_total {}\n", counters.records.load());
+  head(text, "swnat_log_lost_total", "counter",
+       "events that the mapping log was to record and that found no room");
+  append(text, "swnat_log_lost_total {}\n", counters.lost.load());
+  for (const Metric& metric : metrics) {
+    head(text, metric.name, "counter", metric.help);
+    for (std::size_t i = 0; i < log_output_count; ++i) {
+      append(text, "{}{{output=\"{}\"}} {}\n", metric.name, log_output_names[i],
+             (counters.outputs[i].*metric.value).load());
+    }
+  }
+}
+
 // One metric, of which each namespace has as many lines as `append` makes, which all begin so.
 struct NamespaceMetric {
   std::string_view name;
@@ -151,6 +179,7 @@ void Metrics::append_totals(std::string& text) const {
   append_forwards(text);
   append_rules(text, daemon_.rules());
   append_queues(text, daemon_.queues());
+  append_log(text, daemon_.mapping_log().counters());
 }
 
 void Metrics::append_forwards(std::string& text) const {

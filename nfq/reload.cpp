@@ -46,8 +46,9 @@ constexpr Key fixed_keys[] = {
 constexpr Key settings[] = {
     {"nat.filtering", SWNAT_SAME(policy.filtering)}, {"nat.hairpin", SWNAT_SAME(policy.hairpin)},
     {"nat.at_limit", SWNAT_SAME(policy.at_limit)},   {"[timeouts]", SWNAT_SAME(policy.timeouts)},
-    {"control.repair", SWNAT_SAME(repair)},          {"[[drop]]", SWNAT_SAME(policy.drops)},
-    {"[[redirect]]", SWNAT_SAME(policy.redirects)},  {"[[forward]]", SWNAT_SAME(policy.forwards)},
+    {"control.repair", SWNAT_SAME(repair)},          {"[log]", SWNAT_SAME(log)},
+    {"[[drop]]", SWNAT_SAME(policy.drops)},          {"[[redirect]]", SWNAT_SAME(policy.redirects)},
+    {"[[forward]]", SWNAT_SAME(policy.forwards)},
 };
 
 #undef SWNAT_SAME

@@ -13,6 +13,7 @@
 
 #include "tools/swnatctl_connection.h"
 #include "tools/swnatctl_text.h"
+#include "tools/who.h"
 
 namespace swnat::ctl {
 namespace {
@@ -53,6 +54,17 @@ std::string metrics_text(const Json& document) {
   return document.at("metrics");
 }
 
+std::string log_text(const Json& document) {
+  const auto number = [](const Json& value) { return value.get<std::uint64_t>(); };
+  std::string text = fmt::format("records: {}\nlost: {}\n", number(document.at("records")),
+                                 number(document.at("lost")));
+  for (const auto& [name, output] : document.at("outputs").items()) {
+    text += fmt::format("{}: {} records, {} lost, {} errors\n", name, number(output.at("records")),
+                        number(output.at("lost")), number(output.at("errors")));
+  }
+  return text;
+}
+
 constexpr Command commands[] = {
     {"status", "the daemon, its queues, and how full it is", nullptr, status_text},
     {"namespaces", "each namespace's sessions and limit", "namespaces", namespaces_text},
@@ -61,6 +73,7 @@ constexpr Command commands[] = {
     {"stats", "packets by what became of them, and each queue's counters", nullptr, stats_text},
     {"reload", "read the configuration file again, keeping sessions", nullptr, reload_text},
     {"metrics", "all numbers, as text for Prometheus", "metrics", metrics_text},
+    {"log", "how the mapping log fares; reopen: begin its file anew", nullptr, log_text},
 };
 
 constexpr const char* later_commands[] = {"mappings", "watch", "top"};
@@ -148,6 +161,19 @@ int run(const std::string& socket, const Command& command, const Json& request,
   return 1;
 }
 
+int run_who(const std::string& socket, const WhoOptions& options, std::chrono::seconds patience,
+            bool as_json) {
+  try {
+    const WhoAnswer answer = who(options, socket, patience, as_json);
+    print_lines(answer.notes);
+    const int status = print(answer.text);
+    return status == 0 && !answer.found ? 1 : status;
+  } catch (const std::exception& error) {
+    print_lines(error.what());
+  }
+  return 1;
+}
+
 int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
   std::string socket = "/run/swnat/control.sock";
@@ -179,6 +205,13 @@ int run_command_line(int argc, char** argv) {
           ->type_name(option.type);
     }
   }
+  app.get_subcommand("log")
+      ->add_option_function<std::string>(
+          "action", [&request](const std::string&) { request["reopen"] = true; }, "reopen")
+      ->check(CLI::IsMember({"reopen"}))
+      ->type_name("ACTION");
+  WhoOptions who_options;
+  add_who(app, who_options);
   for (const char* name : later_commands) app.add_subcommand(name, "not yet supported");
   try {
     app.parse(argc, argv);
@@ -189,6 +222,9 @@ int run_command_line(int argc, char** argv) {
   const std::string chosen = app.get_subcommands().front()->get_name();
   const bool takes_long = chosen == "reload" || chosen == "flush";
   if (takes_long && app.count("--timeout") == 0) timeout = long_timeout;
+  if (chosen == "who") {
+    return run_who(socket, who_options, std::chrono::seconds(timeout), as_json);
+  }
   request["command"] = chosen;
   if (!is_confirmed(request)) return 1;
   for (const Command& command : commands) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "rules/config/log_config.h"
 #include "swnat/address.h"
 #include "swnat/engine_options.h"
 #include "swnat/policy.h"
@@ -60,6 +61,8 @@ struct Config {
   std::string control_socket = "/run/swnat/control.sock";
   std::string state_file = "/run/swnat/state";  // empty: sessions do not outlive the daemon
   bool repair = true;  // the daemon puts back what others change in the kernel
+
+  std::optional<LogConfig> log;  // none: nothing is kept
 
   std::vector<NamespaceConfig> namespaces;  // in the file's order
   // Places in `namespaces`, sorted by fwmark.

@@ -6,6 +6,7 @@
 
 #include <bit>
 
+#include "rules/config/log_reader.h"
 #include "rules/config/namespace_reader.h"
 #include "rules/config/rule_reader.h"
 #include "rules/config/value_reader.h"
@@ -128,24 +129,8 @@ void read_queue(TableReader& table, Draft& draft) {
   assign(config.fail_open, table.boolean("fail_open"));
 }
 
-std::optional<std::string> read_path(TableReader& table, std::string_view key,
-                                     std::size_t longest) {
-  const auto path = table.text(key);
-  if (!path) return std::nullopt;
-  if (!path->value.starts_with('/') || path->value.ends_with('/') || path->value.size() > longest ||
-      path->value.find('\0') != std::string::npos) {
-    table.fault(
-        key, path->line,
-        fmt::format("\"{}\" is no file's path (allowed: an absolute path of at most {} bytes)",
-                    path->value, longest));
-    return std::nullopt;
-  }
-  return path->value;
-}
-
 void read_control(TableReader& table, Config& config) {
   constexpr std::size_t longest_socket = sizeof(sockaddr_un::sun_path) - 1;
-  constexpr std::size_t longest_path = 4095;
   if (auto socket = read_path(table, "socket", longest_socket)) config.control_socket = *socket;
   const auto* state = table.node("state");
   if (state != nullptr && state->is_string() && state->as_string()->get().empty()) {
@@ -229,6 +214,7 @@ Draft read_draft(const toml::table& table, Faults& faults) {
   read_table(file, "timeouts", read_timeouts, draft.config.policy.timeouts);
   read_table(file, "queue", read_queue, draft);
   read_table(file, "control", read_control, draft.config);
+  draft.config.log = read_log(file);
   read_namespaces(file, draft);
   read_rules(file, draft);
   file.refuse_others();

@@ -250,6 +250,21 @@ std::optional<Located<std::uint32_t>> read_port_block(TableReader& table) {
   return std::nullopt;
 }
 
+std::optional<std::string> read_path(TableReader& table, std::string_view key,
+                                     std::size_t longest) {
+  const auto path = table.text(key);
+  if (!path) return std::nullopt;
+  if (!path->value.starts_with('/') || path->value.ends_with('/') || path->value.size() > longest ||
+      path->value.find('\0') != std::string::npos) {
+    table.fault(
+        key, path->line,
+        fmt::format("\"{}\" is no file's path (allowed: an absolute path of at most {} bytes)",
+                    path->value, longest));
+    return std::nullopt;
+  }
+  return path->value;
+}
+
 std::optional<Located<IpEndpoint>> read_endpoint(TableReader& table, std::string_view key,
                                                  std::string_view meaning) {
   constexpr std::string_view example = "\"203.0.113.1:80\" or \"[2001:db8::1]:80\"";

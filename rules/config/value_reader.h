@@ -38,6 +38,10 @@ std::optional<Located<PortRange>> read_port_or_ports(TableReader& table, std::st
 // 0 for no blocks, or how many ports are in one.
 std::optional<Located<std::uint32_t>> read_port_block(TableReader& table);
 
+// An absolute path of a file.
+inline constexpr std::size_t longest_path = 4095;
+std::optional<std::string> read_path(TableReader& table, std::string_view key, std::size_t longest);
+
 // A key that must be there, and what it means.
 std::optional<Located<IpEndpoint>> read_endpoint(TableReader& table, std::string_view key,
                                                  std::string_view meaning);

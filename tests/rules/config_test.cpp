@@ -157,6 +157,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.policy.drops.empty());
   CHECK(config.policy.redirects.empty());
   CHECK(config.policy.forwards.empty());
+  CHECK_FALSE(config.log);
 }
 
 TEST_CASE("the default limit of a namespace fits a small table") {

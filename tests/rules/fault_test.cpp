@@ -91,9 +91,9 @@ TEST_CASE("unknown keys") {
         "max_packets,"
         " fail_open)"}},
       {"a table",
-       base("[log]\nlevel = 3"),
-       {"7: unknown key \"log\" in the file (allowed: external, nat, timeouts, queue, control, "
-        "namespace, drop,"
+       base("[logs]\nlevel = 3"),
+       {"7: unknown key \"logs\" in the file; did you mean \"log\"? (allowed: external, nat, "
+        "timeouts, queue, control, log, namespace, drop,"
         " redirect, forward)"}},
       {"in a namespace",
        base("subnet = 3"),
@@ -315,6 +315,46 @@ TEST_CASE("limits, times, queues and paths") {
                     "path of at most 107"
                     " bytes)",
                     "")}},
+  });
+}
+
+TEST_CASE("the log") {
+  check({
+      {"no table",
+       "log = true\n" + base(""),
+       {"1: log must be a table, written [log], not true or false"}},
+      {"no place",
+       base("[log]\njournal = false\nsyslog = false"),
+       {"7: [log] names no place to write to: at least one is needed of file, journal, syslog and "
+        "ipfix"}},
+      {"an unknown key",
+       base("[log]\njournal = true\nlevel = 3"),
+       {"9: unknown key \"level\" in [log] (allowed: file, format, journal, syslog, ipfix, "
+        "destinations, events)"}},
+      {"no paths, and no format",
+       base("[log]\nfile = \"log\"\nformat = \"text\""),
+       {"8: [log] file: \"log\" is no file's path (allowed: an absolute path of at most 4095 "
+        "bytes)",
+        "9: [log] format: must be one of \"json\", not \"text\""}},
+      {"no switches",
+       base("[log]\njournal = 1\ndestinations = \"no\"\nsyslog = 514"),
+       {"8: [log] journal: must be true or false, not a whole number",
+        "9: [log] destinations: must be true or false, not text",
+        "10: [log] syslog: must be true, false or text like \"udp://192.0.2.1:514\", not a whole "
+        "number"}},
+      {"no receivers",
+       base("[log]\nsyslog = \"tcp://192.0.2.1:514\"\nipfix = \"udp://collector.example:4739\""),
+       {"8: [log] syslog: \"tcp://192.0.2.1:514\" is no receiver (allowed: true, false or "
+        "\"udp://ADDRESS:PORT\", as in \"udp://192.0.2.1:4739\" or \"udp://[2001:db8::1]:4739\")",
+        "9: [log] ipfix: \"udp://collector.example:4739\" is no receiver (allowed: "
+        "\"udp://ADDRESS:PORT\" or \"tcp://ADDRESS:PORT\", as in \"udp://192.0.2.1:4739\" or "
+        "\"udp://[2001:db8::1]:4739\")"}},
+      {"other events",
+       base("[log]\njournal = true\nevents = [\"mapping\",\n\"packet\"]"),
+       {"10: [log] events: must hold some of \"mapping\", \"block\", \"session\", not \"packet\""}},
+      {"no events",
+       base("[log]\njournal = true\nevents = []"),
+       {"9: [log] events: must hold at least one of \"mapping\", \"block\", \"session\""}},
   });
 }
 

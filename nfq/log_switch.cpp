@@ -1,0 +1,33 @@
+#include "nfq/log_switch.h"
+
+#include <utility>
+
+namespace swnat::nfq {
+
+std::size_t LogSwitch::memory_used(const rules::Config& config) {
+  if (!config.log) return 0;
+  constexpr std::size_t families = 2;
+  const std::size_t rings = families * config.workers + 1;  // and one for blocks
+  return MappingLog::memory_used + rings * EventFeed::events_kept * sizeof(Event);
+}
+
+void LogSwitch::follow(std::shared_ptr<const rules::Config> config, std::uint64_t sessions) {
+  if (!config->log) {
+    if (log_) feed_.remove(log_.get());
+    log_.reset();
+  } else if (log_ && config_->log == config->log && log_->kinds() == log_kinds(*config)) {
+    log_->set_config(config);
+  } else {
+    auto log = std::make_shared<MappingLog>(config, counters_, sessions);
+    // At once, so that no event is told to neither.
+    feed_.replace(log_.get(), log);
+    log_ = std::move(log);
+  }
+  config_ = std::move(config);
+}
+
+void LogSwitch::reopen() const {
+  if (log_) log_->reopen();
+}
+
+}  // namespace swnat::nfq
