@@ -22,6 +22,7 @@
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_request.h"
+#include "nfq/watch.h"
 #include "rules/config/networks.h"
 
 namespace swnat::nfq {
@@ -264,6 +265,7 @@ constexpr Command commands[] = {
     {"stats", stats},
     {"reload", reload},
     {"metrics", metrics},
+    {"watch", watch},
 };
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
+#include "nfq/watch_places.h"
 #include "nfq/worker.h"
 #include "rules/config/config.h"
 #include "swnat/engine.h"
@@ -43,6 +44,7 @@ class Daemon {
   const Engine& engine() const { return *engine_; }
   Engine& engine() { return *engine_; }
   EventFeed& events() { return *events_; }
+  WatchPlaces& watch_places() { return watch_places_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
@@ -78,6 +80,7 @@ class Daemon {
   std::string memory_notice_;         // what may be needed, for the log
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EventFeed> events_;
+  WatchPlaces watch_places_;
   OwnSockets own_sockets_;
   EventSource socket_look_;
   bool knows_sockets_ = true;  // until the kernel does not tell them
