@@ -137,7 +137,8 @@ std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
   return forwards;
 }
 
-ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
+// With "used": true, only those that have something now.
+ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     std::vector<NamespaceReport> reports;
@@ -146,6 +147,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
   };
   auto all = std::make_shared<List>(
       List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
+  if (request.value("used", false)) std::erase_if(all->reports, std::not_fn(is_used));
   return list([all](std::string& text) {
     const auto rest = std::span(all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));

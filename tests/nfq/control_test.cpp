@@ -244,6 +244,7 @@ TEST_CASE("a stream whose client takes nothing waits for it, and nobody else doe
   Server server;
   Client slow(server.path);
   slow.send("stream\n");
+  server.settle();
   const std::string much(1 << 20, 'x');
   server.say(much);
   server.settle();
