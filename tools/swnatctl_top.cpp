@@ -141,7 +141,7 @@ class Top {
     using Look = TopScreen::Look;
     screen_.draw(0, title(), Look::strong);
     screen_.draw(1, top_summary(model_));
-    if (!fault_.empty()) screen_.draw(2, fault_ + "; trying again", Look::alarm);
+    if (!fault_.empty()) screen_.draw(2, fault_, Look::alarm);
     std::vector<const TopLine*> lines = model_.lines(controls_.order);
     if (limit_ != 0) lines.resize(std::min<std::size_t>(lines.size(), limit_));
     const std::size_t skipped = controls_.skipped(lines.size(), page());

@@ -52,11 +52,11 @@ void TopPoller::run() {
     try {
       answer.reading = read(*question);
     } catch (const Refusal& refusal) {
-      answer.fault = fmt::format("the daemon refuses: {}", refusal.what());
+      answer.fault = fmt::format("the daemon refuses; trying again: {}", refusal.what());
     } catch (const Json::exception&) {
-      answer.fault = fmt::format("{}: the answer is not swnat-nfq's", socket_);
+      answer.fault = fmt::format("trying again: {}: the answer is not swnat-nfq's", socket_);
     } catch (const std::exception& error) {
-      answer.fault = fmt::format("the daemon does not answer: {}", error.what());
+      answer.fault = fmt::format("the daemon does not answer; trying again: {}", error.what());
     }
     const std::lock_guard lock(mutex_);
     answer_ = std::move(answer);

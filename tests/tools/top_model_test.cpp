@@ -94,9 +94,9 @@ TEST_CASE("top model: sorted by each key, the largest first, and reversed") {
       {TopSort::sessions, "green red blue"}, {TopSort::ports, "blue red green"},
       {TopSort::name, "blue green red"},
   };
-  for (const auto& [sort, expected] : orders) {
-    CAPTURE(name_of(sort));
-    CHECK_EQ(names(model, {.sort = sort}), expected);
+  for (const auto& order : orders) {
+    CAPTURE(name_of(order.first));
+    CHECK_EQ(names(model, {.sort = order.first}), order.second);
   }
   CHECK_EQ(names(model, {.sort = TopSort::sessions, .is_reverse = true}), "blue red green");
   CHECK_EQ(names(model, {.sort = TopSort::name, .is_reverse = true}), "red green blue");
