@@ -142,6 +142,11 @@ void add_watch(CLI::App& app, Json& request) {
   add_option(*added, events_option, request);
 }
 
+int refuse(const std::string& why) {
+  print_error(why);
+  return exit_usage;
+}
+
 int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
   std::string socket = "/run/swnat/control.sock";
@@ -158,7 +163,7 @@ int run_command_line(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
-  app.add_flag("-j,--json", as_json, "print one JSON document (times are in seconds)");
+  app.add_flag("-j,--json", as_json, "print one JSON document, of watch an object a line (times are in seconds)");
   app.require_subcommand(1);
   app.fallthrough();
   Json request;
@@ -186,7 +191,10 @@ int run_command_line(int argc, char** argv) {
   if (chosen == "watch") {
     return run(socket, [&] { return watch(socket, request, patience, as_json); });
   }
-  if (chosen == "top") return run(socket, [&] { return top(socket, patience, top_options); });
+  if (chosen == "top") {
+    if (as_json) return refuse("top has no JSON; ask for it: swnatctl namespaces --json");
+    return run(socket, [&] { return top(socket, patience, top_options); });
+  }
   for (const Command& command : commands) {
     if (chosen != command.name) continue;
     return run(socket, [&] { return show(socket, command, request, patience, as_json); });
