@@ -125,6 +125,13 @@ ControlAnswer stats(Daemon& daemon, const Json&) {
                 {"queues", queues_json(daemon)}})};
 }
 
+bool is_asked_for(const Json& request, const char* key) {
+  const auto found = request.find(key);
+  if (found == request.end()) return false;
+  if (!found->is_boolean()) throw Error(fmt::format("'{}' must be true or false", key));
+  return found->get<bool>();
+}
+
 // Forwards that have room of their own, by namespace.
 std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
   std::unordered_map<NamespaceId, Json> forwards;
@@ -147,7 +154,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   };
   auto all = std::make_shared<List>(
       List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
-  if (request.value("used", false)) std::erase_if(all->reports, std::not_fn(is_used));
+  if (is_asked_for(request, "used")) std::erase_if(all->reports, std::not_fn(is_used));
   return list([all](std::string& text) {
     const auto rest = std::span(all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));

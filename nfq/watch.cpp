@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -90,16 +91,22 @@ ControlAnswer watch(Daemon& daemon, const Json& request) {
     if (request.contains(key)) throw Error(fmt::format("events are not chosen by '{}'", key));
   }
   SessionPattern pattern = requested_sessions(request, *daemon.config());
+  const EventKinds kinds = requested_events(request);
   auto place = daemon.watch_places().take();
-  auto watcher = std::make_shared<Watcher>(requested_events(request), std::move(pattern));
-  const int wakeup = watcher->wakeup();
-  auto all = std::make_shared<Watch>(daemon, std::move(watcher), std::move(place));
+  std::shared_ptr<Watcher> watcher;
+  std::shared_ptr<Watch> all;
+  try {
+    watcher = std::make_shared<Watcher>(kinds, std::move(pattern));
+    all = std::make_shared<Watch>(daemon, watcher, std::move(place));
+  } catch (const std::bad_alloc&) {
+    throw Error("there is not enough memory for events");
+  }
   return {"{\"ok\":true}\n",
           [all](std::string& text) {
             all->append_piece(text);
             return true;
           },
-          wakeup};
+          watcher->wakeup()};
 }
 
 }  // namespace swnat::nfq

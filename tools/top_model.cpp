@@ -71,7 +71,7 @@ TopRates& TopRates::operator+=(const TopRates& other) {
 // A daemon that was started again counts from 0 on: then nothing is known of the time between.
 void TopModel::take(TopReading reading) {
   const double seconds = std::chrono::duration<double>(reading.time - time_).count();
-  if (reading.by != by_ || seconds <= 0) before_.clear();
+  if (seconds <= 0) before_.clear();
   std::unordered_map<std::string, Before> now;
   lines_.clear();
   for (TopRow& row : reading.rows) {

@@ -70,7 +70,8 @@ is_left() { # HOW STATUS
   type_line clear
   sees_not "$1: the screen is clear" over
 }
-TOP="${SWNATCTL[*]} top --interval 0.2"
+# Longer than what is waited for: nothing may wait for a daemon that hangs.
+TOP="${SWNATCTL[*]} --timeout 60 top --interval 0.2"
 run_top() { # BEFORE: what stands before the command
   type_line "$1 $TOP; echo over \$? ."
   sees "begins${1:+ with $1}" '^blue .* [1-9][0-9.]*k? '
