@@ -163,7 +163,8 @@ int run_command_line(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
-  app.add_flag("-j,--json", as_json, "print one JSON document, of watch an object a line (times are in seconds)");
+  app.add_flag("-j,--json", as_json,
+               "print one JSON document, of watch an object a line (times are in seconds)");
   app.require_subcommand(1);
   app.fallthrough();
   Json request;
