@@ -42,7 +42,8 @@ int ControlClient::on_ready(sd_event_source*, int, std::uint32_t, void* self) {
   auto& client = *static_cast<ControlClient*>(self);
   bool goes_on = false;
   try {
-    goes_on = client.is_answering_ ? client.write() : client.read();
+    // Who waits is called only because the other end is gone.
+    if (!client.is_waiting_) goes_on = client.is_answering_ ? client.write() : client.read();
   } catch (const std::exception&) {
     // Not enough memory for this client; the daemon goes on without it.
   }
@@ -50,9 +51,22 @@ int ControlClient::on_ready(sd_event_source*, int, std::uint32_t, void* self) {
   return 0;
 }
 
-int ControlClient::on_idle(sd_event_source*, std::uint64_t, void* self) {
-  static_cast<ControlClient*>(self)->finish();
-  return 0;
+int ControlClient::on_idle(sd_event_source* source, std::uint64_t, void* self) {
+  auto& client = *static_cast<ControlClient*>(self);
+  if (!client.wakeup_) {
+    client.finish();
+    return 0;
+  }
+  if (client.is_waiting_) {
+    client.answer_.text = "\n";
+    client.go_on();
+  }
+  client.put_off_idling();
+  return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+int ControlClient::on_wakeup(sd_event_source*, int, std::uint32_t, void* self) {
+  return static_cast<ControlClient*>(self)->go_on() ? 0 : -EIO;
 }
 
 bool ControlClient::read() {
@@ -78,24 +92,57 @@ bool ControlClient::read() {
 
 void ControlClient::answer(std::string_view request) {
   answer_ = ask_(request);
+  if (answer_.wakeup < 0) return;
+  sd_event_source* source = nullptr;
+  sd_event* const loop = sd_event_source_get_event(readiness_.get());
+  const int result = sd_event_add_io(loop, &source, answer_.wakeup, EPOLLIN, on_wakeup, this);
+  if (result < 0) {
+    throw Error(fmt::format("control client: cannot be woken: {}", std::strerror(-result)));
+  }
+  wakeup_.reset(source);
+  sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
+// Nothing is asked of the socket until there is something for it, or it would be ready for ever.
+bool ControlClient::wait() {
+  is_waiting_ = true;
+  return sd_event_source_set_io_events(readiness_.get(), 0) >= 0 &&
+         sd_event_source_set_enabled(wakeup_.get(), SD_EVENT_ONESHOT) >= 0;
+}
+
+bool ControlClient::go_on() {
+  is_waiting_ = false;
+  return sd_event_source_set_io_events(readiness_.get(), EPOLLOUT) >= 0 &&
+         sd_event_source_set_enabled(wakeup_.get(), SD_EVENT_OFF) >= 0;
+}
+
+void ControlClient::put_off_idling() {
+  sd_event_source_set_time_relative(idle_timer_.get(),
+                                    wakeup_ ? quiet_microseconds : max_idle_microseconds);
+}
+
+// False when the answer is complete.
+bool ControlClient::make_more() {
+  if (!answer_.more) return false;
+  answer_.text.clear();
+  written_ = 0;
+  if (!answer_.more(answer_.text)) answer_.more = nullptr;
+  return true;
 }
 
 bool ControlClient::write() {
   if (written_ == answer_.text.size()) {
-    if (!answer_.more) return false;
-    answer_.text.clear();
-    written_ = 0;
-    if (!answer_.more(answer_.text)) answer_.more = nullptr;
+    if (!make_more()) return false;
     if (answer_.text.empty()) {  // it waits for work of the daemon
-      sd_event_source_set_time_relative(idle_timer_.get(), max_idle_microseconds);
-      return answer_.more != nullptr;
+      put_off_idling();
+      return wakeup_ ? wait() : answer_.more != nullptr;
     }
   }
   const std::string_view rest = std::string_view(answer_.text).substr(written_);
   const ssize_t size = ::send(socket_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
   if (size < 0) return is_temporary(errno);
   written_ += static_cast<std::size_t>(size);
-  sd_event_source_set_time_relative(idle_timer_.get(), max_idle_microseconds);
+  put_off_idling();
   return written_ < answer_.text.size() || answer_.more != nullptr;
 }
 

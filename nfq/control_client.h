@@ -16,6 +16,10 @@ namespace swnat::nfq {
 struct ControlAnswer {
   std::string text;
   std::function<bool(std::string& text)> more = {};
+  // Of a stream: an eventfd that stays open as long as `more` is there. When `more` had none, it is
+  // called again once this is readable. Until then the client gets an empty line now and then, so
+  // that it knows a daemon that hangs; and it may take what it gets as slowly as it likes.
+  int wakeup = -1;
 };
 
 using ControlAsk = std::function<ControlAnswer(std::string_view request)>;
@@ -25,6 +29,8 @@ class ControlClient {
   static constexpr std::size_t max_request = 4096;
   // Clients that neither send nor take anything for that long are closed.
   static constexpr std::uint64_t max_idle_microseconds = 10'000'000;
+  // Between the empty lines of a stream: half of the shortest time that swnatctl waits.
+  static constexpr std::uint64_t quiet_microseconds = 500'000;
 
   // `ask` outlives the client. `finished` is called once, last of all, and may destroy the client.
   ControlClient(sd_event* loop, FileDescriptor socket, const ControlAsk& ask,
@@ -33,11 +39,16 @@ class ControlClient {
  private:
   static int on_ready(sd_event_source* source, int fd, std::uint32_t events, void* self);
   static int on_idle(sd_event_source* source, std::uint64_t time, void* self);
+  static int on_wakeup(sd_event_source* source, int fd, std::uint32_t events, void* self);
 
   // False when the connection is over.
   bool read();
   bool write();
   void answer(std::string_view request);
+  bool make_more();
+  bool wait();
+  bool go_on();
+  void put_off_idling();
   void finish();
 
   FileDescriptor socket_;
@@ -47,6 +58,8 @@ class ControlClient {
   ControlAnswer answer_;
   std::size_t written_ = 0;  // of answer_.text
   bool is_answering_ = false;
+  bool is_waiting_ = false;  // as a stream, for something to write
+  EventSource wakeup_;       // of a stream
   EventSource readiness_;
   EventSource idle_timer_;
 };

@@ -22,6 +22,7 @@
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_request.h"
+#include "nfq/watch.h"
 #include "rules/config/networks.h"
 
 namespace swnat::nfq {
@@ -124,6 +125,13 @@ ControlAnswer stats(Daemon& daemon, const Json&) {
                 {"queues", queues_json(daemon)}})};
 }
 
+bool is_asked_for(const Json& request, const char* key) {
+  const auto found = request.find(key);
+  if (found == request.end()) return false;
+  if (!found->is_boolean()) throw Error(fmt::format("'{}' must be true or false", key));
+  return found->get<bool>();
+}
+
 // Forwards that have room of their own, by namespace.
 std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
   std::unordered_map<NamespaceId, Json> forwards;
@@ -136,7 +144,8 @@ std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
   return forwards;
 }
 
-ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
+// With "used": true, only those that have something now.
+ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     std::vector<NamespaceReport> reports;
@@ -145,6 +154,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json&) {
   };
   auto all = std::make_shared<List>(
       List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
+  if (is_asked_for(request, "used")) std::erase_if(all->reports, std::not_fn(is_used));
   return list([all](std::string& text) {
     const auto rest = std::span(all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
@@ -287,6 +297,7 @@ constexpr Command commands[] = {
     {"reload", reload},
     {"metrics", metrics},
     {"log", mapping_log},
+    {"watch", watch},
 };
 
 }  // namespace

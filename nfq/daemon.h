@@ -20,6 +20,7 @@
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
 #include "nfq/state_file.h"
+#include "nfq/watch_places.h"
 #include "nfq/worker.h"
 #include "rules/config/config.h"
 #include "swnat/engine.h"
@@ -45,6 +46,7 @@ class Daemon {
   Engine& engine() { return *engine_; }
   EventFeed& events() { return *events_; }
   const LogSwitch& mapping_log() const { return *log_; }
+  WatchPlaces& watch_places() { return watch_places_; }
   std::vector<QueueReport> queues() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
@@ -81,6 +83,7 @@ class Daemon {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<EventFeed> events_;
   std::unique_ptr<LogSwitch> log_;
+  WatchPlaces watch_places_;
   OwnSockets own_sockets_;
   EventSource socket_look_;
   bool knows_sockets_ = true;  // until the kernel does not tell them

@@ -16,4 +16,8 @@ std::vector<NamespaceReport> namespace_reports(const Engine& engine) {
   return reports;
 }
 
+bool is_used(const NamespaceReport& report) {
+  return report.use.sessions != 0 || report.use.ports != 0 || report.use.port_blocks != 0;
+}
+
 }  // namespace swnat::nfq

@@ -15,4 +15,7 @@ struct NamespaceReport {
 // Of the policy's namespaces, sorted by id. Reads all sessions.
 std::vector<NamespaceReport> namespace_reports(const Engine& engine);
 
+// Whether it has sessions, ports or blocks of ports.
+bool is_used(const NamespaceReport& report);
+
 }  // namespace swnat::nfq

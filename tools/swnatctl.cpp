@@ -3,16 +3,19 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <sstream>
+#include <functional>
 #include <string>
 
+#include "tools/swnatctl_answer.h"
 #include "tools/swnatctl_connection.h"
+#include "tools/swnatctl_output.h"
 #include "tools/swnatctl_text.h"
+#include "tools/swnatctl_top.h"
+#include "tools/swnatctl_watch.h"
 #include "tools/who.h"
 
 namespace swnat::ctl {
@@ -76,12 +79,13 @@ constexpr Command commands[] = {
     {"log", "how the mapping log fares; reopen: begin its file anew", nullptr, log_text},
 };
 
-constexpr const char* later_commands[] = {"mappings", "watch", "top"};
+constexpr const char* later_commands[] = {"mappings"};
 
 struct PatternOption {
   const char* name;  // without "--"; the request's key
   const char* type;
   const char* help;
+  bool is_momentary = false;  // a session is so now and not then: no events are chosen by it
 };
 
 constexpr PatternOption pattern_options[] = {
@@ -90,21 +94,18 @@ constexpr PatternOption pattern_options[] = {
     {"internal", "ENDPOINT", "an address or network, :PORT or :FIRST-LAST, or both"},
     {"external", "ENDPOINT", "likewise"},
     {"remote", "ENDPOINT", "likewise"},
-    {"state", "STATE", "active, opening, established, half-closed, closing or reset"},
-    {"idle", "TIME", "idle for at least that long, like 5m; <5m: for less"},
+    {"state", "STATE", "active, opening, established, half-closed, closing or reset", true},
+    {"idle", "TIME", "idle for at least that long, like 5m; <5m: for less", true},
 };
+
+constexpr PatternOption events_option{"events", "KINDS",
+                                      "of mapping,session,refused,block; without it all"};
 
 // The whole answer as one document.
 Json ask(const std::string& socket, const Command& command, const Json& request,
          std::chrono::seconds patience) {
-  // An argument may hold bytes that are no text.
-  Connection connection(socket, request.dump(-1, ' ', false, Json::error_handler_t::replace),
-                        patience);
-  const auto first = connection.next_line();
-  if (!first) throw Error(fmt::format("{}: the daemon closed the connection", socket));
-  Json document = Json::parse(*first);
-  if (!document.at("ok").get<bool>()) throw Error(document.at("error").get<std::string>());
-  document.erase("ok");
+  Connection connection(socket, text_of_request(request), patience);
+  Json document = take_first_line(connection, socket);
   if (command.list == nullptr) return document;
   const bool is_text = command.text == metrics_text;
   Json& list = document[command.list] = is_text ? Json("") : Json::array();
@@ -123,22 +124,6 @@ Json ask(const std::string& socket, const Command& command, const Json& request,
   }
 }
 
-int print(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (written && std::fflush(stdout) == 0) return 0;
-  // A reader that has seen enough, like head(1), is told nothing.
-  if (errno != EPIPE) std::fputs("swnatctl: cannot write to standard output\n", stderr);
-  return 1;
-}
-
-// An error may have several faults, one a line.
-void print_lines(const std::string& text) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::fprintf(stderr, "swnatctl: %s\n", line.c_str());
-  }
-}
-
 // Nobody ends all sessions by a slip of the hand.
 bool is_confirmed(const Json& request) {
   const bool names_some = request.size() > 1;
@@ -148,30 +133,49 @@ bool is_confirmed(const Json& request) {
   return answer == 'y' || answer == 'Y';
 }
 
-int run(const std::string& socket, const Command& command, const Json& request,
-        std::chrono::seconds patience, bool as_json) {
+// What asks the daemon, with its errors as lines for people.
+int run(const std::string& socket, const std::function<int()>& command) {
   try {
-    const Json document = ask(socket, command, request, patience);
-    return print(as_json ? document.dump(2) + '\n' : command.text(document));
+    return command();
   } catch (const Json::exception&) {
     std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
   } catch (const std::exception& error) {
-    print_lines(error.what());
+    print_error(error.what());
   }
   return 1;
 }
 
-int run_who(const std::string& socket, const WhoOptions& options, std::chrono::seconds patience,
-            bool as_json) {
-  try {
-    const WhoAnswer answer = who(options, socket, patience, as_json);
-    print_lines(answer.notes);
-    const int status = print(answer.text);
-    return status == 0 && !answer.found ? 1 : status;
-  } catch (const std::exception& error) {
-    print_lines(error.what());
+int show_who(const std::string& socket, const WhoOptions& options, std::chrono::seconds patience,
+             bool as_json) {
+  const WhoAnswer answer = who(options, socket, patience, as_json);
+  print_error(answer.notes);
+  const int status = print(answer.text);
+  return status == 0 && !answer.found ? 1 : status;
+}
+
+int show(const std::string& socket, const Command& command, const Json& request,
+         std::chrono::seconds patience, bool as_json) {
+  const Json document = ask(socket, command, request, patience);
+  return print(as_json ? document.dump(2) + '\n' : command.text(document));
+}
+
+void add_option(CLI::App& command, const PatternOption& option, Json& request) {
+  const auto take = [&request, &option](const std::string& text) { request[option.name] = text; };
+  command.add_option_function<std::string>(std::string("--") + option.name, take, option.help)
+      ->type_name(option.type);
+}
+
+void add_watch(CLI::App& app, Json& request) {
+  CLI::App* added = app.add_subcommand("watch", "mappings and sessions as they come and go");
+  for (const PatternOption& option : pattern_options) {
+    if (!option.is_momentary) add_option(*added, option, request);
   }
-  return 1;
+  add_option(*added, events_option, request);
+}
+
+int refuse(const std::string& why) {
+  print_error(why);
+  return exit_usage;
 }
 
 int run_command_line(int argc, char** argv) {
@@ -190,20 +194,15 @@ int run_command_line(int argc, char** argv) {
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 3600))
       ->capture_default_str();
-  app.add_flag("-j,--json", as_json, "print one JSON document (times are in seconds)");
+  app.add_flag("-j,--json", as_json,
+               "print one JSON document, of watch an object a line (times are in seconds)");
   app.require_subcommand(1);
   app.fallthrough();
   Json request;
   for (const Command& command : commands) {
     CLI::App* added = app.add_subcommand(command.name, command.help);
     if (!command.takes_pattern) continue;
-    for (const PatternOption& option : pattern_options) {
-      const auto take = [&request, &option](const std::string& text) {
-        request[option.name] = text;
-      };
-      added->add_option_function<std::string>(std::string("--") + option.name, take, option.help)
-          ->type_name(option.type);
-    }
+    for (const PatternOption& option : pattern_options) add_option(*added, option, request);
   }
   app.get_subcommand("log")
       ->add_option_function<std::string>(
@@ -212,6 +211,9 @@ int run_command_line(int argc, char** argv) {
       ->type_name("ACTION");
   WhoOptions who_options;
   add_who(app, who_options);
+  add_watch(app, request);
+  TopOptions top_options;
+  add_top_options(*app.add_subcommand("top", "who sends and receives most, live"), top_options);
   for (const char* name : later_commands) app.add_subcommand(name, "not yet supported");
   try {
     app.parse(argc, argv);
@@ -222,14 +224,22 @@ int run_command_line(int argc, char** argv) {
   const std::string chosen = app.get_subcommands().front()->get_name();
   const bool takes_long = chosen == "reload" || chosen == "flush";
   if (takes_long && app.count("--timeout") == 0) timeout = long_timeout;
+  const std::chrono::seconds patience(timeout);
   if (chosen == "who") {
-    return run_who(socket, who_options, std::chrono::seconds(timeout), as_json);
+    return run(socket, [&] { return show_who(socket, who_options, patience, as_json); });
   }
   request["command"] = chosen;
   if (!is_confirmed(request)) return 1;
+  if (chosen == "watch") {
+    return run(socket, [&] { return watch(socket, request, patience, as_json); });
+  }
+  if (chosen == "top") {
+    if (as_json) return refuse("top has no JSON; ask for it: swnatctl namespaces --json");
+    return run(socket, [&] { return top(socket, patience, top_options); });
+  }
   for (const Command& command : commands) {
     if (chosen != command.name) continue;
-    return run(socket, command, request, std::chrono::seconds(timeout), as_json);
+    return run(socket, [&] { return show(socket, command, request, patience, as_json); });
   }
   std::fprintf(stderr, "swnatctl: %s: not yet supported\n", chosen.c_str());
   return 1;

@@ -69,6 +69,10 @@ Connection::~Connection() {
   ::close(fd_);
 }
 
+void Connection::interrupt() const {
+  ::shutdown(fd_, SHUT_RDWR);
+}
+
 void Connection::send(const std::string& request) const {
   // It fits in the socket's buffer. A daemon that turns clients away has answered already.
   if (::send(fd_, request.data(), request.size(), MSG_NOSIGNAL) < 0 && errno != EPIPE) {

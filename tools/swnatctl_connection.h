@@ -26,6 +26,8 @@ class Connection {
 
   // Nothing at the end of the answer. Throws Error if the daemon went away in the middle of a line.
   std::optional<std::string> next_line();
+  // Any thread: who waits for the daemon waits no longer, and there are no more lines.
+  void interrupt() const;
 
  private:
   void connect() const;

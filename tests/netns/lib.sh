@@ -135,6 +135,7 @@ end_daemon() {
   unset 'LAB_PID[daemon]'
   DAEMON_STATUS=0
   kill -"${1:-TERM}" "$daemon" 2>/dev/null || true
+  kill -CONT "$daemon" 2>/dev/null || true # a test may have failed while it was stopped
   { wait "$daemon" || DAEMON_STATUS=$?; } 2>/dev/null
 }
 

@@ -1,5 +1,6 @@
 // The control socket: clients of every kind.
 #include <doctest/doctest.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nfq/control_server.h"
@@ -57,7 +59,8 @@ class Client {
 
 constexpr int many_lines = 20'000;
 
-// Answers "lines" with many lines in pieces, and everything else with itself.
+// Answers "lines" with many lines in pieces, "stream" with what a test says, and everything else
+// with itself.
 class Server {
  public:
   Server() {
@@ -80,12 +83,37 @@ class Server {
     FAIL("the answer does not end");
   }
 
+  // To the client of the stream.
+  void say(const std::string& text) {
+    said_ += text;
+    ::eventfd_write(wakeup_.get(), 1);
+  }
+
+  // Until it has nothing more to do.
+  void settle() {
+    while (wait(0)) {
+    }
+  }
+
   TemporaryFolder folder;
   std::string path = folder / "control.sock";
   int pieces_made = 0;
 
  private:
+  ControlAnswer stream() {
+    return {"ok\n",
+            [this](std::string& text) {
+              ++pieces_made;
+              eventfd_t told = 0;
+              ::eventfd_read(wakeup_.get(), &told);
+              text += std::exchange(said_, {});
+              return true;
+            },
+            wakeup_.get()};
+  }
+
   ControlAnswer answer(std::string_view request) {
+    if (request == "stream") return stream();
     if (request != "lines") return {"asked " + std::string(request) + "\n"};
     return {"first\n", [this, made = 0](std::string& text) mutable {
               ++pieces_made;
@@ -94,6 +122,8 @@ class Server {
             }};
   }
 
+  std::string said_;
+  FileDescriptor wakeup_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   EventLoop loop_;
   std::optional<ControlServer> server_;
 };
@@ -178,6 +208,73 @@ TEST_CASE("a long answer is made as the client takes it, and other clients do no
   CHECK_EQ(server.pieces_made, many_lines / 100);
   const std::string last = "line " + std::to_string(many_lines - 1) + "\n";
   CHECK_EQ(slow.text.substr(slow.text.size() - last.size()), last);
+}
+
+TEST_CASE("a stream that has nothing to say does nothing, and says what comes at once") {
+  Server server;
+  Client client(server.path);
+  client.send("stream\n");
+  server.settle();
+  const int pieces = server.pieces_made;
+  CHECK_FALSE(server.wait(0));
+  for (const char* said : {"one\n", "two\n"}) {
+    server.say(said);
+    server.settle();
+    CHECK_FALSE(client.receive());
+  }
+  CHECK_EQ(client.text, "ok\none\ntwo\n");
+  CHECK_LE(server.pieces_made, pieces + 4);
+}
+
+TEST_CASE("a stream that is silent gets empty lines, and is not closed for that") {
+  Server server;
+  Client client(server.path);
+  client.send("stream\n");
+  while (client.text != "ok\n\n\n") {
+    REQUIRE(server.wait(10 * ControlClient::quiet_microseconds));
+    CHECK_FALSE(client.receive());
+  }
+  server.say("one\n");
+  server.settle();
+  client.receive();
+  CHECK_EQ(client.text, "ok\n\n\none\n");
+}
+
+TEST_CASE("a stream whose client takes nothing waits for it, and nobody else does") {
+  Server server;
+  Client slow(server.path);
+  slow.send("stream\n");
+  server.settle();
+  const std::string much(1 << 20, 'x');
+  server.say(much);
+  server.settle();
+  server.say("end\n");
+  CHECK_FALSE(server.wait(0));  // it is not asked again and again
+  Client quick(server.path);
+  quick.send("hello\n");
+  server.serve(quick);
+  CHECK_EQ(quick.text, "asked hello\n");
+  while (!slow.text.ends_with("end\n")) {
+    server.settle();
+    CHECK_FALSE(slow.receive());
+  }
+  CHECK_EQ(slow.text.size(), 3 + much.size() + 4);
+}
+
+TEST_CASE("a stream whose client is gone ends without having anything to say") {
+  Server server;
+  for (std::size_t i = 0; i < 3 * ControlServer::max_clients; ++i) {
+    Client gone(server.path);
+    gone.send("stream\n");
+    server.settle();
+    CHECK_FALSE(gone.receive());
+    CHECK_EQ(gone.text, "ok\n");
+  }
+  server.settle();
+  Client next(server.path);
+  next.send("hello\n");
+  server.serve(next);
+  CHECK_EQ(next.text, "asked hello\n");
 }
 
 TEST_CASE("a client that goes away in the middle of its answer is forgotten") {
