@@ -35,6 +35,14 @@ struct NamespaceConfig {
   std::vector<IpNetwork> networks() const;
 };
 
+// A group of users of this machine.
+struct Group {
+  std::string name;
+  std::uint32_t id = 0;
+
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
 struct Config {
   std::string file;
 
@@ -55,7 +63,8 @@ struct Config {
 
   std::string control_socket = "/run/swnat/control.sock";
   std::string state_file = "/run/swnat/state";  // empty: sessions do not outlive the daemon
-  bool repair = true;  // the daemon puts back what others change in the kernel
+  bool repair = true;                // the daemon puts back what others change in the kernel
+  std::optional<Group> admin_group;  // who, beside root, may change things by the control socket
 
   std::vector<NamespaceConfig> namespaces;  // in the file's order
   // Places in `namespaces`, sorted by fwmark.

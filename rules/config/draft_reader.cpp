@@ -154,6 +154,7 @@ void read_control(TableReader& table, Config& config) {
     config.state_file = *path;
   }
   assign(config.repair, table.boolean("repair"));
+  config.admin_group = read_group(table, "admin_group");
 }
 
 // Reads each of the tables [[name]], up to the `most` that fit.

@@ -1,6 +1,7 @@
 #include "rules/config/value_reader.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -247,6 +248,18 @@ std::optional<Located<std::uint32_t>> read_port_block(TableReader& table) {
   table.fault(key, size->line,
               fmt::format("must be 0 for no blocks, or a power of two from {} to {}, not {}",
                           port_block_min, port_block_max, size->value));
+  return std::nullopt;
+}
+
+std::optional<Group> read_group(TableReader& table, std::string_view key) {
+  const auto name = table.text(key);
+  if (!name) return std::nullopt;
+  const struct group* found = ::getgrnam(name->value.c_str());
+  if (found != nullptr && found->gr_name == name->value) return Group{name->value, found->gr_gid};
+  table.fault(key, name->line,
+              fmt::format("\"{}\" is no group of this machine (allowed: a name that `getent group` "
+                          "shows)",
+                          name->value));
   return std::nullopt;
 }
 

@@ -2,6 +2,7 @@
 #include "rules/config/config.h"
 
 #include <doctest/doctest.h>
+#include <grp.h>
 
 #include <array>
 #include <bit>
@@ -58,6 +59,7 @@ fail_open   = false
 repair = false
 socket = "/run/other/control.sock"
 state  = ""
+admin_group = "daemon"
 
 [[namespace]]
 name          = "green"
@@ -106,6 +108,7 @@ TEST_CASE("every value is read") {
   CHECK(config.max_packets == 4096);
   CHECK(config.control_socket == "/run/other/control.sock");
   CHECK_FALSE(config.repair);
+  CHECK(config.admin_group == Group{"daemon", ::getgrnam("daemon")->gr_gid});
   CHECK(config.state_file.empty());
 
   REQUIRE(config.namespaces.size() == 3);
@@ -148,6 +151,7 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.workers <= 64);
   CHECK(config.max_packets == 8192);
   CHECK(config.control_socket == "/run/swnat/control.sock");
+  CHECK_FALSE(config.admin_group.has_value());
   CHECK(config.repair);
   CHECK(config.state_file == "/run/swnat/state");
   CHECK(config.policy.mapping == Mapping::endpoint_independent);

@@ -315,6 +315,22 @@ TEST_CASE("limits, times, queues and paths") {
                     "path of at most 107"
                     " bytes)",
                     "")}},
+      {"a group that is none",
+       base("[control]\nadmin_group = \"no-such-group\""),
+       {"8: [control] admin_group: \"no-such-group\" is no group of this machine (allowed: a name "
+        "that `getent group` shows)"}},
+      {"a group by its number",
+       base("[control]\nadmin_group = 0"),
+       {"8: [control] admin_group: must be text in quotes, not a whole number"}},
+      {"a group's name that goes on after its end",
+       base("[control]\nadmin_group = \"daemon\\u0000x\""),
+       {"8: [control] admin_group: \"daemon\\x00x\" is no group of this machine (allowed: a name "
+        "that "
+        "`getent group` shows)"}},
+      {"a key that is none",
+       base("[control]\nadmin = \"daemon\""),
+       {"8: unknown key \"admin\" in [control] (allowed: socket, "
+        "state, repair, admin_group)"}},
   });
 }
 
