@@ -16,6 +16,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "nfq/access.h"
 #include "nfq/clock.h"
 #include "nfq/control_commands.h"
 #include "nfq/error.h"
@@ -94,9 +95,11 @@ Daemon::Daemon(rules::Config config)
   watch_workers();
   make_engine();
   withhold_own_ports();
-  control_ = std::make_unique<ControlServer>(
-      loop_.get(), config_->control_socket,
-      [this](std::string_view request) { return answer_control_request(*this, request); });
+  control_ = std::make_unique<ControlServer>(loop_.get(), config_->control_socket,
+                                             [this](std::string_view request, const Peer& peer) {
+                                               return answer_control_request(*this, request, peer);
+                                             });
+  give_control_to_its_group();
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
 }
@@ -183,6 +186,11 @@ void Daemon::watch_workers() {
   require(sd_event_add_io(loop_.get(), nullptr, worker_failure_.get(), EPOLLIN, on_worker_failure,
                           this),
           "workers");
+}
+
+void Daemon::give_control_to_its_group() const {
+  const std::string fault = control_->give_to(socket_group(*config_));
+  if (!fault.empty()) log("control socket: cannot be given to its group: {}", fault);
 }
 
 void Daemon::bind_queues() {
@@ -334,6 +342,7 @@ std::vector<std::string> Daemon::try_reload() {
   engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
   config_ = std::move(loaded);
   keeper_->set_config(config_);
+  give_control_to_its_group();
   if (!same_rules) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);

@@ -62,6 +62,7 @@ class Daemon {
   void start_watchdog();
   void withhold_own_ports();
   void keep_looking_at_sockets();
+  void give_control_to_its_group() const;
   void bind_queues();
   void stop_workers();
   bool workers_make_progress() const;

@@ -22,13 +22,16 @@ struct Change {
 
 }  // namespace
 
-TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules") {
+TEST_CASE(
+    "a reload may change timeouts, limits, filtering, namespaces, rules and who may change "
+    "things") {
   rules::Config loaded = running();
   loaded.policy.timeouts.udp = std::chrono::seconds(1);
   loaded.policy.hairpin = false;
   loaded.policy.filtering = Filtering::endpoint_independent;
   loaded.policy.at_limit = AtLimit::refuse;
   loaded.namespaces.emplace_back().policy.session_limit = 3;
+  loaded.admin_group = rules::Group{"netadmin", 77};
   loaded.policy.drops.emplace_back();
   loaded.policy.redirects.emplace_back();
   loaded.policy.forwards.emplace_back();
