@@ -19,7 +19,6 @@
 #include "nfq/control_request.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
-#include "nfq/metrics.h"
 #include "nfq/namespace_report.h"
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
@@ -243,7 +242,7 @@ ControlAnswer reload(Daemon& daemon, const Json&) {
 
 // Pieces of Prometheus text, each in a line of JSON.
 ControlAnswer metrics(Daemon& daemon, const Json&) {
-  auto text_of_metrics = std::make_shared<Metrics>(daemon);
+  auto text_of_metrics = std::make_shared<Metrics>(daemon.metrics());
   return list([text_of_metrics](std::string& text) {
     std::string piece;
     const bool goes_on = text_of_metrics->append_piece(piece);

@@ -61,6 +61,11 @@ void ControlServer::accept() {
       }));
 }
 
+void ControlServer::give_to(gid_t group) const {
+  const std::string fault = socket_.give_to(group);
+  if (!fault.empty()) log("control socket: cannot be given to the group {}: {}", group, fault);
+}
+
 bool ControlServer::make_room(const Peer& newcomer) {
   const auto all = [](const Peer&, const Peer&) { return true; };
   const auto of_users = [](const Peer& client, const Peer&) { return !client.is_root(); };

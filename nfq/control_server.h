@@ -32,8 +32,8 @@ class ControlServer {
   // Throws Error.
   ControlServer(sd_event* loop, const std::string& path, ControlAsk ask);
 
-  // Lets members of this group ask. Returns why that is not possible, if so.
-  std::string give_to(gid_t group) const { return socket_.give_to(group); }
+  // Lets members of this group ask. Where that is not possible it is logged.
+  void give_to(gid_t group) const;
 
  private:
   static int on_connection(sd_event_source* source, int fd, std::uint32_t events, void* self);

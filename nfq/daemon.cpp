@@ -99,7 +99,9 @@ Daemon::Daemon(rules::Config config)
                                              [this](std::string_view request, const Peer& peer) {
                                                return answer_control_request(*this, request, peer);
                                              });
-  give_control_to_its_group();
+  control_->give_to(socket_group(*config_));
+  metrics_outlets_ =
+      std::make_unique<MetricsOutlets>(loop_.get(), *config_, [this] { return metrics(); });
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
 }
@@ -188,11 +190,6 @@ void Daemon::watch_workers() {
           "workers");
 }
 
-void Daemon::give_control_to_its_group() const {
-  const std::string fault = control_->give_to(socket_group(*config_));
-  if (!fault.empty()) log("control socket: cannot be given to its group: {}", fault);
-}
-
 void Daemon::bind_queues() {
   const std::vector<int> cpus = allowed_cpus();
   for (std::uint32_t i = 0; i < config_->workers; ++i) {
@@ -249,6 +246,7 @@ int Daemon::run() {
   }
   log("{}", memory_notice_);
   keeper_->start();
+  metrics_outlets_->write_file(*config_);
   log("ready");
   sd_notify(0, "READY=1");
   const int status = sd_event_loop(loop_.get());
@@ -342,7 +340,8 @@ std::vector<std::string> Daemon::try_reload() {
   engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
   config_ = std::move(loaded);
   keeper_->set_config(config_);
-  give_control_to_its_group();
+  control_->give_to(socket_group(*config_));
+  metrics_outlets_->write_file(*config_);
   if (!same_rules) {
     log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);
@@ -368,6 +367,7 @@ std::vector<QueueReport> Daemon::queues() const {
     QueueReport report;
     report.number = worker->queue();
     report.counts = worker->counters().read();
+    report.silence = now() - worker->last_beat();
     if (kernel) {
       const auto row = std::ranges::find(*kernel, report.number, &KernelQueue::number);
       if (row != kernel->end()) report.kernel = *row;
@@ -375,6 +375,10 @@ std::vector<QueueReport> Daemon::queues() const {
     reports.push_back(report);
   }
   return reports;
+}
+
+Metrics Daemon::metrics() const {
+  return {*engine_, {config_, uptime(), rules(), rule_counters(), queues()}};
 }
 
 Time Daemon::uptime() const {

@@ -14,6 +14,8 @@
 #include "nfq/event_feed.h"
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
+#include "nfq/metrics.h"
+#include "nfq/metrics_outlets.h"
 #include "nfq/own_sockets.h"
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
@@ -44,6 +46,7 @@ class Daemon {
   Engine& engine() { return *engine_; }
   EventFeed& events() { return *events_; }
   std::vector<QueueReport> queues() const;
+  Metrics metrics() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
 
@@ -62,7 +65,6 @@ class Daemon {
   void start_watchdog();
   void withhold_own_ports();
   void keep_looking_at_sockets();
-  void give_control_to_its_group() const;
   void bind_queues();
   void stop_workers();
   bool workers_make_progress() const;
@@ -85,6 +87,7 @@ class Daemon {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<RuleKeeper> keeper_;  // reads the workers' counters
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<MetricsOutlets> metrics_outlets_;
 };
 
 }  // namespace swnat::nfq

@@ -34,6 +34,7 @@ constexpr FixedKey fixed_keys[] = {
     {"queue.fail_open", SWNAT_SAME(fail_open)},
     {"control.socket", SWNAT_SAME(control_socket)},
     {"control.state", SWNAT_SAME(state_file)},
+    {"metrics.listen", SWNAT_SAME(metrics_listen)},
 };
 
 #undef SWNAT_SAME

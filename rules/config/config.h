@@ -66,6 +66,9 @@ struct Config {
   bool repair = true;                // the daemon puts back what others change in the kernel
   std::optional<Group> admin_group;  // who, beside root, may change things by the control socket
 
+  std::optional<IpEndpoint> metrics_listen;  // where metrics are given by HTTP
+  std::string metrics_textfile;              // where they are written; empty: nowhere
+
   std::vector<NamespaceConfig> namespaces;  // in the file's order
   // Places in `namespaces`, sorted by fwmark.
   std::vector<std::uint32_t> singles_by_fwmark;

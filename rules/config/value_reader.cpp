@@ -251,6 +251,19 @@ std::optional<Located<std::uint32_t>> read_port_block(TableReader& table) {
   return std::nullopt;
 }
 
+std::optional<IpEndpoint> read_listen(TableReader& table, std::string_view key) {
+  const auto text = table.text(key);
+  if (!text) return std::nullopt;
+  const auto endpoint = parse_endpoint(text->value);
+  if (!endpoint) {
+    table.fault(key, text->line,
+                fmt::format("\"{}\" is no address and port, as in \"127.0.0.1:9469\" or "
+                            "\"[::1]:9469\"",
+                            text->value));
+  }
+  return endpoint;
+}
+
 std::optional<Group> read_group(TableReader& table, std::string_view key) {
   const auto name = table.text(key);
   if (!name) return std::nullopt;

@@ -31,6 +31,9 @@ enum class Zero { refused, allowed };
 std::optional<std::chrono::milliseconds> read_timeout(TableReader& table, std::string_view key,
                                                       Zero zero);
 
+// Where a server listens: any address, also the unspecified one, and a port.
+std::optional<IpEndpoint> read_listen(TableReader& table, std::string_view key);
+
 // A group that this machine knows, by its name.
 std::optional<Group> read_group(TableReader& table, std::string_view key);
 

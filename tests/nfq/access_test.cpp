@@ -100,9 +100,9 @@ TEST_CASE("access: supplementary groups count, however many there are") {
 
 TEST_CASE("access: the socket's file is given to a group") {
   ControlRoom room;
-  CHECK_EQ(room.server().give_to(::getegid()), "");
+  room.server().give_to(::getegid());
   if (::geteuid() != 0) return;
-  CHECK_EQ(room.server().give_to(77), "");
+  room.server().give_to(77);
   struct stat file {};
   REQUIRE_EQ(::stat(room.path.c_str(), &file), 0);
   CHECK_EQ(file.st_gid, 77u);

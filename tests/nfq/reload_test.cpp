@@ -31,6 +31,7 @@ TEST_CASE(
   loaded.policy.filtering = Filtering::endpoint_independent;
   loaded.policy.at_limit = AtLimit::refuse;
   loaded.namespaces.emplace_back().policy.session_limit = 3;
+  loaded.metrics_textfile = "/run/swnat.prom";
   loaded.admin_group = rules::Group{"netadmin", 77};
   loaded.policy.drops.emplace_back();
   loaded.policy.redirects.emplace_back();
@@ -82,6 +83,10 @@ TEST_CASE("a reload names each key that cannot change") {
       {"queue.fail_open", [](rules::Config& config) { config.fail_open = true; }},
       {"control.socket", [](rules::Config& config) { config.control_socket += "2"; }},
       {"control.state", [](rules::Config& config) { config.state_file += "2"; }},
+      {"metrics.listen",
+       [](rules::Config& config) {
+         config.metrics_listen = {Ipv4Address::of(127, 0, 0, 1), 9469};
+       }},
   };
   rules::Config all = running();
   for (const Change& change : changes) {
