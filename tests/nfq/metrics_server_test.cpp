@@ -24,9 +24,9 @@ using namespace swnat::test;
 
 namespace {
 
-class Server {
+class Site {
  public:
-  explicit Server(const char* where = "127.0.0.1") {
+  explicit Site(const char* where = "127.0.0.1") {
     server_ = std::make_unique<MetricsServer>(loop.get(),
                                               IpEndpoint{parse_address(where).value(), 0}, [this] {
                                                 ++made;
@@ -45,11 +45,11 @@ class Server {
 
 class Browser {
  public:
-  explicit Browser(Server& server, const char* from = "127.0.0.1")
-      : server_(server), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Browser(Site& site, const char* from = "127.0.0.1")
+      : site_(site), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in own = address(from, 0);
     REQUIRE_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
-    sockaddr_in to = address("127.0.0.1", server.port());
+    sockaddr_in to = address("127.0.0.1", site.port());
     REQUIRE_EQ(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
   }
 
@@ -67,7 +67,7 @@ class Browser {
   // The whole answer.
   const std::string& ask(const std::string& request) {
     send(request);
-    server_.loop.turn_until([this] { return receive(); });
+    site_.loop.turn_until([this] { return receive(); });
     return text;
   }
 
@@ -82,7 +82,7 @@ class Browser {
     return address;
   }
 
-  Server& server_;
+  Site& site_;
   FileDescriptor fd_;
 };
 
@@ -99,76 +99,76 @@ std::string body_of(const std::string& answer) {
 }  // namespace
 
 TEST_CASE("metrics by HTTP: GET /metrics has all of them, and the connection is closed") {
-  Server server;
-  server.gateway.open(protocol::udp, blue, client, test::server);
-  Browser browser(server);
+  Site site;
+  site.gateway.open(protocol::udp, blue, client, server);
+  Browser browser(site);
   const std::string& answer = browser.ask(get("/metrics"));
   CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
   CHECK_NE(answer.find("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"),
            std::string::npos);
-  CHECK_EQ(body_of(answer), text_of(small_metrics(server.gateway)));
-  CHECK(Browser(server).ask(get("/metrics?name=x")).starts_with("HTTP/1.1 200 "));
+  CHECK_EQ(body_of(answer), text_of(small_metrics(site.gateway)));
+  CHECK(Browser(site).ask(get("/metrics?name=x")).starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("metrics by HTTP: other paths are not found, other methods not allowed") {
-  Server server;
+  Site site;
   for (const char* path : {"/", "/metrics/", "//metrics", "/Metrics", "/../metrics"}) {
     CAPTURE(path);
-    CHECK(Browser(server).ask(get(path)).starts_with("HTTP/1.1 404 "));
+    CHECK(Browser(site).ask(get(path)).starts_with("HTTP/1.1 404 "));
   }
   for (const char* method : {"POST", "HEAD", "PUT", "DELETE", "OPTIONS", "NONSENSE"}) {
     CAPTURE(method);
-    Browser browser(server);
+    Browser browser(site);
     const std::string& answer = browser.ask(get("/metrics", method));
     CHECK(answer.starts_with("HTTP/1.1 405 "));
     CHECK_NE(answer.find("Allow: GET\r\n"), std::string::npos);
   }
-  CHECK_EQ(server.made, 0);
+  CHECK_EQ(site.made, 0);
 }
 
 TEST_CASE("metrics by HTTP: nonsense is refused, and others are served") {
-  Server server;
+  Site site;
   CHECK_FALSE(
-      Browser(server).ask(std::string("\0\xff nonsense\r\n\r\n", 15)).starts_with("HTTP/1.1 200 "));
-  CHECK_FALSE(Browser(server)
+      Browser(site).ask("\xff\xfe nonsense NONSENSE/9\r\n\r\n").starts_with("HTTP/1.1 200 "));
+  CHECK_FALSE(Browser(site)
                   .ask("GET /metrics HTTP/1.1\r\nX: " + std::string(100'000, 'x'))
                   .starts_with("HTTP/1.1 200 "));
-  { const Browser gone(server); }
-  Browser half(server);
+  { const Browser gone(site); }
+  Browser half(site);
   half.send("GET /met");
-  CHECK(Browser(server).ask(get("/metrics")).starts_with("HTTP/1.1 200 "));
+  CHECK(Browser(site).ask(get("/metrics")).starts_with("HTTP/1.1 200 "));
   CHECK(half.ask("rics HTTP/1.0\r\n\r\n").starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("metrics by HTTP: silent connections from one address leave room for another address") {
-  Server server;
+  Site site;
   std::vector<std::unique_ptr<Browser>> silent;
   for (unsigned i = 0; i < MetricsServer::max_connections; ++i) {
-    silent.push_back(std::make_unique<Browser>(server, "127.0.0.2"));
-    server.loop.turn();
+    silent.push_back(std::make_unique<Browser>(site, "127.0.0.2"));
+    site.loop.turn();
   }
-  CHECK(Browser(server).ask(get("/metrics")).starts_with("HTTP/1.1 200 "));
+  CHECK(Browser(site).ask(get("/metrics")).starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("metrics by HTTP: who waits at the limit is served when another goes") {
-  Server server;
+  Site site;
   std::vector<std::unique_ptr<Browser>> silent;
   for (unsigned i = 0; i < MetricsServer::max_connections; ++i) {
     const std::string from = "127.0.0." + std::to_string(10 + i);
-    silent.push_back(std::make_unique<Browser>(server, from.c_str()));
-    server.loop.turn();
+    silent.push_back(std::make_unique<Browser>(site, from.c_str()));
+    site.loop.turn();
   }
-  Browser late(server);
+  Browser late(site);
   late.send(get("/metrics"));
-  for (int i = 0; i < 100; ++i) server.loop.turn();
+  for (int i = 0; i < 100; ++i) site.loop.turn();
   CHECK_FALSE(late.receive());
   silent.pop_back();
-  server.loop.turn_until([&] { return late.receive(); });
+  site.loop.turn_until([&] { return late.receive(); });
   CHECK(late.text.starts_with("HTTP/1.1 200 "));
 }
 
 TEST_CASE("metrics by HTTP: a port in use is told with the address") {
-  const Server first;
+  const Site first;
   EventTurns loop;
   Gateway gateway;
   const IpEndpoint taken{parse_address("127.0.0.1").value(), first.port()};
@@ -190,6 +190,6 @@ TEST_CASE("metrics by HTTP: IPv6") {
     MESSAGE("skipped: there is no IPv6");
     return;
   }
-  const Server server("::1");
-  CHECK_NE(server.port(), 0);
+  const Site site("::1");
+  CHECK_NE(site.port(), 0);
 }
