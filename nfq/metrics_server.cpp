@@ -126,7 +126,7 @@ MHD_Result answer_with_metrics(MHD_Connection* connection, const MakeMetrics& ma
   auto body = std::make_unique<Body>(make());
   const Response response(MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block_size, read_body,
                                                             body.get(), free_body));
-  if (response) body.release();  // it is the response's from now on
+  if (response) static_cast<void>(body.release());  // it is the response's from now on
   if (response) set_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, prometheus_media_type);
   return answer(connection, MHD_HTTP_OK, response);
 }
