@@ -96,6 +96,10 @@ std::uint64_t Engine::session_count() const {
   return state_->session_count();
 }
 
+EndCounts Engine::ended_sessions() const {
+  return state_->ended_sessions();
+}
+
 std::vector<NamespaceUse> Engine::namespaces() const {
   return state_->namespaces();
 }

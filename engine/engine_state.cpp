@@ -187,6 +187,15 @@ std::uint64_t Engine::State::session_count() const {
   return count;
 }
 
+EndCounts Engine::State::ended_sessions() const {
+  EndCounts sum{};
+  for_each_shard([&](auto& one) {
+    const Lock lock(one.mutex);
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += one.ended_sessions()[i];
+  });
+  return sum;
+}
+
 std::vector<NamespaceUse> Engine::State::namespaces() const {
   const Lock lock(policy_mutex_);
   std::unordered_map<NamespaceId, std::uint32_t> blocks;

@@ -32,6 +32,7 @@ class Engine::State {
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
   Counters counters() const;
   std::uint64_t session_count() const;
+  EndCounts ended_sessions() const;
   std::vector<NamespaceUse> namespaces() const;
   std::vector<NamespaceTraffic> namespace_traffic() const;
   std::vector<ForwardUse> forwards() const;

@@ -37,11 +37,6 @@ void EventLog<Family>::ended(const Session<Family>& session, const TwoWayTraffic
                              Part part, EndCause cause, Tick now) {
   Event event = event_of(session, now);
   event.cause = cause;
-  if (cause == EndCause::expired && session.state == SessionState::tcp_closing) {
-    event.cause = EndCause::closed;
-  } else if (cause == EndCause::expired && session.state == SessionState::tcp_reset) {
-    event.cause = EndCause::reset;
-  }
   Event of_session = event;
   of_session.traffic = traffic;
   tell(EventKind::session_ended, of_session);

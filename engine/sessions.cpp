@@ -7,6 +7,17 @@
 
 namespace swnat {
 
+namespace {
+
+// A connection that ended by itself is over some time later.
+EndCause told_cause(EndCause cause, SessionState state) {
+  if (cause != EndCause::expired) return cause;
+  if (state == SessionState::tcp_closing) return EndCause::closed;
+  return state == SessionState::tcp_reset ? EndCause::reset : cause;
+}
+
+}  // namespace
+
 template <class Family>
 Sessions<Family>::Sessions(const ShardOptions<Family>& options,
                            std::shared_ptr<const Snapshot> snapshot, Externals<Family>& externals,
@@ -144,7 +155,9 @@ void Sessions<Family>::state_changed(SessionRef ref, SessionState before, Tick n
 template <class Family>
 void Sessions<Family>::end(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now) {
   const Record& session = table_[ref];
-  if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), cause, now);
+  const EndCause told = told_cause(cause, session.state);
+  ++ended_[static_cast<std::size_t>(told)];
+  if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), told, now);
   const bool has_port = session.has_chosen_port();
   const bool shares_mapping = table_.shares_mapping(session);
   const std::uint32_t slot = table_.slot(ref);

@@ -128,6 +128,7 @@ class Sessions {
     end(ref, table_.hashes_of(ref), cause, now);
   }
   void end(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
+  const EndCounts& ended() const { return ended_; }
   // Those whose time is over; looks at no more than `budget`, and returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
   // All of those at `position` and some after it, which moves on: their time is over.
@@ -174,6 +175,7 @@ class Sessions {
   NamespaceUses& uses_;
   SessionTable<Family> table_;
   EventLog<Family> events_;
+  EndCounts ended_{};
 };
 
 extern template class Sessions<Ipv4>;

@@ -108,6 +108,7 @@ class alignas(64) Shard {
   // The policy, what is due, who has to go, who is meant.
   Sessions<Family>& sessions() SWNAT_REQUIRES(mutex) { return sessions_; }
   std::uint32_t session_count() const SWNAT_REQUIRES(mutex) { return sessions_.table().count(); }
+  const EndCounts& ended_sessions() const SWNAT_REQUIRES(mutex) { return sessions_.ended(); }
   bool is_end(std::uint32_t position) const SWNAT_REQUIRES(mutex) {
     return position >= sessions_.table().used();
   }

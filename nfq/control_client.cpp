@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -21,9 +22,12 @@ bool is_temporary(int error) {
 
 }  // namespace
 
-ControlClient::ControlClient(sd_event* loop, FileDescriptor socket, const ControlAsk& ask,
-                             std::function<void(ControlClient*)> finished)
-    : socket_(std::move(socket)), ask_(ask), finished_(std::move(finished)) {
+ControlClient::ControlClient(sd_event* loop, FileDescriptor socket, Peer peer,
+                             const ControlAsk& ask, std::function<void(ControlClient*)> finished)
+    : socket_(std::move(socket)),
+      peer_(std::move(peer)),
+      ask_(ask),
+      finished_(std::move(finished)) {
   sd_event_source* source = nullptr;
   int result = sd_event_add_io(loop, &source, socket_.get(), EPOLLIN, on_ready, this);
   if (result < 0) {
@@ -36,6 +40,15 @@ ControlClient::ControlClient(sd_event* loop, FileDescriptor socket, const Contro
     throw Error(fmt::format("control client: cannot be timed: {}", std::strerror(-result)));
   }
   idle_timer_.reset(source);
+}
+
+bool ControlClient::is_silent() const {
+  int unread = 0;
+  return !is_answering_ && (::ioctl(socket_.get(), FIONREAD, &unread) != 0 || unread == 0);
+}
+
+void ControlClient::tell(std::string_view line) const {
+  ::send(socket_.get(), line.data(), line.size(), MSG_NOSIGNAL);
 }
 
 int ControlClient::on_ready(sd_event_source*, int, std::uint32_t, void* self) {
@@ -91,7 +104,7 @@ bool ControlClient::read() {
 }
 
 void ControlClient::answer(std::string_view request) {
-  answer_ = ask_(request);
+  answer_ = ask_(request, peer_);
   if (answer_.wakeup < 0) return;
   sd_event_source* source = nullptr;
   sd_event* const loop = sd_event_source_get_event(readiness_.get());

@@ -7,6 +7,7 @@
 
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
+#include "nfq/peer.h"
 
 namespace swnat::nfq {
 
@@ -22,7 +23,7 @@ struct ControlAnswer {
   int wakeup = -1;
 };
 
-using ControlAsk = std::function<ControlAnswer(std::string_view request)>;
+using ControlAsk = std::function<ControlAnswer(std::string_view request, const Peer& peer)>;
 
 class ControlClient {
  public:
@@ -33,8 +34,14 @@ class ControlClient {
   static constexpr std::uint64_t quiet_microseconds = 500'000;
 
   // `ask` outlives the client. `finished` is called once, last of all, and may destroy the client.
-  ControlClient(sd_event* loop, FileDescriptor socket, const ControlAsk& ask,
+  ControlClient(sd_event* loop, FileDescriptor socket, Peer peer, const ControlAsk& ask,
                 std::function<void(ControlClient*)> finished);
+
+  const Peer& peer() const { return peer_; }
+  // Whether it has not yet sent a request, nor anything that waits to be looked at.
+  bool is_silent() const;
+  // A line that the socket has room for if nothing was answered yet.
+  void tell(std::string_view line) const;
 
  private:
   static int on_ready(sd_event_source* source, int fd, std::uint32_t events, void* self);
@@ -52,6 +59,7 @@ class ControlClient {
   void finish();
 
   FileDescriptor socket_;
+  Peer peer_;
   const ControlAsk& ask_;
   std::function<void(ControlClient*)> finished_;
   std::string request_;

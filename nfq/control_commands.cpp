@@ -14,10 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "nfq/access.h"
 #include "nfq/clock.h"
+#include "nfq/control_request.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
-#include "nfq/metrics.h"
 #include "nfq/namespace_report.h"
 #include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
@@ -37,8 +38,7 @@ constexpr std::size_t namespaces_per_piece = 256;
 constexpr int ends_per_piece = 64;
 
 std::string line(const Json& json) {
-  // A file name may hold bytes that are no text.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  return control_line(json);
 }
 
 ControlAnswer refuse(const std::string& why) {
@@ -253,11 +253,10 @@ ControlAnswer reload(Daemon& daemon, const Json&) {
                 {"wants_up", outcome.wants_up}})};
 }
 
-// How the mapping log fares; with {"reopen":true} its files are opened anew.
-ControlAnswer mapping_log(Daemon& daemon, const Json& request) {
+// How the mapping log fares.
+ControlAnswer mapping_log(Daemon& daemon, const Json&) {
   const LogSwitch& log = daemon.mapping_log();
   if (!log.is_on()) return refuse("there is no mapping log: the configuration has no [log]");
-  if (request.contains("reopen") && request["reopen"] == true) log.reopen();
   Json outputs;
   for (std::size_t i = 0; i < log_output_count; ++i) {
     const LogOutputCounters& output = log.counters().outputs[i];
@@ -272,9 +271,14 @@ ControlAnswer mapping_log(Daemon& daemon, const Json& request) {
                 {"outputs", outputs}})};
 }
 
+ControlAnswer reopen_log(Daemon& daemon, const Json& request) {
+  daemon.mapping_log().reopen();
+  return mapping_log(daemon, request);
+}
+
 // Pieces of Prometheus text, each in a line of JSON.
 ControlAnswer metrics(Daemon& daemon, const Json&) {
-  auto text_of_metrics = std::make_shared<Metrics>(daemon);
+  auto text_of_metrics = std::make_shared<Metrics>(daemon.metrics());
   return list([text_of_metrics](std::string& text) {
     std::string piece;
     const bool goes_on = text_of_metrics->append_piece(piece);
@@ -285,35 +289,34 @@ ControlAnswer metrics(Daemon& daemon, const Json&) {
 
 struct Command {
   std::string_view name;
+  Access access;
   ControlAnswer (*answer)(Daemon& daemon, const Json& request);
 };
 
 constexpr Command commands[] = {
-    {"status", status},
-    {"namespaces", list_namespaces},
-    {"sessions", list_sessions},
-    {"flush", flush},
-    {"stats", stats},
-    {"reload", reload},
-    {"metrics", metrics},
-    {"log", mapping_log},
-    {"watch", watch},
+    {"status", Access::reads, status},
+    {"namespaces", Access::reads, list_namespaces},
+    {"sessions", Access::reads, list_sessions},
+    {"flush", Access::changes, flush},
+    {"stats", Access::reads, stats},
+    {"reload", Access::changes, reload},
+    {"metrics", Access::reads, metrics},
+    {"log", Access::reads, mapping_log},
+    {"log-reopen", Access::changes, reopen_log},
+    {"watch", Access::reads, watch},
 };
 
 }  // namespace
 
-ControlAnswer answer_control_request(Daemon& daemon, std::string_view request) {
-  const Json json = Json::parse(request, nullptr, false);
-  if (!json.is_object() || !json.contains("command") || !json["command"].is_string()) {
-    return refuse("the request must be one line of JSON like {\"command\":\"status\"}");
-  }
-  const std::string& name = json["command"].get_ref<const std::string&>();
-  const auto* command = std::ranges::find(commands, name, &Command::name);
-  if (command == std::end(commands)) {
-    return refuse(fmt::format("'{}' is no command of this daemon", name));
-  }
+ControlAnswer answer_control_request(Daemon& daemon, std::string_view line, const Peer& peer) {
   try {
-    return command->answer(daemon, json);
+    const ControlRequest request = parse_control_request(line);
+    const auto* command = std::ranges::find(commands, request.command, &Command::name);
+    if (command == std::end(commands)) {
+      return refuse(fmt::format("'{}' is no command of this daemon", request.command));
+    }
+    const auto why = refusal(command->name, command->access, peer, *daemon.config());
+    return why ? refuse(*why) : command->answer(daemon, request.json);
   } catch (const Error& wrong) {
     return refuse(wrong.what());
   }

@@ -13,6 +13,6 @@ namespace swnat::nfq {
 class Daemon;
 
 // The answer may refer to the daemon until it is complete.
-ControlAnswer answer_control_request(Daemon& daemon, std::string_view request);
+ControlAnswer answer_control_request(Daemon& daemon, std::string_view line, const Peer& peer);
 
 }  // namespace swnat::nfq

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -47,16 +48,47 @@ void ControlServer::accept() {
     return is_short ? pause(errno) : void();
   }
   is_short_of_files_ = false;
-  if (clients_.size() == max_clients) {
+  Peer peer = peer_of(client.get());
+  if (!make_room(peer)) {
     constexpr std::string_view busy =
         "{\"ok\":false,\"error\":\"too many clients at once; try again\"}\n";
     ::send(client.get(), busy.data(), busy.size(), MSG_NOSIGNAL);
     return;
   }
   clients_.push_back(std::make_unique<ControlClient>(
-      loop_, std::move(client), ask_, [this](ControlClient* finished) {
+      loop_, std::move(client), std::move(peer), ask_, [this](ControlClient* finished) {
         std::erase_if(clients_, [&](const auto& one) { return one.get() == finished; });
       }));
+}
+
+void ControlServer::give_to(gid_t group) const {
+  const std::string fault = socket_.give_to(group);
+  if (!fault.empty()) log("control socket: cannot be given to the group {}: {}", group, fault);
+}
+
+bool ControlServer::make_room(const Peer& newcomer) {
+  const auto all = [](const Peer&, const Peer&) { return true; };
+  const auto of_users = [](const Peer& client, const Peer&) { return !client.is_root(); };
+  const auto of_this_user = [](const Peer& client, const Peer& one) {
+    return client.user == one.user;
+  };
+  if (newcomer.is_root()) return make_room_among(all, newcomer, max_clients);
+  return make_room_among(of_this_user, newcomer, max_of_user) &&
+         make_room_among(of_users, newcomer, max_of_users) &&
+         make_room_among(all, newcomer, max_clients);
+}
+
+bool ControlServer::make_room_among(bool (*is_one)(const Peer& client, const Peer& newcomer),
+                                    const Peer& newcomer, std::size_t most) {
+  const auto counts = [&](const auto& client) { return is_one(client->peer(), newcomer); };
+  if (static_cast<std::size_t>(std::ranges::count_if(clients_, counts)) < most) return true;
+  // They are in the order in which they came.
+  const auto longest_silent = std::ranges::find_if(
+      clients_, [&](const auto& client) { return counts(client) && client->is_silent(); });
+  if (longest_silent == clients_.end()) return false;
+  (*longest_silent)->tell("{\"ok\":false,\"error\":\"no request came while others waited\"}\n");
+  clients_.erase(longest_silent);
+  return true;
 }
 
 // The client stays where it is, so the loop would be told of it again at once, and for ever.

@@ -16,7 +16,7 @@ namespace {
 
 constexpr mode_t folder_mode = 0755;
 constexpr mode_t socket_mode = 0660;
-constexpr int backlog = 16;
+constexpr int backlog = 128;
 
 std::string folder_of(const std::string& path) {
   const std::string folder = std::filesystem::path(path).parent_path();
@@ -73,6 +73,14 @@ ControlSocket::~ControlSocket() {
   if (::lstat(path_.c_str(), &file) == 0 && file.st_dev == device_ && file.st_ino == inode_) {
     ::unlink(path_.c_str());
   }
+}
+
+std::string ControlSocket::give_to(gid_t group) const {
+  struct stat file {};
+  if (::lstat(path_.c_str(), &file) != 0) return std::strerror(errno);
+  if (file.st_gid == group) return {};
+  const bool is_given = ::lchown(path_.c_str(), static_cast<uid_t>(-1), group) == 0;
+  return is_given ? "" : std::strerror(errno);
 }
 
 void ControlSocket::fail(const std::string& what) const {

@@ -24,14 +24,17 @@ class ControlFolder {
 
 class ControlSocket {
  public:
-  // Listens at `path`, for the file's owner and group. What a daemon that was killed left there is
-  // replaced; a socket that answers is not. Throws Error.
+  // Listens at `path`, for the file's owner and group, at first the process' own. What a daemon
+  // that was killed left there is replaced; a socket that answers is not. Throws Error.
   explicit ControlSocket(const std::string& path);
   ~ControlSocket();
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
 
   int fd() const { return fd_.get(); }
+
+  // Lets members of this group connect. Returns why that is not possible, if so.
+  std::string give_to(gid_t group) const;
 
  private:
   [[noreturn]] void fail(const std::string& what) const;

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "nfq/access.h"
 #include "nfq/clock.h"
 #include "nfq/control_commands.h"
 #include "nfq/error.h"
@@ -94,9 +95,13 @@ Daemon::Daemon(rules::Config config)
   watch_workers();
   make_engine();
   withhold_own_ports();
-  control_ = std::make_unique<ControlServer>(
-      loop_.get(), config_->control_socket,
-      [this](std::string_view request) { return answer_control_request(*this, request); });
+  control_ = std::make_unique<ControlServer>(loop_.get(), config_->control_socket,
+                                             [this](std::string_view request, const Peer& peer) {
+                                               return answer_control_request(*this, request, peer);
+                                             });
+  control_->give_to(socket_group(*config_));
+  metrics_outlets_ =
+      std::make_unique<MetricsOutlets>(loop_.get(), *config_, [this] { return metrics(); });
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
   // The last: a start that fails, as beside another daemon, must not write to that one's log.
@@ -245,6 +250,7 @@ int Daemon::run() {
   }
   log("{}", memory_notice_);
   keeper_->start();
+  metrics_outlets_->write_file(*config_);
   log("ready");
   sd_notify(0, "READY=1");
   const int status = sd_event_loop(loop_.get());
@@ -347,6 +353,8 @@ ReloadOutcome Daemon::try_reload() {
   config_ = std::move(loaded);
   keeper_->set_config(config_);
   log_->follow(config_, engine_->session_count());
+  control_->give_to(socket_group(*config_));
+  metrics_outlets_->write_file(*config_);
   return outcome;
 }
 
@@ -368,6 +376,7 @@ std::vector<QueueReport> Daemon::queues() const {
     QueueReport report;
     report.number = worker->queue();
     report.counts = worker->counters().read();
+    report.silence = now() - worker->last_beat();
     if (kernel) {
       const auto row = std::ranges::find(*kernel, report.number, &KernelQueue::number);
       if (row != kernel->end()) report.kernel = *row;
@@ -375,6 +384,11 @@ std::vector<QueueReport> Daemon::queues() const {
     reports.push_back(report);
   }
   return reports;
+}
+
+Metrics Daemon::metrics() const {
+  return {*engine_,
+          {config_, uptime(), rules(), rule_counters(), queues(), &mapping_log().counters()}};
 }
 
 Time Daemon::uptime() const {

@@ -15,6 +15,8 @@
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/log_switch.h"
+#include "nfq/metrics.h"
+#include "nfq/metrics_outlets.h"
 #include "nfq/own_sockets.h"
 #include "nfq/reload.h"
 #include "nfq/report.h"
@@ -48,6 +50,7 @@ class Daemon {
   const LogSwitch& mapping_log() const { return *log_; }
   WatchPlaces& watch_places() { return watch_places_; }
   std::vector<QueueReport> queues() const;
+  Metrics metrics() const;
   Time uptime() const;
   RuleStatus rules() const { return keeper_->status(); }
 
@@ -90,6 +93,7 @@ class Daemon {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<RuleKeeper> keeper_;  // reads the workers' counters
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<MetricsOutlets> metrics_outlets_;
 };
 
 }  // namespace swnat::nfq

@@ -24,6 +24,8 @@ class FileDescriptor {
   void reset() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
+  // Somebody else closes it.
+  int release() { return std::exchange(fd_, -1); }
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
 

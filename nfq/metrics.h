@@ -1,38 +1,48 @@
-// The daemon's numbers in the text format of Prometheus, version 0.0.4.
+// The daemon's numbers in the text format of Prometheus.
 //
 // Counters end in _total and count packets unless their HELP line says otherwise.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "nfq/namespace_report.h"
+#include "nfq/log_output.h"
+#include "nfq/namespace_metrics.h"
+#include "nfq/report.h"
+#include "nfq/rule_counters.h"
+#include "nfq/rule_keeper.h"
 #include "rules/config/config.h"
 
 namespace swnat::nfq {
 
-class Daemon;
+// What the daemon itself knows at one moment.
+struct DaemonNumbers {
+  std::shared_ptr<const rules::Config> config;
+  Time uptime{0};
+  RuleStatus rules;
+  std::vector<RuleCounter> dropped_by_rules;
+  std::vector<QueueReport> queues;
+  const LogCounters* log = nullptr;  // outlives this
+};
 
 class Metrics {
  public:
-  explicit Metrics(const Daemon& daemon);
+  // The engine must outlive it.
+  Metrics(const Engine& engine, DaemonNumbers numbers);
 
-  // Appends some whole lines. False when they were the last. Namespaces may be many, so they come
-  // in pieces; the rest is the first piece.
+  // Appends some whole lines. False when they were the last. They come in pieces so that nobody
+  // waits for long while they are made.
   bool append_piece(std::string& text);
 
  private:
-  void append_totals(std::string& text) const;
-  void append_forwards(std::string& text) const;
-  bool append_namespaces(std::string& text);
-
-  const Daemon& daemon_;
-  std::shared_ptr<const rules::Config> config_;
-  std::vector<NamespaceReport> namespaces_;
-  bool has_totals_ = false;
-  std::size_t metric_ = 0;  // of those of namespaces: each comes for all namespaces before the next
-  std::size_t next_ = 0;
+  const Engine& engine_;
+  DaemonNumbers numbers_;
+  NamespaceMetrics namespaces_;
+  std::size_t part_ = 0;
 };
+
+using MakeMetrics = std::function<Metrics()>;
 
 }  // namespace swnat::nfq

@@ -41,6 +41,7 @@ constexpr Key fixed_keys[] = {
     {"queue.fail_open", SWNAT_SAME(fail_open)},
     {"control.socket", SWNAT_SAME(control_socket)},
     {"control.state", SWNAT_SAME(state_file)},
+    {"metrics.listen", SWNAT_SAME(metrics_listen)},
 };
 
 constexpr Key settings[] = {

@@ -9,12 +9,14 @@
 #include "nfq/queue_table.h"
 #include "nfq/rule_counters.h"
 #include "swnat/engine.h"
+#include "swnat/time.h"
 
 namespace swnat::nfq {
 
 struct QueueReport {
   std::uint16_t number = 0;
   QueueCounts counts{};
+  Time silence{0};                    // since its worker was last seen to go on
   std::optional<KernelQueue> kernel;  // what the kernel says of it
 };
 

@@ -204,9 +204,10 @@ int run_command_line(int argc, char** argv) {
     if (!command.takes_pattern) continue;
     for (const PatternOption& option : pattern_options) add_option(*added, option, request);
   }
+  std::string log_action;
   app.get_subcommand("log")
       ->add_option_function<std::string>(
-          "action", [&request](const std::string&) { request["reopen"] = true; }, "reopen")
+          "action", [&](const std::string& text) { log_action = "-" + text; }, "reopen")
       ->check(CLI::IsMember({"reopen"}))
       ->type_name("ACTION");
   WhoOptions who_options;
@@ -228,7 +229,7 @@ int run_command_line(int argc, char** argv) {
   if (chosen == "who") {
     return run(socket, [&] { return show_who(socket, who_options, patience, as_json); });
   }
-  request["command"] = chosen;
+  request["command"] = chosen + log_action;
   if (!is_confirmed(request)) return 1;
   if (chosen == "watch") {
     return run(socket, [&] { return watch(socket, request, patience, as_json); });

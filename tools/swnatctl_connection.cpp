@@ -19,7 +19,7 @@ std::string reason_of(int error) {
     case ECONNREFUSED:
       return "the daemon is not running, or its control.socket is another one (--socket PATH)";
     case EACCES:
-      return "permission denied; run as root";
+      return "permission denied; run as root, or as a member of the socket's group";
     default:
       return std::strerror(error);
   }

@@ -40,6 +40,14 @@ struct NamespaceConfig {
   friend bool operator==(const NamespaceConfig&, const NamespaceConfig&) = default;
 };
 
+// A group of users of this machine.
+struct Group {
+  std::string name;
+  std::uint32_t id = 0;
+
+  friend bool operator==(const Group&, const Group&) = default;
+};
+
 struct Config {
   std::string file;
 
@@ -60,7 +68,11 @@ struct Config {
 
   std::string control_socket = "/run/swnat/control.sock";
   std::string state_file = "/run/swnat/state";  // empty: sessions do not outlive the daemon
-  bool repair = true;  // the daemon puts back what others change in the kernel
+  bool repair = true;                // the daemon puts back what others change in the kernel
+  std::optional<Group> admin_group;  // who, beside root, may change things by the control socket
+
+  std::optional<IpEndpoint> metrics_listen;  // where metrics are given by HTTP
+  std::string metrics_textfile;              // where they are written; empty: nowhere
 
   std::optional<LogConfig> log;  // none: nothing is kept
 

@@ -20,6 +20,7 @@ constexpr std::uint32_t most_sessions = 16'777'216;
 static_assert(most_sessions <= sessions_max);
 constexpr std::uint32_t most_packets = 1'048'576;
 constexpr std::size_t most_rules = 4096;  // of each kind
+constexpr std::size_t longest_path = 4095;
 
 constexpr Choice<Mapping> mappings[] = {
     {"endpoint-independent", Mapping::endpoint_independent},
@@ -139,6 +140,12 @@ void read_control(TableReader& table, Config& config) {
     config.state_file = *path;
   }
   assign(config.repair, table.boolean("repair"));
+  config.admin_group = read_group(table, "admin_group");
+}
+
+void read_metrics(TableReader& table, Config& config) {
+  config.metrics_listen = read_listen(table, "listen");
+  if (auto path = read_path(table, "textfile", longest_path)) config.metrics_textfile = *path;
 }
 
 // Reads each of the tables [[name]], up to the `most` that fit.
@@ -215,6 +222,7 @@ Draft read_draft(const toml::table& table, Faults& faults) {
   read_table(file, "queue", read_queue, draft);
   read_table(file, "control", read_control, draft.config);
   draft.config.log = read_log(file);
+  read_table(file, "metrics", read_metrics, draft.config);
   read_namespaces(file, draft);
   read_rules(file, draft);
   file.refuse_others();

@@ -1,6 +1,7 @@
 #include "rules/config/value_reader.h"
 
 #include <fmt/format.h>
+#include <grp.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -263,6 +264,31 @@ std::optional<std::string> read_path(TableReader& table, std::string_view key,
     return std::nullopt;
   }
   return path->value;
+}
+
+std::optional<IpEndpoint> read_listen(TableReader& table, std::string_view key) {
+  const auto text = table.text(key);
+  if (!text) return std::nullopt;
+  const auto endpoint = parse_endpoint(text->value);
+  if (!endpoint) {
+    table.fault(key, text->line,
+                fmt::format("\"{}\" is no address and port, as in \"127.0.0.1:9469\" or "
+                            "\"[::1]:9469\"",
+                            text->value));
+  }
+  return endpoint;
+}
+
+std::optional<Group> read_group(TableReader& table, std::string_view key) {
+  const auto name = table.text(key);
+  if (!name) return std::nullopt;
+  const struct group* found = ::getgrnam(name->value.c_str());
+  if (found != nullptr && found->gr_name == name->value) return Group{name->value, found->gr_gid};
+  table.fault(key, name->line,
+              fmt::format("\"{}\" is no group of this machine (allowed: a name that `getent group` "
+                          "shows)",
+                          name->value));
+  return std::nullopt;
 }
 
 std::optional<Located<IpEndpoint>> read_endpoint(TableReader& table, std::string_view key,

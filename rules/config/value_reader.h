@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "rules/config/config.h"
 #include "rules/config/toml_reader.h"
 
 namespace swnat::rules {
@@ -29,6 +30,12 @@ std::vector<Located<std::string>> read_interfaces(TableReader& table, std::strin
 enum class Zero { refused, allowed };
 std::optional<std::chrono::milliseconds> read_timeout(TableReader& table, std::string_view key,
                                                       Zero zero);
+
+// Where a server listens: any address, also the unspecified one, and a port.
+std::optional<IpEndpoint> read_listen(TableReader& table, std::string_view key);
+
+// A group that this machine knows, by its name.
+std::optional<Group> read_group(TableReader& table, std::string_view key);
 
 // Text like "32768-65535", or an array of such texts.
 std::optional<PortRanges> read_port_ranges(TableReader& table, std::string_view key);

@@ -71,6 +71,33 @@ expect_match "flush of all at a terminal" "End all sessions of all namespaces" "
 expect_match "flush of all at a terminal, confirmed" "ended 0 sessions" "$(at_terminal y flush)"
 expect_match "flush of some at a terminal" "ended 0 sessions" "$(at_terminal n flush --namespace blue)"
 
+# Who may. Members of the socket's group read; what changes something is root's and the admin group's.
+chmod 711 "$LAB_DIR"
+as_user() { # supplementary groups, swnatctl's arguments …
+  setpriv --reuid 40001 --regid 40001 --groups "$1" --inh-caps=-all \
+    "$PROGRAMS/swnatctl" --socket "$SOCKET" "${@:2}"
+}
+refused_to_user() { # what, groups, pattern, swnatctl's arguments …
+  local status=0
+  as_user "$2" "${@:4}" >"$LAB_DIR/out" 2>"$LAB_DIR/err" || status=$?
+  expect "$1: status" 1 "$status"
+  expect_match "$1: $(cat "$LAB_DIR/err")" "$3" "$(cat "$LAB_DIR/err")"
+}
+readers=$(stat -c %g "$SOCKET")
+admins=$(getent group daemon | cut -d: -f3)
+expect "a user of the socket's group reads" 2 "$(as_user "$readers" status --json | jq .namespaces)"
+refused_to_user "any command by another user" 40002 "permission denied; run as root, or as a member" status
+refused_to_user "flush without an admin group" "$readers,$admins" "only root may, not uid 40001; control.admin_group" flush
+refused_to_user "reload without an admin group" "$readers,$admins" "only root may, not uid 40001" reload
+LAB_SETTINGS[control.admin_group]='"daemon"'
+lab_write_config
+control reload
+expect_match "flush by the admin group, after a reload" "ended [0-9]+ session" "$(as_user "$(stat -c %g "$SOCKET"),$admins" flush)"
+chmod 666 "$SOCKET"
+refused_to_user "flush by another group" 40002 "members of the group daemon .control.admin_group. may, not uid 40001" flush
+expect "flush by root" 0 "$(control flush --json | jq .ended)"
+chmod 700 "$LAB_DIR"
+
 # swnatctl, asking a daemon that ends in the middle.
 cut_short() { # what, the daemon's answer, pattern
   local status=0

@@ -1,132 +1,25 @@
 // The control socket: clients of every kind.
 #include <doctest/doctest.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdlib>
 #include <filesystem>
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "nfq/control_server.h"
 #include "nfq/error.h"
-#include "tests/support/packets.h"
+#include "tests/support/control_room.h"
 #include "tests/support/temporary_folder.h"
 
 using namespace swnat::nfq;
+using Client = swnat::test::ControlClient;
+using Server = swnat::test::ControlRoom;
 using swnat::test::TemporaryFolder;
 
 namespace {
-
-class Client {
- public:
-  explicit Client(const std::string& path)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE_EQ(::connect(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-               0);
-  }
-
-  void send(const std::string& request) {
-    REQUIRE_EQ(::send(fd_.get(), request.data(), request.size(), MSG_NOSIGNAL),
-               static_cast<ssize_t>(request.size()));
-  }
-  void finish_sending() { ::shutdown(fd_.get(), SHUT_WR); }
-
-  // Takes what has come; true at the end of the answer.
-  bool receive() {
-    std::array<char, 4096> bytes;
-    const ssize_t size = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
-    if (size > 0) text.append(bytes.data(), static_cast<std::size_t>(size));
-    return size == 0 || (size < 0 && errno == ECONNRESET);
-  }
-
-  std::string text;
-
- private:
-  FileDescriptor fd_;
-};
-
-constexpr int many_lines = 20'000;
-
-// Answers "lines" with many lines in pieces, "stream" with what a test says, and everything else
-// with itself.
-class Server {
- public:
-  Server() {
-    sd_event* loop = nullptr;
-    REQUIRE_GE(sd_event_new(&loop), 0);
-    loop_.reset(loop);
-    server_.emplace(loop, path, [this](std::string_view request) { return answer(request); });
-  }
-
-  void turn() { REQUIRE_GE(sd_event_run(loop_.get(), 0), 0); }
-  // Whether something happened within that time.
-  bool wait(std::uint64_t microseconds) { return sd_event_run(loop_.get(), microseconds) > 0; }
-
-  // Until the client has its whole answer.
-  void serve(Client& client) {
-    for (int round = 0; round < 1'000'000; ++round) {
-      turn();
-      if (client.receive()) return;
-    }
-    FAIL("the answer does not end");
-  }
-
-  // To the client of the stream.
-  void say(const std::string& text) {
-    said_ += text;
-    ::eventfd_write(wakeup_.get(), 1);
-  }
-
-  // Until it has nothing more to do.
-  void settle() {
-    while (wait(0)) {
-    }
-  }
-
-  TemporaryFolder folder;
-  std::string path = folder / "control.sock";
-  int pieces_made = 0;
-
- private:
-  ControlAnswer stream() {
-    return {"ok\n",
-            [this](std::string& text) {
-              ++pieces_made;
-              eventfd_t told = 0;
-              ::eventfd_read(wakeup_.get(), &told);
-              text += std::exchange(said_, {});
-              return true;
-            },
-            wakeup_.get()};
-  }
-
-  ControlAnswer answer(std::string_view request) {
-    if (request == "stream") return stream();
-    if (request != "lines") return {"asked " + std::string(request) + "\n"};
-    return {"first\n", [this, made = 0](std::string& text) mutable {
-              ++pieces_made;
-              for (int i = 0; i < 100; ++i) text += "line " + std::to_string(made++) + "\n";
-              return made < many_lines;
-            }};
-  }
-
-  std::string said_;
-  FileDescriptor wakeup_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-  EventLoop loop_;
-  std::optional<ControlServer> server_;
-};
 
 // As long as it lives, this process can open no more files.
 class NoMoreFiles {
@@ -197,7 +90,7 @@ TEST_CASE("a long answer is made as the client takes it, and other clients do no
   Client slow(server.path);
   slow.send("lines\n");
   for (int round = 0; round < 5'000; ++round) server.turn();
-  CHECK_LT(server.pieces_made, many_lines / 100);
+  CHECK_LT(server.pieces_made, Server::many_lines / 100);
 
   Client quick(server.path);
   quick.send("hello\n");
@@ -205,8 +98,8 @@ TEST_CASE("a long answer is made as the client takes it, and other clients do no
   CHECK_EQ(quick.text, "asked hello\n");
 
   server.serve(slow);
-  CHECK_EQ(server.pieces_made, many_lines / 100);
-  const std::string last = "line " + std::to_string(many_lines - 1) + "\n";
+  CHECK_EQ(server.pieces_made, Server::many_lines / 100);
+  const std::string last = "line " + std::to_string(Server::many_lines - 1) + "\n";
   CHECK_EQ(slow.text.substr(slow.text.size() - last.size()), last);
 }
 
@@ -285,25 +178,6 @@ TEST_CASE("a client that goes away in the middle of its answer is forgotten") {
     for (int round = 0; round < 100; ++round) server.turn();
   }
   for (int round = 0; round < 100; ++round) server.turn();
-  Client next(server.path);
-  next.send("hello\n");
-  server.serve(next);
-  CHECK_EQ(next.text, "asked hello\n");
-}
-
-TEST_CASE("clients beyond the limit are told so") {
-  Server server;
-  std::vector<std::unique_ptr<Client>> clients;
-  for (std::size_t i = 0; i < ControlServer::max_clients; ++i) {
-    clients.push_back(std::make_unique<Client>(server.path));
-    server.turn();
-  }
-  Client late(server.path);
-  server.serve(late);
-  CHECK_NE(late.text.find("too many clients"), std::string::npos);
-  clients[3]->send("hello\n");
-  server.serve(*clients[3]);
-  CHECK_EQ(clients[3]->text, "asked hello\n");
   Client next(server.path);
   next.send("hello\n");
   server.serve(next);

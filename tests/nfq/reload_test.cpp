@@ -30,13 +30,17 @@ struct Change {
 
 }  // namespace
 
-TEST_CASE("a reload may change timeouts, limits, filtering, namespaces and rules") {
+TEST_CASE(
+    "a reload may change timeouts, limits, filtering, namespaces, rules and who may change "
+    "things") {
   rules::Config loaded = running();
   loaded.policy.timeouts.udp = std::chrono::seconds(1);
   loaded.policy.hairpin = false;
   loaded.policy.filtering = Filtering::endpoint_independent;
   loaded.policy.at_limit = AtLimit::refuse;
   loaded.namespaces.emplace_back().policy.session_limit = 3;
+  loaded.metrics_textfile = "/run/swnat.prom";
+  loaded.admin_group = rules::Group{"netadmin", 77};
   loaded.policy.drops.emplace_back();
   loaded.policy.redirects.emplace_back();
   loaded.policy.forwards.emplace_back();
@@ -87,6 +91,10 @@ TEST_CASE("a reload names each key that cannot change") {
       {"queue.fail_open", [](rules::Config& config) { config.fail_open = true; }},
       {"control.socket", [](rules::Config& config) { config.control_socket += "2"; }},
       {"control.state", [](rules::Config& config) { config.state_file += "2"; }},
+      {"metrics.listen",
+       [](rules::Config& config) {
+         config.metrics_listen = {Ipv4Address::of(127, 0, 0, 1), 9469};
+       }},
   };
   rules::Config all = running();
   for (const Change& change : changes) {

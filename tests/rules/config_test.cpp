@@ -2,6 +2,8 @@
 #include "rules/config/config.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <grp.h>
 
 #include <array>
 #include <bit>
@@ -58,6 +60,11 @@ fail_open   = false
 repair = false
 socket = "/run/other/control.sock"
 state  = ""
+admin_group = "daemon"
+
+[metrics]
+listen   = "[::1]:9469"
+textfile = "/var/lib/prometheus/node-exporter/swnat.prom"
 
 [[namespace]]
 name          = "green"
@@ -106,6 +113,9 @@ TEST_CASE("every value is read") {
   CHECK(config.max_packets == 4096);
   CHECK(config.control_socket == "/run/other/control.sock");
   CHECK_FALSE(config.repair);
+  CHECK(config.metrics_listen == parse_endpoint("[::1]:9469"));
+  CHECK(config.metrics_textfile == "/var/lib/prometheus/node-exporter/swnat.prom");
+  CHECK(config.admin_group == Group{"daemon", ::getgrnam("daemon")->gr_gid});
   CHECK(config.state_file.empty());
 
   REQUIRE(config.namespaces.size() == 3);
@@ -130,6 +140,14 @@ TEST_CASE("every value is read") {
   CHECK(config.namespaces[1].policy.port_block == 512);
 }
 
+TEST_CASE("metrics may listen at every address") {
+  for (const char* text : {"0.0.0.0:9469", "[::]:9469", "127.0.0.1:1", "[fe80::1]:65535"}) {
+    CAPTURE(text);
+    const Config config = load(fmt::format("{}\n[metrics]\nlisten = \"{}\"\n", least, text));
+    CHECK(config.metrics_listen == parse_endpoint(text));
+  }
+}
+
 TEST_CASE("what is not written has its default") {
   const Config config = load(least);
   CHECK(config.policy.ports == PortRange{32'768, 65'535});
@@ -148,6 +166,9 @@ TEST_CASE("what is not written has its default") {
   CHECK(config.workers <= 64);
   CHECK(config.max_packets == 8192);
   CHECK(config.control_socket == "/run/swnat/control.sock");
+  CHECK_FALSE(config.admin_group.has_value());
+  CHECK_FALSE(config.metrics_listen.has_value());
+  CHECK(config.metrics_textfile.empty());
   CHECK(config.repair);
   CHECK(config.state_file == "/run/swnat/state");
   CHECK(config.policy.mapping == Mapping::endpoint_independent);

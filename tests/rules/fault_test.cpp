@@ -93,7 +93,7 @@ TEST_CASE("unknown keys") {
       {"a table",
        base("[logs]\nlevel = 3"),
        {"7: unknown key \"logs\" in the file; did you mean \"log\"? (allowed: external, nat, "
-        "timeouts, queue, control, log, namespace, drop,"
+        "timeouts, queue, control, log, metrics, namespace, drop,"
         " redirect, forward)"}},
       {"in a namespace",
        base("subnet = 3"),
@@ -315,6 +315,36 @@ TEST_CASE("limits, times, queues and paths") {
                     "path of at most 107"
                     " bytes)",
                     "")}},
+      {"a group that is none",
+       base("[control]\nadmin_group = \"no-such-group\""),
+       {"8: [control] admin_group: \"no-such-group\" is no group of this machine (allowed: a name "
+        "that `getent group` shows)"}},
+      {"a group by its number",
+       base("[control]\nadmin_group = 0"),
+       {"8: [control] admin_group: must be text in quotes, not a whole number"}},
+      {"a group's name that goes on after its end",
+       base("[control]\nadmin_group = \"daemon\\u0000x\""),
+       {"8: [control] admin_group: \"daemon\\x00x\" is no group of this machine (allowed: a name "
+        "that "
+        "`getent group` shows)"}},
+      {"where metrics are",
+       base("[metrics]\nlisten = \"localhost:9469\"\ntextfile = \"swnat.prom\""),
+       {"8: [metrics] listen: \"localhost:9469\" is no address and port, as in \"127.0.0.1:9469\" "
+        "or "
+        "\"[::1]:9469\"",
+        "9: [metrics] textfile: \"swnat.prom\" is no file's path (allowed: an absolute path of at "
+        "most 4095 bytes)"}},
+      {"metrics without a port, or with none",
+       base("[metrics]\nlisten = \"127.0.0.1:0\""),
+       {"8: [metrics] listen: \"127.0.0.1:0\" is no address and port, as in \"127.0.0.1:9469\" or "
+        "\"[::1]:9469\""}},
+      {"another key of metrics",
+       base("[metrics]\nport = 9469"),
+       {"8: unknown key \"port\" in [metrics] (allowed: listen, textfile)"}},
+      {"a key that is none",
+       base("[control]\nadmin = \"daemon\""),
+       {"8: unknown key \"admin\" in [control] (allowed: socket, "
+        "state, repair, admin_group)"}},
   });
 }
 

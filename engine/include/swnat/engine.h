@@ -101,6 +101,7 @@ class Engine {
   // Consistent within a shard, not over them.
   Counters counters() const;
   std::uint64_t session_count() const;
+  EndCounts ended_sessions() const;  // since the engine was made
   std::vector<NamespaceUse> namespaces() const;
   // What the namespaces of the policy have sent and received since the engine was made, sorted by
   // id (traffic.h says what counts). Never less than what was told before, also of a namespace that

@@ -2,6 +2,7 @@
 // (Engine::listen).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -65,9 +66,11 @@ inline constexpr std::string_view end_cause_names[] = {
     SWNAT_END_CAUSES(X)
 #undef X
 };
+inline constexpr std::size_t end_cause_count = std::size(end_cause_names);
 constexpr std::string_view name_of(EndCause cause) {
   return end_cause_names[static_cast<std::size_t>(cause)];
 }
+using EndCounts = std::array<std::uint64_t, end_cause_count>;  // of sessions, by EndCause
 
 // Whether a packet that is dropped for this reason is told as refused: a rule or a limit denied it
 // a session that it could have had. What can make no session is only counted (Engine::counters), as

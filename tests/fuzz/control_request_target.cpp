@@ -1,0 +1,76 @@
+// The control protocol's requests, which anybody who reaches the socket sends: any bytes are a
+// request or are refused, with one line that is JSON, and the sessions that they mean are possible.
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "nfq/control_client.h"
+#include "nfq/control_request.h"
+#include "nfq/error.h"
+#include "nfq/session_request.h"
+#include "swnat/session_view.h"
+#include "tests/fuzz/target.h"
+
+namespace swnat::fuzz {
+namespace {
+
+rules::NamespaceConfig named(const char* name, std::uint32_t first, std::uint32_t last) {
+  rules::NamespaceConfig config;
+  config.name = name;
+  config.policy.first = first;
+  config.policy.last = last;
+  return config;
+}
+
+const rules::Config& config() {
+  static const rules::Config all = [] {
+    rules::Config config;
+    config.namespaces = {named("blue", 1, 1), named("vpn", 1000, 1009), named("guest", 1004, 1004)};
+    config.singles_by_fwmark = {0, 2};
+    config.ranges_by_fwmark = {1};
+    return config;
+  }();
+  return all;
+}
+
+void check_ports(const EndpointPattern& pattern) {
+  require(pattern.ports.first <= pattern.ports.last, "ports are in their order");
+}
+
+void check(const SessionPattern& pattern) {
+  for (const NamespaceRange& range : pattern.namespaces) {
+    require(range.first <= range.last, "namespaces are in their order");
+    require(!rules::namespace_name(config(), range.first).empty(), "there is such a namespace");
+  }
+  check_ports(pattern.internal);
+  check_ports(pattern.external);
+  check_ports(pattern.remote);
+  require(pattern.state.empty() || is_session_state(pattern.state), "sessions have such a state");
+}
+
+void check_line(const std::string& line) {
+  require(line.ends_with('\n') && line.find('\n') == line.size() - 1, "a refusal is one line");
+  // Each byte of a request may become an escape sequence, and again in a message.
+  require(line.size() < 64'000, "a refusal is bounded");
+  const auto json = nlohmann::ordered_json::parse(line, nullptr, false);
+  require(json.is_object() && json.at("error").is_string(), "a refusal is JSON");
+}
+
+void try_request(std::string_view line) {
+  try {
+    const nfq::ControlRequest request = nfq::parse_control_request(line);
+    require(request.json.at("command") == request.command, "the command is the one that was sent");
+    check(nfq::requested_sessions(request.json, config()));
+  } catch (const nfq::Error& wrong) {
+    check_line(nfq::control_line({{"ok", false}, {"error", wrong.what()}}));
+  }
+}
+
+}  // namespace
+}  // namespace swnat::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string line(data, data + std::min(size, swnat::nfq::ControlClient::max_request));
+  swnat::fuzz::try_request(std::string_view(line).substr(0, line.find('\n')));
+  return 0;
+}
