@@ -140,6 +140,8 @@ start_daemon
 sees_not "a daemon that is back" 'does not answer'
 sees "a daemon that is back" '^blue .* [1-9][0-9.]*k? '
 kill -STOP "${LAB_PID[daemon]}"
+is_asked() { lab_exec gw ss -xlH src "$LAB_DIR/run/control.sock" | grep -qE '^u_str +LISTEN +[1-9]'; }
+wait_until 10 is_asked || fail "top does not ask a daemon that hangs: $(lab_exec gw ss -xl)"
 keys q
 is_left "q while the daemon hangs" 0
 kill -CONT "${LAB_PID[daemon]}"
