@@ -199,7 +199,9 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
                     .ports = uses_.port_count(tenant.slot),
                     .port_limit = tenant.policy->port_limit,
                     .port_block = tenant.policy->port_block,
-                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0});
+                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0,
+                    .evicted = uses_.evicted(tenant.slot),
+                    .refused = uses_.refused(tenant.slot)});
   }
   return uses;
 }

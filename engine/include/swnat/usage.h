@@ -21,6 +21,9 @@ struct NamespaceUse {
   std::uint32_t port_limit = 0;   // as in the policy
   std::uint32_t port_block = 0;   // as in the policy
   std::uint32_t port_blocks = 0;  // blocks that it has, those that rest included
+  // Since the engine was made, also over policies that did not have the namespace.
+  std::uint64_t evicted = 0;  // sessions that ended for new ones (EndCause::evicted)
+  std::uint64_t refused = 0;  // packets of it or to it that got no session (is_refusal)
 };
 
 // A forward that has room of its own (ForwardRule::session_limit).
