@@ -119,6 +119,10 @@ std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time no
 std::size_t Engine::sessions(const SessionPattern& pattern, Cursor& cursor,
                              std::span<SessionView> out, Time now) const {
   check(pattern);
+std::vector<PortUse> Engine::ports(Time now) const {
+  return state_->ports(tick_of(now));
+}
+
   return state_->sessions(pattern, cursor, out, tick_of(now));
 }
 

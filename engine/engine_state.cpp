@@ -233,6 +233,13 @@ std::vector<PortBlockView> Engine::State::port_blocks() const {
 }
 
 std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
+std::vector<PortUse> Engine::State::ports(Tick now) const {
+  std::vector<PortUse> all;
+  v4_.append_ports(all, now);
+  v6_.append_ports(all, now);
+  return all;
+}
+
   const Lock policy_lock(policy_mutex_);
   std::vector<TwoWayTraffic> by_slot(slots_.namespaces.size());
   for_each_shard([&](auto& one) {

@@ -36,6 +36,7 @@ class Engine::State {
   std::vector<NamespaceTraffic> namespace_traffic() const;
   std::vector<ForwardUse> forwards() const;
   std::vector<PortBlockView> port_blocks() const;
+  std::vector<PortUse> ports(Tick now) const;
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Tick now) const;
   std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);

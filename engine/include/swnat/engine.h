@@ -114,6 +114,9 @@ class Engine {
   std::vector<PortBlockView> port_blocks() const;
 
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
+  // By external address, in the policy's order, and there TCP, UDP and ICMP.
+  std::vector<PortUse> ports(Time now) const;
+
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
   struct Cursor {
     std::uint32_t shard = 0;  // counted through both families
