@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "engine/checked_options.h"
+#include "engine/session/mapping_list.h"
 
 namespace swnat {
 namespace {
@@ -232,7 +233,6 @@ std::vector<PortBlockView> Engine::State::port_blocks() const {
   return all;
 }
 
-std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
 std::vector<PortUse> Engine::State::ports(Tick now) const {
   std::vector<PortUse> all;
   v4_.append_ports(all, now);
@@ -240,6 +240,7 @@ std::vector<PortUse> Engine::State::ports(Tick now) const {
   return all;
 }
 
+std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
   const Lock policy_lock(policy_mutex_);
   std::vector<TwoWayTraffic> by_slot(slots_.namespaces.size());
   for_each_shard([&](auto& one) {
@@ -274,6 +275,20 @@ std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& curso
       const Lock lock(one.mutex);
       const std::size_t count = one.sessions().table().copy(pattern, cursor.position, out, now);
       if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
+      return count;
+    });
+  }
+  return copied;
+}
+
+std::size_t Engine::State::mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                                    std::span<MappingView> out, Tick now) const {
+  std::size_t copied = 0;
+  while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
+    copied = with_shard(cursor.shard, [&](auto& one) {
+      const Lock lock(one.mutex);
+      const std::size_t count = copy_mappings(one.sessions().table(), pattern, cursor, out, now);
+      if (one.is_end(cursor.position)) cursor = {.shard = cursor.shard + 1};
       return count;
     });
   }
