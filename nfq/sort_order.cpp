@@ -71,6 +71,14 @@ std::uint64_t sum(const TwoWayTraffic& traffic) {
   return traffic.outbound.*value + traffic.inbound.*value;
 }
 
+// By what the others do not have.
+int compare_by_own(SortKey key, const SessionView& a, const SessionView& b) {
+  return key == SortKey::state ? compare(a.state, b.state) : compare(a.expires_in, b.expires_in);
+}
+int compare_by_own(SortKey, const MappingView& a, const MappingView& b) {
+  return compare(b.sessions, a.sessions);
+}
+
 template <class View>
 int compare_by(SortKey key, const View& a, const View& b) {
   switch (key) {
@@ -91,14 +99,9 @@ int compare_by(SortKey key, const View& a, const View& b) {
     case SortKey::remote:
       return compare(place(remote_of(a)), place(remote_of(b)));
     case SortKey::expires:
-      if constexpr (requires { a.expires_in; }) return compare(a.expires_in, b.expires_in);
-      return 0;
     case SortKey::state:
-      if constexpr (requires { a.state; }) return compare(a.state, b.state);
-      return 0;
     case SortKey::sessions:
-      if constexpr (requires { a.sessions; }) return compare(b.sessions, a.sessions);
-      return 0;
+      return compare_by_own(key, a, b);
   }
   return 0;
 }
