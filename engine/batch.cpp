@@ -148,7 +148,7 @@ std::span<Lookup> Batch<Family>::translate_missed(Shard<Family>& own, std::span<
     const bool may_make_room = reason == Reason::session_limit && !is_inbound &&
                                own.sessions().room_wanted(packet.namespace_id).has_value();
     if (may_make_room) break;
-    if (!is_inbound) own.tell_refused(reason, parsed, packet, now);
+    if (!is_inbound) own.refused(reason, parsed, packet, now);
     finish(own, packet, reason);
   }
   return lookups.subspan(i);

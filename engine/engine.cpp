@@ -17,6 +17,13 @@ void check(const SessionPattern& pattern) {
   if (!pattern.state.empty() && !is_session_state(pattern.state)) {
     throw std::invalid_argument("no session has the state '" + pattern.state + "'");
   }
+  std::uint64_t next = 0;
+  for (const NamespaceRange& range : pattern.namespaces) {
+    if (range.first < next || range.last < range.first) {
+      throw std::invalid_argument("namespaces that are meant must be sorted and apart");
+    }
+    next = std::uint64_t{range.last} + 1;
+  }
 }
 
 }  // namespace
@@ -116,6 +123,10 @@ std::vector<PortBlockView> Engine::port_blocks() const {
   return state_->port_blocks();
 }
 
+std::vector<PortUse> Engine::ports(Time now) const {
+  return state_->ports(tick_of(now));
+}
+
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {
   return state_->sessions({}, cursor, out, tick_of(now));
 }
@@ -124,6 +135,12 @@ std::size_t Engine::sessions(const SessionPattern& pattern, Cursor& cursor,
                              std::span<SessionView> out, Time now) const {
   check(pattern);
   return state_->sessions(pattern, cursor, out, tick_of(now));
+}
+
+std::size_t Engine::mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                             std::span<MappingView> out, Time now) const {
+  check(pattern);
+  return state_->mappings(pattern, cursor, out, tick_of(now));
 }
 
 std::optional<std::size_t> Engine::end_sessions(const SessionPattern& pattern, Cursor& cursor,

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "engine/checked_options.h"
+#include "engine/session/mapping_list.h"
 
 namespace swnat {
 namespace {
@@ -208,7 +209,9 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
                     .ports = uses_.port_count(tenant.slot),
                     .port_limit = tenant.policy->port_limit,
                     .port_block = tenant.policy->port_block,
-                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0});
+                    .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0,
+                    .evicted = uses_.evicted(tenant.slot),
+                    .refused = uses_.refused(tenant.slot)});
   }
   return uses;
 }
@@ -236,6 +239,13 @@ std::vector<PortBlockView> Engine::State::port_blocks() const {
   std::vector<PortBlockView> all;
   v4_.append_port_blocks(all);
   v6_.append_port_blocks(all);
+  return all;
+}
+
+std::vector<PortUse> Engine::State::ports(Tick now) const {
+  std::vector<PortUse> all;
+  v4_.append_ports(all, now);
+  v6_.append_ports(all, now);
   return all;
 }
 
@@ -274,6 +284,20 @@ std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& curso
       const Lock lock(one.mutex);
       const std::size_t count = one.sessions().table().copy(pattern, cursor.position, out, now);
       if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
+      return count;
+    });
+  }
+  return copied;
+}
+
+std::size_t Engine::State::mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                                    std::span<MappingView> out, Tick now) const {
+  std::size_t copied = 0;
+  while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
+    copied = with_shard(cursor.shard, [&](auto& one) {
+      const Lock lock(one.mutex);
+      const std::size_t count = copy_mappings(one.sessions().table(), pattern, cursor, out, now);
+      if (one.is_end(cursor.position)) cursor = {.shard = cursor.shard + 1};
       return count;
     });
   }

@@ -37,8 +37,11 @@ class Engine::State {
   std::vector<NamespaceTraffic> namespace_traffic() const;
   std::vector<ForwardUse> forwards() const;
   std::vector<PortBlockView> port_blocks() const;
+  std::vector<PortUse> ports(Tick now) const;
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Tick now) const;
+  std::size_t mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                       std::span<MappingView> out, Tick now) const;
   std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);
   void listen(EventKinds kinds, std::uint32_t capacity);
   std::size_t take_events(std::span<Event> out, Time now);

@@ -135,9 +135,7 @@ Reason Establishment<Family>::inbound(const Parsed<Family>& parsed, Packet& pack
   const std::uint64_t answer_hash = answer.hash(sessions_.secret());
   if (sessions_.find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
   const auto refuse = [&](Reason reason) {
-    if (sessions_.events().is_heard(EventKind::refused)) {
-      sessions_.events().refused(reason, receiver.id, parsed.protocol, inside, end, now);
-    }
+    sessions_.refused(reason, receiver.id, parsed.protocol, inside, end, now);
     return reason;
   };
   // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over

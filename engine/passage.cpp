@@ -24,14 +24,14 @@ Reason Passage<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, T
         room_wanted = own.sessions().room_wanted(packet.namespace_id);
       }
       if (!room_wanted) {
-        own.tell_refused(reason, parsed, packet, now);
+        own.refused(reason, parsed, packet, now);
         return reason;
       }
     }
     if (eviction_.make_room(*room_wanted, now) != Eviction::Result::in_vain) continue;
     const Reason reason = room_wanted->legacy->otherwise;
     const SoonLock lock(own.mutex);
-    own.tell_refused(reason, parsed, packet, now);
+    own.refused(reason, parsed, packet, now);
     return reason;
   }
 }

@@ -1,6 +1,7 @@
 #include "swnat/session_pattern.h"
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
 #include "engine/session/session.h"
@@ -11,15 +12,15 @@ namespace {
 
 template <class Shown>
 bool matches_ends(const SessionPattern& pattern, const Shown& shown) {
-  const auto& ranges = pattern.namespaces;
-  const auto is_in = [&](const NamespaceRange& range) {
-    return range.contains(shown.namespace_id);
-  };
-  if (!ranges.empty() && std::ranges::none_of(ranges, is_in)) return false;
-  const bool is_icmp = pattern.protocol == protocol::icmp && shown.protocol == protocol::icmpv6;
-  if (pattern.protocol && *pattern.protocol != shown.protocol && !is_icmp) return false;
-  return pattern.internal.matches(shown.internal) && pattern.external.matches(shown.external) &&
+  return pattern.matches_mapping(shown.namespace_id, shown.protocol, shown.internal,
+                                 shown.external) &&
          pattern.remote.matches(shown.remote);
+}
+
+// There may be thousands of them, and a shard's lock is held.
+bool any_contains(const std::vector<NamespaceRange>& ranges, NamespaceId id) {
+  const auto after = std::ranges::upper_bound(ranges, id, {}, &NamespaceRange::first);
+  return after != ranges.begin() && std::prev(after)->contains(id);
 }
 
 }  // namespace
@@ -34,9 +35,19 @@ bool EndpointPattern::matches(const IpEndpoint& endpoint) const {
   return std::visit(contains, *network);
 }
 
+bool SessionPattern::matches_mapping(NamespaceId id, std::uint8_t its_protocol,
+                                     const IpEndpoint& its_internal,
+                                     const IpEndpoint& its_external) const {
+  if (!namespaces.empty() && !any_contains(namespaces, id)) return false;
+  const bool is_icmp = protocol == protocol::icmp && its_protocol == protocol::icmpv6;
+  if (protocol && *protocol != its_protocol && !is_icmp) return false;
+  return internal.matches(its_internal) && external.matches(its_external);
+}
+
 bool SessionPattern::matches(const SessionView& session) const {
-  return session.idle >= idle_at_least && session.idle <= idle_at_most &&
-         (state.empty() || state == session.state) && matches_ends(*this, session);
+  return matches_idle(session.idle) && matches_remote_and_state(session) &&
+         matches_mapping(session.namespace_id, session.protocol, session.internal,
+                         session.external);
 }
 
 bool SessionPattern::matches(const Event& event) const {

@@ -158,6 +158,7 @@ void Sessions<Family>::end(SessionRef ref, const KeyHashes& hashes, EndCause cau
   const EndCause told = told_cause(cause, session.state);
   ++ended_[static_cast<std::size_t>(told)];
   if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), told, now);
+  if (cause == EndCause::evicted) uses_.add_evicted(table_.namespace_slot(ref));
   const bool has_port = session.has_chosen_port();
   const bool shares_mapping = table_.shares_mapping(session);
   const std::uint32_t slot = table_.slot(ref);
@@ -181,6 +182,16 @@ void Sessions<Family>::end(SessionRef ref, const KeyHashes& hashes, EndCause cau
   externals_.ports(outside.local, protocol)
       .release(number_, outside.local_port, now,
                rests ? PortSpace::Rest::full : PortSpace::Rest::none);
+}
+
+template <class Family>
+void Sessions<Family>::refused(Reason reason, NamespaceId id, std::uint8_t protocol,
+                               const Leg<Family>& inside, const std::optional<End>& external,
+                               Tick now) {
+  if (!is_refusal(reason)) return;
+  if (const NamespaceEntry* tenant = find_namespace(id)) uses_.add_refused(tenant->slot);
+  if (!events_.is_heard(EventKind::refused)) return;
+  events_.refused(reason, id, protocol, inside, external, now);
 }
 
 // What the session, which is there, is to its mapping.

@@ -53,6 +53,7 @@ class Sessions {
   using Key = FlowKey<Family>;
   using Record = Session<Family>;
   using Forward = typename RuleBook<Family>::Forward;
+  using End = Endpoint<typename Family::Address>;
 
   Sessions(const ShardOptions<Family>& options, std::shared_ptr<const Snapshot> snapshot,
            Externals<Family>& externals, NamespaceUses& uses);
@@ -137,6 +138,11 @@ class Sessions {
   // many.
   std::size_t end_meant(const SessionPattern& pattern, std::uint32_t& position, Tick now);
 
+  // A packet of a namespace, or to it, got no session, if the reason says so (is_refusal).
+  // `external`: if it came from outside.
+  void refused(Reason reason, NamespaceId id, std::uint8_t protocol, const Leg<Family>& inside,
+               const std::optional<End>& external, Tick now);
+
   // --- who has to go (eviction.h)
 
   // What has to end for a new session of a namespace that is at its limit; nothing if the new one
@@ -154,8 +160,6 @@ class Sessions {
   bool evict_if_all_are_here(NamespaceId id, Tick now);
 
  private:
-  using End = Endpoint<typename Family::Address>;
-
   typename EventLog<Family>::Part part_of(SessionRef ref) const;
   void count_in(SessionRef ref, std::uint32_t slot);
   bool leaves(SessionRef ref, const std::optional<Legacy>& legacy);

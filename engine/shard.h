@@ -96,11 +96,10 @@ class alignas(64) Shard {
   void count(Reason reason) SWNAT_REQUIRES(mutex) { ++counters_[static_cast<std::size_t>(reason)]; }
   const Counters& counters() const SWNAT_REQUIRES(mutex) { return counters_; }
   // No session will be made for this outbound packet.
-  void tell_refused(Reason reason, const Parsed<Family>& parsed, const Packet& packet, Tick now)
+  void refused(Reason reason, const Parsed<Family>& parsed, const Packet& packet, Tick now)
       SWNAT_REQUIRES(mutex) {
-    EventLog<Family>& events = sessions_.events();
-    if (!events.is_heard(EventKind::refused)) return;
-    events.refused(reason, packet.namespace_id, parsed.protocol, parsed.leg_from_inside(), {}, now);
+    sessions_.refused(reason, packet.namespace_id, parsed.protocol, parsed.leg_from_inside(), {},
+                      now);
   }
 
   // --- sessions

@@ -7,6 +7,7 @@
 // steps, and so is making room in a namespace whose first session to go another shard has.
 #include "engine/translator.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace swnat {
@@ -170,6 +171,29 @@ void Translator<Family>::append_port_blocks(std::vector<PortBlockView>& all) con
     externals_.blocks()[i].for_each([&](NamespaceId owner, const PortRange& ports, bool rests) {
       all.push_back({owner, externals_.addresses()[i], ports, rests});
     });
+  }
+}
+
+template <class Family>
+void Translator<Family>::append_ports(std::vector<PortUse>& all, Tick now) const {
+  const auto& addresses = externals_.addresses();
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    std::vector<PortRange> resting_blocks;
+    if (externals_.has_blocks()) {
+      externals_.blocks()[i].for_each([&](NamespaceId, const PortRange& ports, bool rests) {
+        if (rests) resting_blocks.push_back(ports);
+      });
+    }
+    for (const std::uint8_t protocol : {protocol::tcp, protocol::udp, Family::icmp_protocol}) {
+      const PortSpace& space = externals_.ports(addresses[i], protocol);
+      const PortSpace::Use use = space.use(now);
+      std::uint32_t in_resting_blocks = 0;
+      for (const PortRange& one : resting_blocks) in_resting_blocks += space.count_within(one);
+      // A block may have ended its rest meanwhile.
+      in_resting_blocks = std::min(in_resting_blocks, use.free);
+      all.push_back({addresses[i], protocol, use.used, use.resting + in_resting_blocks,
+                     use.withheld, use.free - in_resting_blocks});
+    }
   }
 }
 

@@ -50,6 +50,9 @@ class Translator {
   // Of all external addresses, appended in their order.
   void append_port_blocks(std::vector<PortBlockView>& all) const;
 
+  // Likewise.
+  void append_ports(std::vector<PortUse>& all, Tick now) const;
+
   void set_snapshot(std::shared_ptr<const Snapshot> snapshot, Tick now);
 
   std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);

@@ -4,67 +4,27 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <span>
 #include <string>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "nfq/access.h"
 #include "nfq/clock.h"
+#include "nfq/control_lines.h"
 #include "nfq/control_request.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
-#include "nfq/namespace_report.h"
-#include "nfq/protocol_name.h"
 #include "nfq/rule_counters.h"
+#include "nfq/session_list.h"
 #include "nfq/session_request.h"
+#include "nfq/tenant_list.h"
 #include "nfq/watch.h"
-#include "rules/config/networks.h"
 
 namespace swnat::nfq {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// A client that takes one piece makes room for the next.
-constexpr std::size_t sessions_per_piece = 64;
-constexpr std::size_t namespaces_per_piece = 256;
 // Of Engine::end_sessions(): a few milliseconds of the main thread's at most.
 constexpr int ends_per_piece = 64;
-
-std::string line(const Json& json) {
-  return control_line(json);
-}
-
-ControlAnswer refuse(const std::string& why) {
-  return {line({{"ok", false}, {"error", why}})};
-}
-
-// The answer of a command that lists things; `more` as in ControlAnswer.
-ControlAnswer list(std::function<bool(std::string& text)> more) {
-  return {line({{"ok", true}}), [more = std::move(more)](std::string& text) {
-            const bool goes_on = more(text);
-            if (!goes_on) text += line({{"end", true}});
-            return goes_on;
-          }};
-}
-
-Json traffic_json(const Traffic& traffic) {
-  return {{"packets", traffic.packets}, {"bytes", traffic.bytes}};
-}
-
-double seconds(std::chrono::milliseconds time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
-std::string text_of(const IpEndpoint& endpoint, bool has_port) {
-  return has_port ? to_text(endpoint) : to_text(endpoint.address);
-}
 
 Json queue_json(const QueueReport& queue) {
   Json json{{"queue", queue.number}};
@@ -123,104 +83,6 @@ ControlAnswer stats(Daemon& daemon, const Json&) {
                 {"verdicts", verdicts},
                 {"dropped_by_rules", dropped_by_rules},
                 {"queues", queues_json(daemon)}})};
-}
-
-bool is_asked_for(const Json& request, const char* key) {
-  const auto found = request.find(key);
-  if (found == request.end()) return false;
-  if (!found->is_boolean()) throw Error(fmt::format("'{}' must be true or false", key));
-  return found->get<bool>();
-}
-
-// Forwards that have room of their own, by namespace.
-std::unordered_map<NamespaceId, Json> limited_forwards(const Daemon& daemon) {
-  std::unordered_map<NamespaceId, Json> forwards;
-  for (const ForwardUse& use : daemon.engine().forwards()) {
-    forwards[use.namespace_id].push_back({{"protocol", protocol_name(use.protocol)},
-                                          {"external", to_text(use.external)},
-                                          {"sessions", use.sessions},
-                                          {"session_limit", use.session_limit}});
-  }
-  return forwards;
-}
-
-// With "used": true, only those that have something now.
-ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
-  struct List {
-    std::shared_ptr<const rules::Config> config;
-    std::vector<NamespaceReport> reports;
-    std::unordered_map<NamespaceId, Json> forwards;
-    std::size_t next = 0;
-  };
-  auto all = std::make_shared<List>(
-      List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
-  if (is_asked_for(request, "used")) std::erase_if(all->reports, std::not_fn(is_used));
-  return list([all](std::string& text) {
-    const auto rest = std::span(all->reports).subspan(all->next);
-    const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
-    for (const auto& [use, traffic] : piece) {
-      text += line(
-          {{"name", rules::namespace_name(*all->config, use.id)},
-           {"fwmark", use.id},
-           {"sessions", use.sessions},
-           {"session_limit", use.session_limit},
-           {"ports", use.ports},
-           {"port_limit", use.port_limit},
-           {"port_block", use.port_block},
-           {"port_blocks", use.port_blocks},
-           {"forwards", all->forwards.contains(use.id) ? all->forwards.at(use.id) : Json::array()},
-           {"outbound", traffic_json(traffic.outbound)},
-           {"inbound", traffic_json(traffic.inbound)}});
-    }
-    all->next += piece.size();
-    return all->next < all->reports.size();
-  });
-}
-
-// Names are looked up once for each namespace and not for each session.
-class SessionList {
- public:
-  SessionList(const Daemon& daemon, SessionPattern pattern)
-      : daemon_(daemon), config_(daemon.config()), pattern_(std::move(pattern)) {}
-
-  bool append_piece(std::string& text) {
-    std::array<SessionView, sessions_per_piece> views;
-    const std::size_t count = daemon_.engine().sessions(pattern_, cursor_, views, now());
-    for (const SessionView& view : std::span(views).first(count)) text += line(json(view));
-    return count != 0;
-  }
-
- private:
-  const std::string& name(NamespaceId id) {
-    const auto [place, is_new] = names_.try_emplace(id);
-    if (is_new) place->second = rules::namespace_name(*config_, id);
-    return place->second;
-  }
-
-  Json json(const SessionView& view) {
-    return {{"namespace", name(view.namespace_id)},
-            {"fwmark", view.namespace_id},
-            {"protocol", protocol_name(view.protocol)},
-            {"internal", text_of(view.internal, has_ports_or_ids(view.protocol))},
-            {"external", text_of(view.external, has_ports_or_ids(view.protocol))},
-            {"remote", text_of(view.remote, has_ports(view.protocol))},
-            {"state", view.state},
-            {"idle", seconds(view.idle)},
-            {"expires_in", seconds(view.expires_in)},
-            {"outbound", traffic_json(view.traffic.outbound)},
-            {"inbound", traffic_json(view.traffic.inbound)}};
-  }
-
-  const Daemon& daemon_;
-  std::shared_ptr<const rules::Config> config_;
-  SessionPattern pattern_;
-  Engine::Cursor cursor_;
-  std::unordered_map<NamespaceId, std::string> names_;
-};
-
-ControlAnswer list_sessions(Daemon& daemon, const Json& request) {
-  auto all = std::make_shared<SessionList>(daemon, requested_sessions(request, *daemon.config()));
-  return list([all](std::string& text) { return all->append_piece(text); });
 }
 
 // Answers when all are ended, and ends them also for a client that does not wait for it.
@@ -297,6 +159,9 @@ constexpr Command commands[] = {
     {"status", Access::reads, status},
     {"namespaces", Access::reads, list_namespaces},
     {"sessions", Access::reads, list_sessions},
+    {"mappings", Access::reads, list_mappings},
+    {"count", Access::reads, count_sessions},
+    {"ports", Access::reads, list_ports},
     {"flush", Access::changes, flush},
     {"stats", Access::reads, stats},
     {"reload", Access::changes, reload},

@@ -15,8 +15,4 @@ ControlRequest parse_control_request(std::string_view line) {
   return {std::move(command), std::move(json)};
 }
 
-std::string control_line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
-}
-
 }  // namespace swnat::nfq

@@ -15,7 +15,4 @@ struct ControlRequest {
 // Throws Error.
 ControlRequest parse_control_request(std::string_view line);
 
-// A line of the answer. A file name may hold bytes that are no text.
-std::string control_line(const nlohmann::ordered_json& json);
-
 }  // namespace swnat::nfq

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "nfq/clock.h"
 #include "nfq/counters.h"
 #include "nfq/prometheus_text.h"
 #include "nfq/protocol_name.h"
@@ -41,6 +42,30 @@ void append_packets(std::string& text, const Engine& engine) {
   for (std::size_t i = 0; i < counters.size(); ++i) {
     append(text, "swnat_packets_total{{reason=\"{}\",verdict=\"{}\"}} {}\n", reasons[i].name,
            name_of(reasons[i].verdict), counters[i]);
+  }
+}
+
+void append_ports(std::string& text, const Engine& engine) {
+  struct Gauge {
+    std::string_view name;
+    std::string_view help;
+    std::uint32_t (*value)(const PortUse& use);
+  };
+  constexpr Gauge gauges[] = {
+      {"swnat_ports_used", "external ports that mappings and forwards have",
+       [](const PortUse& use) -> std::uint32_t { return use.used; }},
+      {"swnat_ports_resting", "external ports that nobody gets for a while",
+       [](const PortUse& use) -> std::uint32_t { return use.resting; }},
+      {"swnat_ports_total", "external ports that there are, those withheld among them",
+       [](const PortUse& use) -> std::uint32_t { return use.total(); }},
+  };
+  const std::vector<PortUse> ports = engine.ports(now());
+  for (const Gauge& gauge : gauges) {
+    append_head(text, gauge.name, "gauge", gauge.help);
+    for (const PortUse& use : ports) {
+      append(text, "{}{{address=\"{}\",protocol=\"{}\"}} {}\n", gauge.name, to_text(use.external),
+             protocol_name(use.protocol), gauge.value(use));
+    }
   }
 }
 
@@ -192,6 +217,7 @@ bool Metrics::append_piece(std::string& text) {
       if (numbers_.log != nullptr) append_log(text, *numbers_.log);
       return true;
     case 2:
+      append_ports(text, engine_);
       append_forwards(text, engine_, *numbers_.config);
       append_counts(text, namespaces_);
       return true;

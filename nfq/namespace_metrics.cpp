@@ -21,7 +21,7 @@ struct NamespaceMetric {
   void (*append)(std::string& text, const std::string& begin, const NamespaceReport& report);
 };
 
-template <std::uint32_t NamespaceUse::*value>
+template <auto NamespaceUse::*value>
 void append_use(std::string& text, const std::string& begin, const NamespaceReport& report) {
   append(text, "{}}} {}\n", begin, report.use.*value);
 }
@@ -47,6 +47,12 @@ constexpr NamespaceMetric namespace_metrics[] = {
      append_traffic<&Traffic::bytes>},
     {"swnat_port_blocks", "gauge", "blocks of external ports that the namespace has",
      append_use<&NamespaceUse::port_blocks>},
+    {"swnat_namespace_evicted_total", "counter",
+     "sessions of the namespace that ended so that a new one could be made",
+     append_use<&NamespaceUse::evicted>},
+    {"swnat_namespace_refused_total", "counter",
+     "packets of the namespace or to it that rules and limits denied a session",
+     append_use<&NamespaceUse::refused>},
 };
 
 std::uint64_t bytes_of(const NamespaceReport& report) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "nfq/error.h"
+#include "nfq/namespace_request.h"
 #include "nfq/protocol_name.h"
 #include "rules/config/networks.h"
 #include "rules/text/duration.h"
@@ -26,18 +27,6 @@ std::optional<Number> parse_number(std::string_view text) {
   const auto [rest, error] = std::from_chars(text.data(), end, number);
   if (error != std::errc{} || rest != end) return std::nullopt;
   return number;
-}
-
-// A name means all members of a range but those that have a [[namespace]] of their own.
-std::vector<NamespaceRange> read_namespace(std::string_view text, const rules::Config& config) {
-  std::vector<NamespaceRange> named;
-  for (const rules::NamespacePiece& piece : rules::namespace_pieces(config)) {
-    if (piece.config->name == text) named.push_back({piece.first, piece.last});
-  }
-  if (!named.empty()) return named;
-  const auto fwmark = parse_number<NamespaceId>(text.substr(text.rfind('-') + 1));
-  if (fwmark && rules::namespace_name(config, *fwmark) == text) return {{*fwmark, *fwmark}};
-  refuse(text, "namespace", "a name of the configuration, or of a range's member like vpn-1000");
 }
 
 std::uint8_t read_protocol(std::string_view text) {
@@ -122,7 +111,7 @@ SessionPattern requested_sessions(const nlohmann::ordered_json& request,
     take(found->template get_ref<const std::string&>());
   };
   using Text = std::string_view;
-  read("namespace", [&](Text text) { pattern.namespaces = read_namespace(text, config); });
+  read("namespace", [&](Text text) { pattern.namespaces = requested_namespaces(text, config); });
   read("protocol", [&](Text text) { pattern.protocol = read_protocol(text); });
   read("internal", [&](Text text) { pattern.internal = read_endpoint(text); });
   read("external", [&](Text text) { pattern.external = read_endpoint(text); });

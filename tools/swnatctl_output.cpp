@@ -5,13 +5,31 @@
 #include <sstream>
 
 namespace swnat::ctl {
+namespace {
+
+[[noreturn]] void fail() {
+  throw OutputError(errno == EPIPE ? "" : "cannot write to standard output");
+}
+
+}  // namespace
+
+void write(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail();
+}
+
+void flush_output() {
+  if (std::fflush(stdout) != 0) fail();
+}
 
 int print(const std::string& text) {
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (written && std::fflush(stdout) == 0) return 0;
-  // A reader that has seen enough, like head(1), is told nothing.
-  if (errno != EPIPE) std::fputs("swnatctl: cannot write to standard output\n", stderr);
-  return 1;
+  try {
+    write(text);
+    flush_output();
+    return 0;
+  } catch (const OutputError& failure) {
+    print_error(failure.what());
+    return 1;
+  }
 }
 
 void print_error(const std::string& text) {

@@ -10,58 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "tools/swnatctl_table.h"
+
 namespace swnat::ctl {
 namespace {
-
-enum class Align { left, right };
-
-struct Column {
-  std::string head;
-  Align align = Align::left;
-};
-
-// Columns as wide as their widest cell.
-class Table {
- public:
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
-
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-
-  std::string text() const {
-    std::vector<std::size_t> widths;
-    for (std::size_t i = 0; i < columns_.size(); ++i) {
-      std::size_t width = columns_[i].head.size();
-      for (const auto& row : rows_) width = std::max(width, row[i].size());
-      widths.push_back(width);
-    }
-    std::vector<std::string> heads;
-    for (const Column& column : columns_) heads.push_back(column.head);
-    std::string text = line(heads, widths);
-    for (const auto& row : rows_) text += line(row, widths);
-    return text;
-  }
-
- private:
-  std::string line(const std::vector<std::string>& cells,
-                   const std::vector<std::size_t>& widths) const {
-    std::string text;
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      if (i != 0) text += "  ";
-      const bool is_last = i + 1 == cells.size();
-      if (columns_[i].align == Align::right) {
-        text += fmt::format("{:>{}}", cells[i], widths[i]);
-      } else if (is_last) {
-        text += cells[i];
-      } else {
-        text += fmt::format("{:<{}}", cells[i], widths[i]);
-      }
-    }
-    return text + '\n';
-  }
-
-  std::vector<Column> columns_;
-  std::vector<std::vector<std::string>> rows_;
-};
 
 std::string number(const Json& value) {
   return std::to_string(value.get<std::uint64_t>());
@@ -72,8 +24,28 @@ constexpr std::array<const char*, 4> traffic_heads{"PACKETS OUT", "BYTES OUT", "
                                                    "BYTES IN"};
 
 std::vector<Column> with_traffic(std::vector<Column> columns) {
-  for (const char* head : traffic_heads) columns.push_back({head, Align::right});
+  // Bytes say more than packets.
+  for (const char* head : traffic_heads) {
+    columns.push_back({head, Align::right, std::string_view(head).starts_with("BYTES") ? 3 : 6});
+  }
   return columns;
+}
+
+// A second, instead of in all.
+std::vector<Column> with_rates(std::vector<Column> columns) {
+  for (const char* head : {"PACKETS/S OUT", "BYTES/S OUT", "PACKETS/S IN", "BYTES/S IN"}) {
+    columns.push_back({head, Align::right, 3});
+  }
+  return columns;
+}
+
+std::vector<std::string> with_rates(std::vector<std::string> cells, const Json& rates) {
+  for (const char* direction : {"outbound", "inbound"}) {
+    for (const char* what : {"packets", "bytes"}) {
+      cells.push_back(fmt::format("{:.0f}", rates.at(direction).at(what).get<double>()));
+    }
+  }
+  return cells;
 }
 
 std::vector<std::string> with_traffic(std::vector<std::string> cells, const Json& one) {
@@ -83,15 +55,6 @@ std::vector<std::string> with_traffic(std::vector<std::string> cells, const Json
     cells.push_back(number(traffic.at("bytes")));
   }
   return cells;
-}
-
-// "2h 4m", "4m 10s", "59.5s": the two largest units.
-std::string duration(double seconds) {
-  const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
-  if (whole < 60) return fmt::format("{:.1f}s", std::max(seconds, 0.0));
-  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
-  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole / 60 % 60);
-  return fmt::format("{}d {}h", whole / 86400, whole / 3600 % 24);
 }
 
 // For people the counters that never moved are noise, but for these.
@@ -161,6 +124,14 @@ std::string queues_text(const Json& document) {
 
 }  // namespace
 
+std::string duration(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(std::max(seconds, 0.0));
+  if (whole < 60) return fmt::format("{:.1f}s", std::max(seconds, 0.0));
+  if (whole < 3600) return fmt::format("{}m {}s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{}h {}m", whole / 3600, whole / 60 % 60);
+  return fmt::format("{}d {}h", whole / 86400, whole / 3600 % 24);
+}
+
 std::string status_text(const Json& document) {
   return fmt::format(
              "swnat-nfq {}, process {}, running for {}\n"
@@ -175,49 +146,40 @@ std::string status_text(const Json& document) {
 }
 
 std::string namespaces_text(const Json& document) {
-  Table table(with_traffic({{"NAMESPACE"},
-                            {"FWMARK", Align::right},
-                            {"SESSIONS", Align::right},
-                            {"LIMIT", Align::right},
-                            {"PORTS", Align::right},
-                            {"PORT LIMIT", Align::right},
-                            {"BLOCKS", Align::right}}));
-  for (const Json& one : document.at("namespaces")) {
-    table.add(with_traffic(
-        {one.at("name"), number(one.at("fwmark")), number(one.at("sessions")),
-         number(one.at("session_limit")), number(one.at("ports")),
-         one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
-         one.at("port_block") == 0 && one.at("port_blocks") == 0 ? "none"
-                                                                 : number(one.at("port_blocks"))},
-        one));
+  const Json& namespaces = document.at("namespaces");
+  const bool has_rates = !namespaces.empty() && namespaces.front().contains("rates");
+  std::vector<Column> columns{{"NAMESPACE"},
+                              {"FWMARK", Align::right, 5},
+                              {"SESSIONS", Align::right},
+                              {"LIMIT", Align::right, 2},
+                              {"PORTS", Align::right, 2},
+                              {"PORT LIMIT", Align::right, 4},
+                              {"BLOCKS", Align::right, 4},
+                              {"EVICTED", Align::right, 1},
+                              {"REFUSED", Align::right, 1}};
+  Table table(has_rates ? with_rates(columns) : with_traffic(columns));
+  for (const Json& one : namespaces) {
+    std::vector<std::string> cells{
+        one.at("name"),
+        number(one.at("fwmark")),
+        number(one.at("sessions")),
+        number(one.at("session_limit")),
+        number(one.at("ports")),
+        one.at("port_limit") == 0 ? "none" : number(one.at("port_limit")),
+        one.at("port_block") == 0 && one.at("port_blocks") == 0 ? "none"
+                                                                : number(one.at("port_blocks")),
+        number(one.at("evicted")),
+        number(one.at("refused"))};
+    table.add(has_rates ? with_rates(cells, one.at("rates")) : with_traffic(cells, one));
   }
-  return table.text() + forwards_text(document);
+  return table.text(terminal_width()) + forwards_text(document);
 }
 
-std::string sessions_text(const Json& document) {
-  Table table(with_traffic({{"NAMESPACE"},
-                            {"PROTOCOL"},
-                            {"INTERNAL"},
-                            {"EXTERNAL"},
-                            {"REMOTE"},
-                            {"STATE"},
-                            {"IDLE", Align::right},
-                            {"EXPIRES IN", Align::right}}));
-  std::vector<const Json*> sessions;
-  for (const Json& one : document.at("sessions")) sessions.push_back(&one);
-  // A reader looks for a tenant, and then for its newest traffic.
-  std::ranges::stable_sort(sessions, [](const Json* left, const Json* right) {
-    const auto first = left->at("fwmark").get<std::uint32_t>();
-    const auto second = right->at("fwmark").get<std::uint32_t>();
-    if (first != second) return first < second;
-    return left->at("idle").get<double>() < right->at("idle").get<double>();
-  });
-  for (const Json* one : sessions) {
-    table.add(with_traffic({one->at("namespace"), one->at("protocol"), one->at("internal"),
-                            one->at("external"), one->at("remote"), one->at("state"),
-                            duration(one->at("idle")), duration(one->at("expires_in"))},
-                           *one));
-  }
+std::string count_text(const Json& document) {
+  if (!document.contains("by")) return number(document.at("count")) + '\n';
+  Table table({{"SESSIONS", Align::right}, {"OF"}});
+  for (const auto& [name, count] : document.at("by").items()) table.add({number(count), name});
+  table.add({number(document.at("count")), "all"});
   return table.text();
 }
 

@@ -107,7 +107,10 @@ class NamespaceUses {
 
   explicit NamespaceUses(std::uint32_t max_sessions) : max_sessions_(max_sessions) {}
 
-  void populate() { uses_.populate(); }
+  void populate() {
+    uses_.populate();
+    losses_.populate();
+  }
 
   Taken take(std::uint32_t slot, std::uint32_t limit) {
     std::atomic_ref count(uses_[slot].sessions);
@@ -160,7 +163,17 @@ class NamespaceUses {
     return std::atomic_ref(uses_[slot].over).load(std::memory_order_relaxed) != 0;
   }
 
-  static constexpr std::size_t bytes_per_slot() { return sizeof(Use); }
+  // Since the engine was made, by the slot of a namespace.
+  void add_evicted(std::uint32_t slot) { add_one(losses_[slot].evicted); }
+  void add_refused(std::uint32_t slot) { add_one(losses_[slot].refused); }
+  std::uint64_t evicted(std::uint32_t slot) {
+    return std::atomic_ref(losses_[slot].evicted).load(std::memory_order_relaxed);
+  }
+  std::uint64_t refused(std::uint32_t slot) {
+    return std::atomic_ref(losses_[slot].refused).load(std::memory_order_relaxed);
+  }
+
+  static constexpr std::size_t bytes_per_slot() { return sizeof(Use) + sizeof(Losses); }
 
  private:
   struct Use {
@@ -168,6 +181,15 @@ class NamespaceUses {
     std::uint32_t ports;
     std::uint32_t over;  // of the sessions
   };
+  // Apart, because few namespaces have any.
+  struct Losses {
+    std::uint64_t evicted;
+    std::uint64_t refused;
+  };
+
+  static void add_one(std::uint64_t& count) {
+    std::atomic_ref(count).fetch_add(1, std::memory_order_relaxed);
+  }
 
   // Never above the limit, not even for a moment, in which another thread would see it exceeded.
   template <class Count>
@@ -182,6 +204,7 @@ class NamespaceUses {
   std::uint32_t max_sessions_;
   std::atomic<std::uint32_t> total_{0};
   ReservedArray<Use> uses_{max_slots};
+  ReservedArray<Losses> losses_{namespaces_max};
 };
 
 }  // namespace swnat

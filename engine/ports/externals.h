@@ -76,6 +76,9 @@ class Externals {
   [[gnu::always_inline]] PortSpace& ports(const Address& address, std::uint8_t protocol) {
     return spaces_[number_of(address) * 3 + space_index(protocol)];
   }
+  const PortSpace& ports(const Address& address, std::uint8_t protocol) const {
+    return spaces_[number_of(address) * 3 + space_index(protocol)];
+  }
 
   // Whether ports are handed out in blocks; then those of an address.
   bool has_blocks() const { return !blocks_.empty(); }

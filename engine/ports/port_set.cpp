@@ -114,6 +114,16 @@ bool PortSet::take_exactly(std::uint32_t place) {
   return true;
 }
 
+std::uint32_t PortSet::resting_count(Tick now) const {
+  std::uint32_t count = resting_count_;
+  std::uint16_t next = earliest_plus_1_;
+  while (next != 0 && has_rested(resting_[next - 1u].since, now)) {
+    --count;
+    next = resting_[next - 1u].later_plus_1;
+  }
+  return count;
+}
+
 void PortSet::release_all(std::uint32_t begin, std::uint32_t end) {
   while (begin < end) {
     const std::uint32_t word = begin / word_bits;

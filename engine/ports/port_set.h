@@ -88,6 +88,10 @@ class PortSet {
   // Since when the one rests that `take_resting` would find, if any. Any thread.
   std::optional<Tick> resting_since() const;
 
+  // Of those that rest and are not due. Looks at those that are.
+  std::uint32_t resting_count(Tick now) const;
+  std::uint32_t resting_count() const { return resting_count_; }
+
   // Of the ports that are free already; any thread.
   std::uint32_t free_count() const {
     return availability_.load(std::memory_order_relaxed).free_count;

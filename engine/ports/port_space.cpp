@@ -383,18 +383,4 @@ void PortSpace::release([[maybe_unused]] std::uint32_t shard, std::uint16_t port
   }
 }
 
-std::uint32_t PortSpace::free_count(std::uint32_t shard) const {
-  std::uint32_t count = 0;
-  for (const auto& own : parts_[shard]->sets) {
-    for (const PortSet& set : own) count += set.free_count();
-  }
-  return count;
-}
-
-std::uint32_t PortSpace::free_count() const {
-  std::uint32_t count = 0;
-  for (std::uint32_t shard = 0; shard < shards_; ++shard) count += free_count(shard);
-  return count;
-}
-
 }  // namespace swnat

@@ -113,6 +113,17 @@ class PortSpace {
     return classes_[own].size == 0 ? own ^ 1 : own;
   }
 
+  // What has become of the ports that may be handed out. Each is counted once: a shard's together,
+  // one shard after the other.
+  struct Use {
+    std::uint32_t used = 0;  // by mappings and rules
+    std::uint32_t resting = 0;
+    std::uint32_t withheld = 0;
+    std::uint32_t free = 0;
+  };
+  Use use(Tick now) const;
+  // Those of a stretch of ports that may be handed out, and are not withheld.
+  std::uint32_t count_within(const PortRange& some) const;
   // Of the ports that may be handed out, resting ones not counted. One that has rested is counted
   // only after its shard looked for a port.
   std::uint32_t free_count() const;
@@ -138,6 +149,9 @@ class PortSpace {
     std::uint32_t size;
   };
   using Bits = ReservedArray<std::atomic<std::uint64_t>>;
+
+  std::uint32_t size_of(std::uint32_t shard) const;
+  std::uint32_t parked_count(std::uint32_t shard) const;
 
   static bool test(const Bits& bits, std::uint16_t port) {
     return (bits[port / 64].load(std::memory_order_relaxed) >> port % 64 & 1) != 0;

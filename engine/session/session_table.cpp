@@ -247,8 +247,7 @@ std::size_t SessionTable<Family>::copy(const SessionPattern& pattern, std::uint3
   std::size_t copied = 0;
   for (; position < end && copied < out.size(); ++position) {
     if (!is_meant(position, pattern, now)) continue;
-    out[copied] = view(slab_[position], now);
-    out[copied++].traffic = traffic(position);
+    out[copied++] = view(position, now);
   }
   return copied;
 }

@@ -151,6 +151,24 @@ class SessionTable {
   void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot);
   void drop(SessionRef ref) { slab_.drop(ref, links_); }
 
+  // The session of the mapping that the index knows it by: another one when that ends.
+  SessionRef first_of_mapping(SessionRef ref) {
+    if (is_alone(ref)) return ref;
+    const Key external = Key::of(slab_[ref], KeyKind::external);
+    const auto finds = [&](SessionRef one) { return external.finds(slab_[one]); };
+    return mappings_.find(external.hash(secret_), finds);
+  }
+  // The next one of the mapping, and so on to the first one again.
+  SessionRef next_of_mapping(SessionRef ref) const {
+    return shares_mapping(slab_[ref]) ? links_[ref].mapping.next : ref;
+  }
+
+  // Of a record that is a session.
+  SessionView view(SessionRef ref, Tick now) const {
+    SessionView view = this->view(slab_[ref], now);
+    view.traffic = traffic(ref);
+    return view;
+  }
   // Whether the record is a live session that the pattern means.
   bool is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const;
   // Copies out such sessions from `position` on, which moves to where the next call begins.

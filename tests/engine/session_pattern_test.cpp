@@ -122,6 +122,23 @@ TEST_CASE("session_pattern: a state that no session has is refused") {
   }
 }
 
+TEST_CASE("session_pattern: of many namespaces just those are meant") {
+  Gateway gateway(roomy_policy(), options_of(2));
+  for (NamespaceId id = 1; id <= 64; ++id) gateway.open(protocol::udp, id, client, server);
+  SessionPattern odd;
+  for (NamespaceId id = 1; id <= 63; id += 2) odd.namespaces.push_back({id, id});
+  CHECK_EQ(listed(gateway, odd), 32);
+  CHECK_EQ(listed(gateway, {.namespaces = {{2, 3}, {4, 9}, {64, 0xffff'ffff}}}), 9);
+  Engine::Cursor cursor;
+  for (const std::vector<NamespaceRange>& wrong : {std::vector<NamespaceRange>{{5, 5}, {1, 1}},
+                                                   {{1, 5}, {5, 6}},
+                                                   {{2, 1}},
+                                                   {{1, 0xffff'ffff}, {1, 1}}}) {
+    CHECK_THROWS_AS(gateway.engine.end_sessions({.namespaces = wrong}, cursor, gateway.now),
+                    std::invalid_argument);
+  }
+}
+
 TEST_CASE("session_pattern: events are matched by all but state and time") {
   Gateway gateway;
   Listener listener(gateway);

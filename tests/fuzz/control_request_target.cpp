@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "nfq/control_client.h"
+#include "nfq/control_lines.h"
 #include "nfq/control_request.h"
 #include "nfq/error.h"
 #include "nfq/session_request.h"
@@ -62,7 +63,7 @@ void try_request(std::string_view line) {
     require(request.json.at("command") == request.command, "the command is the one that was sent");
     check(nfq::requested_sessions(request.json, config()));
   } catch (const nfq::Error& wrong) {
-    check_line(nfq::control_line({{"ok", false}, {"error", wrong.what()}}));
+    check_line(nfq::line({{"ok", false}, {"error", wrong.what()}}));
   }
 }
 

@@ -62,6 +62,23 @@ TEST_CASE("session_request: namespaces by name, a range's members, one of them")
   }
 }
 
+TEST_CASE("session_request: some members of a range, and what a glob means") {
+  using Ranges = std::vector<NamespaceRange>;
+  CHECK((read("namespace", "vpn-1002-1007").namespaces == Ranges{{1002, 1003}, {1005, 1007}}));
+  CHECK((read("namespace", "vpn-1008-1008").namespaces == Ranges{{1008, 1008}}));
+  CHECK((read("namespace", "*").namespaces == Ranges{{1, 1}, {1000, 1009}}));
+  CHECK((read("namespace", "vpn*").namespaces == Ranges{{1000, 1003}, {1005, 1009}}));
+  CHECK((read("namespace", "vpn-100?").namespaces == Ranges{{1000, 1003}, {1005, 1009}}));
+  CHECK((read("namespace", "*5").namespaces == Ranges{{1005, 1005}}));
+  CHECK((read("namespace", "?*e").namespaces == Ranges{{1, 1}}));
+  CHECK((read("namespace", "**u*s***").namespaces == Ranges{{1004, 1004}}));
+  for (const char* wrong : {"vpn-1002-1010", "vpn-999-1001", "vpn-1005-1003", "vpn-1004-1004",
+                            "vpn-1000-01001", "blue-1-1", "x*", "?", "vpn-10?", "*blue?"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(read("namespace", wrong), Error);
+  }
+}
+
 TEST_CASE("session_request: protocols by name and number") {
   CHECK_EQ(read("protocol", "tcp").protocol, 6);
   CHECK_EQ(read("protocol", "icmp").protocol, 1);

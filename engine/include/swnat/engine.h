@@ -17,6 +17,7 @@
 #include "swnat/engine_options.h"
 #include "swnat/event.h"
 #include "swnat/icmp_answer.h"
+#include "swnat/mapping_view.h"
 #include "swnat/packet.h"
 #include "swnat/policy.h"
 #include "swnat/protocol.h"
@@ -114,6 +115,9 @@ class Engine {
   // By external address, in the policy's order, and there by port. Consistent within an address.
   std::vector<PortBlockView> port_blocks() const;
 
+  // By external address, in the policy's order, and there TCP, UDP and ICMP.
+  std::vector<PortUse> ports(Time now) const;
+
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
   struct Cursor {
@@ -122,9 +126,19 @@ class Engine {
   };
   std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Time now) const;
   // Those that the pattern means. Looks at as many as it must to find one, under one lock after the
-  // other. Throws std::invalid_argument for a state that no session has.
+  // other. Throws std::invalid_argument for a state that no session has, and for namespaces that
+  // are not sorted and apart.
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Time now) const;
+
+  // Copies out mappings that have live sessions, as SessionPattern means them, at most `out.size()`
+  // of them. Returns how many; 0 is the end. Looks at as many sessions as it must to find one,
+  // under one lock after the other, each held for a bounded time. A mapping is there once if the
+  // session that stands for it, mostly its first, lives from the first call to the last; else it
+  // may be missing, or be there twice. Of one with hundreds of sessions, what comes and goes
+  // meanwhile may count or not. Throws as sessions() does.
+  std::size_t mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                       std::span<MappingView> out, Time now) const;
 
   // Ends live sessions that the pattern means, some of them with each call, starting where `cursor`
   // says (begin with a default one). Returns how many, which may be none, and nothing at the end.

@@ -25,8 +25,9 @@ struct EndpointPattern {
 
 // What is said must be so; a plain one means every session.
 struct SessionPattern {
-  std::vector<NamespaceRange> namespaces = {};  // one of these; none: any
-  std::optional<std::uint8_t> protocol = {};    // IP protocol number; 1: ICMP of either family
+  // One of these, which are sorted and apart; none: any.
+  std::vector<NamespaceRange> namespaces = {};
+  std::optional<std::uint8_t> protocol = {};  // IP protocol number; 1: ICMP of either family
   EndpointPattern internal = {};
   EndpointPattern external = {};
   EndpointPattern remote = {};
@@ -35,6 +36,16 @@ struct SessionPattern {
   std::chrono::milliseconds idle_at_most = std::chrono::milliseconds::max();
 
   bool matches(const SessionView& session) const;
+  // A mapping is meant by its own ends, by the shortest idle time of its sessions, and by one of
+  // them that has the remote and the state.
+  bool matches_mapping(NamespaceId id, std::uint8_t its_protocol, const IpEndpoint& its_internal,
+                       const IpEndpoint& its_external) const;
+  bool matches_remote_and_state(const SessionView& session) const {
+    return (state.empty() || state == session.state) && remote.matches(session.remote);
+  }
+  bool matches_idle(std::chrono::milliseconds idle) const {
+    return idle >= idle_at_least && idle <= idle_at_most;
+  }
   // An event of such a session or mapping, or of a packet that would have made such a session, or
   // of a block that has any of the external ports; state and time do not count. What an event does
   // not have matches only what is not asked for.

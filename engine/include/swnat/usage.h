@@ -21,6 +21,25 @@ struct NamespaceUse {
   std::uint32_t port_limit = 0;   // as in the policy
   std::uint32_t port_block = 0;   // as in the policy
   std::uint32_t port_blocks = 0;  // blocks that it has, those that rest included
+  // Since the engine was made, also over policies that did not have the namespace.
+  std::uint64_t evicted = 0;  // sessions that ended for new ones (EndCause::evicted)
+  std::uint64_t refused = 0;  // packets of it or to it that got no session (is_refusal)
+};
+
+// The external ports of one address and protocol that may be handed out (Policy::ports). Each is
+// one of these.
+struct PortUse {
+  IpAddress external;
+  std::uint8_t protocol = 0;  // TCP, UDP, or its family's ICMP, whose identifiers these are
+  // Those that mappings have, and forwards also without one. With address-and-port-dependent
+  // mapping a port serves sessions with many remotes and counts only if it is a forward's.
+  std::uint32_t used = 0;
+  std::uint32_t resting = 0;   // alone, or as part of a port block that rests
+  std::uint32_t withheld = 0;  // Engine::withhold()
+  // With port blocks also those that only the namespace of their block can get.
+  std::uint32_t free = 0;
+
+  std::uint32_t total() const { return used + resting + withheld + free; }
 };
 
 // A forward that has room of its own (ForwardRule::session_limit).
