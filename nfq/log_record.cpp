@@ -5,16 +5,12 @@
 #include <ctime>
 #include <iterator>
 
+#include "nfq/append.h"
 #include "nfq/protocol_name.h"
 #include "swnat/address_text.h"
 
 namespace swnat::nfq {
 namespace {
-
-template <class... Args>
-void append(std::string& text, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
-}
 
 // Names are an operator's, and may hold anything that TOML allows.
 void append_text(std::string& text, std::string_view value) {

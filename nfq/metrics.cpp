@@ -56,7 +56,7 @@ void append_ports(std::string& text, const Engine& engine) {
        [](const PortUse& use) -> std::uint32_t { return use.used; }},
       {"swnat_ports_resting", "external ports that nobody gets for a while",
        [](const PortUse& use) -> std::uint32_t { return use.resting; }},
-      {"swnat_ports_total", "external ports that there are, those withheld among them",
+      {"swnat_ports_max", "external ports that there are, those withheld among them",
        [](const PortUse& use) -> std::uint32_t { return use.total(); }},
   };
   const std::vector<PortUse> ports = engine.ports(now());

@@ -1,22 +1,17 @@
 // Text in the format of Prometheus, version 0.0.4.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "nfq/append.h"
+
 namespace swnat::nfq {
 
 inline constexpr std::string_view prometheus_media_type =
     "text/plain; version=0.0.4; charset=utf-8";
-
-template <class... Args>
-void append(std::string& text, fmt::format_string<Args...> format, Args&&... args) {
-  fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
-}
 
 // Begins a metric, whose samples follow. `type`: "gauge", or "counter" if its name ends in _total.
 inline void append_head(std::string& text, std::string_view name, std::string_view type,

@@ -12,13 +12,13 @@
 #include <utility>
 
 #include "tools/swnatctl_connection.h"
+#include "tools/time_range.h"
 
 namespace swnat::ctl {
 namespace {
 
 constexpr std::size_t bytes_at_once = 1 << 20;
 constexpr std::string_view first_words = R"({"time":")";
-constexpr std::size_t time_length = std::string_view("2026-11-29T12:00:00.123Z").size();
 // A file's first line may be the rest of one that was cut; not many are.
 constexpr int lines_looked_at = 100;
 

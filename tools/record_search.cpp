@@ -6,19 +6,17 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "tools/swnatctl_connection.h"
+#include "tools/swnatctl_json.h"
+#include "tools/time_range.h"
 
 namespace swnat::ctl {
 namespace {
 
-using Json = nlohmann::json;
-
 // {"time":"2026-11-29T12:00:00.123Z","event":"mapping_made",…
 constexpr std::string_view before_time = R"({"time":")";
-constexpr std::size_t time_length = std::string_view("2026-11-29T12:00:00.123Z").size();
 constexpr std::string_view before_event = R"(","event":")";
 constexpr std::size_t event_at = before_time.size() + time_length + before_event.size();
 

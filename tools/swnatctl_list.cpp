@@ -11,7 +11,7 @@
 namespace swnat::ctl {
 namespace {
 
-constexpr auto text_of = [](const Json& item, const char* key) {
+constexpr auto item_text = [](const Json& item, const char* key) {
   return item.at(key).get<std::string>();
 };
 
@@ -21,7 +21,7 @@ std::string number_at(const Json& item, const char* key) {
 }
 
 // A cell that is the item's text, number or time of that key.
-#define SWNAT_TEXT(key) [](const Json& item) { return text_of(item, key); }
+#define SWNAT_TEXT(key) [](const Json& item) { return item_text(item, key); }
 #define SWNAT_NUMBER(key) [](const Json& item) { return number_at<std::uint64_t>(item, key); }
 #define SWNAT_TIME(key) [](const Json& item) { return duration(item.at(key).get<double>()); }
 #define SWNAT_TRAFFIC(direction, what) \

@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "tools/record_files.h"
 #include "tools/record_search.h"
 #include "tools/swnatctl_connection.h"
+#include "tools/swnatctl_json.h"
 
 namespace swnat::ctl {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // Where the documentation has it.
 constexpr const char* usual_log = "/var/log/swnat/mappings.json";
@@ -56,7 +54,7 @@ Json json_of(const Hold& hold) {
   return json;
 }
 
-std::string text_of(const Hold& hold) {
+std::string hold_text(const Hold& hold) {
   std::string text = hold.namespace_name.empty()
                          ? fmt::format("fwmark {}", hold.fwmark)
                          : fmt::format("{} (fwmark {})", hold.namespace_name, hold.fwmark);
@@ -104,7 +102,7 @@ WhoAnswer who(const WhoOptions& options, const std::string& socket, std::chrono:
     answer.text = document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
     return answer;
   }
-  for (const Hold& hold : holds) answer.text += text_of(hold);
+  for (const Hold& hold : holds) answer.text += hold_text(hold);
   if (!answer.found) {
     answer.notes +=
         fmt::format("{}: nobody had it at {}, as far as {} tells\n", endpoint.text, at.first, log);

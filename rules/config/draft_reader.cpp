@@ -20,7 +20,6 @@ constexpr std::uint32_t most_sessions = 16'777'216;
 static_assert(most_sessions <= sessions_max);
 constexpr std::uint32_t most_packets = 1'048'576;
 constexpr std::size_t most_rules = 4096;  // of each kind
-constexpr std::size_t longest_path = 4095;
 
 constexpr Choice<Mapping> mappings[] = {
     {"endpoint-independent", Mapping::endpoint_independent},
