@@ -11,7 +11,7 @@ namespace swnat {
 namespace {
 
 constexpr std::uint32_t no_port_limit = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint64_t spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
+constexpr std::uint64_t slot_spread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
 
 bool is_block_size(std::uint32_t size) {
   return size == 0 ||
@@ -108,7 +108,7 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
               "more than 65536 namespaces since the engine was made");
       namespaces_.push_back({static_cast<NamespaceId>(id), entry->second, one.session_limit,
                              one.port_limit == 0 ? no_port_limit : one.port_limit, &one});
-      std::uint64_t at = id * spread >> shift_;
+      std::uint64_t at = id * slot_spread >> shift_;
       while (positions_[at] != 0) at = (at + 1) % table_size;
       positions_[at] = static_cast<std::uint32_t>(namespaces_.size());
     }
@@ -122,7 +122,7 @@ Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots nex
 }
 
 const NamespaceEntry* Snapshot::find(NamespaceId id) const {
-  for (std::uint64_t at = id * spread >> shift_; positions_[at] != 0;
+  for (std::uint64_t at = id * slot_spread >> shift_; positions_[at] != 0;
        at = (at + 1) % positions_.size()) {
     const NamespaceEntry& tenant = namespaces_[positions_[at] - 1];
     if (tenant.id == id) return &tenant;
