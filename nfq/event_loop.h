@@ -3,9 +3,14 @@
 
 #include <systemd/sd-event.h>
 
+#include <cstdint>
 #include <memory>
 
 namespace swnat::nfq {
+
+// In microseconds, for timers that are to fire when they are due: 0 would mean a quarter of a
+// second.
+inline constexpr std::uint64_t timer_accuracy = 1;
 
 struct EventLoopRelease {
   void operator()(sd_event* loop) const { sd_event_unref(loop); }

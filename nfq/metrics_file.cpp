@@ -37,7 +37,7 @@ MetricsFile::MetricsFile(sd_event* loop, std::string path, MakeMetrics make)
     : path_(std::move(path)), new_path_(path_ + ".new"), make_(std::move(make)) {
   sd_event_source* source = nullptr;
   const int result =
-      sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, 0, 0, on_time, this);
+      sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, 0, timer_accuracy, on_time, this);
   if (result < 0) throw Error(fmt::format("metrics.textfile: {}", std::strerror(-result)));
   timer_.reset(source);
 }

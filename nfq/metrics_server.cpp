@@ -188,7 +188,8 @@ void MetricsServer::watch(sd_event* loop) {
   sd_event_source* source = nullptr;
   require(sd_event_add_io(loop, &source, epoll, EPOLLIN, on_ready, this));
   readiness_.reset(source);
-  require(sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, 0, 0, on_timeout, this));
+  require(sd_event_add_time_relative(loop, &source, CLOCK_MONOTONIC, 0, timer_accuracy, on_timeout,
+                                     this));
   timeout_.reset(source);
 }
 

@@ -45,10 +45,16 @@ constexpr Key fixed_keys[] = {
 };
 
 constexpr Key settings[] = {
-    {"nat.filtering", SWNAT_SAME(policy.filtering)}, {"nat.hairpin", SWNAT_SAME(policy.hairpin)},
-    {"nat.at_limit", SWNAT_SAME(policy.at_limit)},   {"[timeouts]", SWNAT_SAME(policy.timeouts)},
-    {"control.repair", SWNAT_SAME(repair)},          {"[log]", SWNAT_SAME(log)},
-    {"[[drop]]", SWNAT_SAME(policy.drops)},          {"[[redirect]]", SWNAT_SAME(policy.redirects)},
+    {"nat.filtering", SWNAT_SAME(policy.filtering)},
+    {"nat.hairpin", SWNAT_SAME(policy.hairpin)},
+    {"nat.at_limit", SWNAT_SAME(policy.at_limit)},
+    {"[timeouts]", SWNAT_SAME(policy.timeouts)},
+    {"control.repair", SWNAT_SAME(repair)},
+    {"[log]", SWNAT_SAME(log)},
+    {"control.admin_group", SWNAT_SAME(admin_group)},
+    {"metrics.textfile", SWNAT_SAME(metrics_textfile)},
+    {"[[drop]]", SWNAT_SAME(policy.drops)},
+    {"[[redirect]]", SWNAT_SAME(policy.redirects)},
     {"[[forward]]", SWNAT_SAME(policy.forwards)},
 };
 
