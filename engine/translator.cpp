@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/ports/block_units.h"
+
 namespace swnat {
 namespace {
 
@@ -179,6 +181,7 @@ void Translator<Family>::append_ports(std::vector<PortUse>& all, Tick now) const
   const auto& addresses = externals_.addresses();
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     std::vector<PortRange> resting_blocks;
+    resting_blocks.reserve(BlockUnits::count);  // under the lock nothing is to be allocated
     if (externals_.has_blocks()) {
       externals_.blocks()[i].for_each([&](NamespaceId, const PortRange& ports, bool rests) {
         if (rests) resting_blocks.push_back(ports);

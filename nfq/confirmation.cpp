@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,12 +59,32 @@ bool is_confirmed_by_client(const ControlSocket& socket) {
   return ::send(client.get(), kept.data(), kept.size(), MSG_NOSIGNAL) == ssize_t{kept.size()};
 }
 
+// As long as it lives, nobody at the terminal stops this process: stopped, it would take nothing
+// back.
+class NotStopped {
+ public:
+  NotStopped() {
+    sigset_t stopping;
+    ::sigemptyset(&stopping);
+    for (const int signal : {SIGTSTP, SIGTTIN, SIGTTOU}) ::sigaddset(&stopping, signal);
+    ::pthread_sigmask(SIG_BLOCK, &stopping, &before_);
+  }
+  ~NotStopped() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  NotStopped(const NotStopped&) = delete;
+  NotStopped& operator=(const NotStopped&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 // What was typed, a line as the terminal gives it. `is_there` becomes false with the terminal.
 bool is_confirmed_by_terminal(bool& is_there) {
   std::array<char, 256> line;
   const ssize_t size = ::read(STDIN_FILENO, line.data(), line.size());
   is_there = size > 0 || (size < 0 && errno == EINTR);
-  return size > 0 && (line.front() == 'y' || line.front() == 'Y');
+  std::string_view typed(line.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  while (typed.ends_with('\n') || typed.ends_with(' ')) typed.remove_suffix(1);
+  return typed == "y" || typed == "Y" || typed == "yes";
 }
 
 }  // namespace
@@ -71,8 +92,11 @@ bool is_confirmed_by_terminal(bool& is_there) {
 bool wait_for_confirmation(const std::string& control_socket, std::chrono::seconds patience) {
   const ControlSocket socket(socket_of(control_socket));
   const FileDescriptor signals = ending_signals();
+  const NotStopped not_stopped;
   ::signal(SIGHUP, SIG_IGN);
   bool has_terminal = ::isatty(STDIN_FILENO) != 0;
+  // What was typed before is no answer.
+  if (has_terminal) ::tcflush(STDIN_FILENO, TCIFLUSH);
   log("in place for {} s; to keep it: {}`swnat-nfq confirm`, with the same configuration",
       patience.count(), has_terminal ? "type y and Enter here, or " : "");
   const auto end = Clock::now() + patience;

@@ -347,14 +347,21 @@ ReloadOutcome Daemon::try_reload() {
   outcome.faults = fixed_keys_changed(*config_, *result.config);
   if (!outcome.faults.empty()) return outcome;
   auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
-  engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
+  // First what may fail.
+  log_->follow(loaded, engine_->session_count());
+  try {
+    metrics_outlets_->write_file(*loaded);
+    engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
+  } catch (...) {
+    log_->follow(config_, engine_->session_count());
+    metrics_outlets_->write_file(*config_);
+    throw;
+  }
   outcome.changes = changes_between(*config_, *loaded);
   outcome.wants_up = rules_text(*config_) != rules_text(*loaded);
   config_ = std::move(loaded);
   keeper_->set_config(config_);
-  log_->follow(config_, engine_->session_count());
   control_->give_to(socket_group(*config_));
-  metrics_outlets_->write_file(*config_);
   return outcome;
 }
 

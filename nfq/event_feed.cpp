@@ -65,8 +65,12 @@ void EventFeed::run() {
   for (bool goes_on = true; goes_on;) {
     Listeners listeners;
     goes_on = wait_for_listeners(listeners);
-    while (const std::size_t count = engine_.take_events(room, now())) {
+    // While more and more comes, who listens is asked again now and then.
+    for (std::size_t taken = 0; taken < events_kept || !goes_on;) {
+      const std::size_t count = engine_.take_events(room, now());
+      if (count == 0) break;
       for (const auto& each : listeners) each->take(std::span(room).first(count));
+      taken += count;
     }
   }
 }

@@ -4,10 +4,9 @@
 //
 // The engine keeps events for one reader. This is it: a thread that asks some fifty times a second,
 // and hands what it gets to all listeners, one after the other. While there is none it sleeps, and
-// the engine makes no events; else it makes those of the kinds that any of them wants. A listener
-// At the end it is told what happened until then. A listener
-// that is slow makes the engine's memory run full, and never a packet wait: what found no
-// room is told as an event of the kind `lost`.
+// the engine makes no events; else it makes those of the kinds that any of them wants. At
+// the end they are told what happened until then. A listener that is slow makes the engine's memory
+// run full, and never a packet wait: what found no room is told as an event of the kind `lost`.
 #pragma once
 
 #include <condition_variable>

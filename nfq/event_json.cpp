@@ -24,7 +24,7 @@ Json traffic_json(const Traffic& traffic) {
 }
 
 void add_endpoint(Json& json, const char* key, const IpEndpoint& endpoint, bool has_port) {
-  if (endpoint == IpEndpoint{}) return;
+  if (!is_specified(endpoint)) return;
   json[key] = has_port ? to_text(endpoint) : to_text(endpoint.address);
 }
 

@@ -1,7 +1,6 @@
 #include "nfq/ipfix_output.h"
 
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -17,11 +16,6 @@ constexpr std::size_t largest_message = 1400;
 
 WallTime wall_now() {
   return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
-bool becomes_writable(int fd) {
-  pollfd ready{fd, POLLOUT, 0};
-  return ::poll(&ready, 1, static_cast<int>(LogOutput::longest_wait.count())) == 1;
 }
 
 int error_of(int fd) {
@@ -40,7 +34,7 @@ IpfixOutput::IpfixOutput(const rules::LogReceiver& receiver, bool destinations,
       is_stream_(receiver.transport == rules::Transport::tcp),
       encoder_(destinations) {}
 
-std::string IpfixOutput::open() {
+std::string IpfixOutput::open(const LogWait& wait) {
   const int type = is_stream_ ? SOCK_STREAM : SOCK_DGRAM;
   FileDescriptor socket(
       ::socket(address_.socket.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -48,7 +42,7 @@ std::string IpfixOutput::open() {
   const auto* name = reinterpret_cast<const sockaddr*>(&address_.socket);
   if (::connect(socket.get(), name, address_.size) != 0) {
     if (errno != EINPROGRESS) return std::strerror(errno);
-    if (!becomes_writable(socket.get())) return "nobody answers";
+    if (!wait.becomes_writable(socket.get())) return "nobody answers";
     if (const int error = error_of(socket.get()); error != 0) return std::strerror(error);
   }
   socket_ = std::move(socket);
@@ -70,33 +64,33 @@ bool IpfixOutput::is_closed_by_peer() const {
 
 // Opens what is closed, too, so that a collector knows the templates before there is a record.
 std::string IpfixOutput::keep(Time now) {
-  if (socket_ && is_closed_by_peer()) socket_.reset();
-  if (!socket_) {
-    if (std::string fault = open(); !fault.empty()) return fault;
-  }
-  return send_templates(now);
+  return keep(now, LogWait(longest_wait));
 }
 
-std::string IpfixOutput::send_templates(Time now) {
-  if (now < templates_due_) return {};
-  std::string fault = send(encoder_.templates(wall_now()));
-  if (!fault.empty()) {
-    close();
-    return fault;
+std::string IpfixOutput::keep(Time now, const LogWait& wait) {
+  if (socket_ && is_closed_by_peer()) socket_.reset();
+  if (!socket_) {
+    if (std::string fault = open(wait); !fault.empty()) return fault;
   }
+  return send_templates(now, wait);
+}
+
+std::string IpfixOutput::send_templates(Time now, const LogWait& wait) {
+  if (now < templates_due_) return {};
+  if (std::string fault = send(encoder_.templates(wall_now()), wait); !fault.empty()) return fault;
   templates_due_ = is_stream_ ? Time::max() : now + template_pause;
   return {};
 }
 
 LogOutput::Taken IpfixOutput::take(const LogBatch& batch, Time now) {
-  if (std::string fault = keep(now); !fault.empty()) return {0, std::move(fault)};
+  const LogWait wait(longest_wait);
+  if (std::string fault = keep(now, wait); !fault.empty()) return {0, std::move(fault)};
   const std::size_t size = message_size();
   std::size_t taken = 0;
   while (taken < batch.records().size()) {
     const IpfixMessage message = encoder_.message(batch.records().subspan(taken), wall_now(), size);
     if (!message.bytes.empty()) {
-      if (std::string fault = send(message.bytes); !fault.empty()) {
-        close();
+      if (std::string fault = send(message.bytes, wait); !fault.empty()) {
         return {taken, std::move(fault)};
       }
     }
@@ -105,7 +99,7 @@ LogOutput::Taken IpfixOutput::take(const LogBatch& batch, Time now) {
   return {taken, {}};
 }
 
-std::string IpfixOutput::send(std::string_view bytes) const {
+std::string IpfixOutput::send(std::string_view bytes, const LogWait& wait) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
@@ -113,8 +107,14 @@ std::string IpfixOutput::send(std::string_view bytes) const {
       continue;
     }
     if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != ENOBUFS) return std::strerror(errno);
-    if (!becomes_writable(socket_.get())) return "it takes nothing";
+    const int error = errno;
+    const bool is_full = error == EAGAIN || error == ENOBUFS;
+    if (is_full && wait.becomes_writable(socket_.get())) continue;
+    close();
+    // A datagram that nobody takes is no reason for another port, by which collectors tell senders
+    // apart; but what else fails may be an address that is no longer this machine's.
+    if (!is_full && error != ECONNREFUSED) socket_.reset();
+    return is_full ? "it takes too little" : std::strerror(error);
   }
   return {};
 }

@@ -14,8 +14,9 @@ namespace swnat::nfq {
 // Theory of operation
 //
 // Over UDP each message is a datagram that the path takes as a whole, and the templates are sent
-// again every minute, since any datagram may be lost and collectors restart. What could not be sent
-// counts in the sequence number, so that the collector knows that it lacks something. Collectors
+// again every minute, since any datagram may be lost and collectors restart. A message that
+// could not be sent counts in the sequence number, so that the collector knows that it lacks
+// something; what comes while the output is left alone does not. Collectors
 // take all that one address sends for one session, so the socket stays the same. Over TCP the
 // templates come once, with the connection; a message that is not taken in time ends it, because
 // nothing may follow a part of one.
@@ -30,10 +31,11 @@ class IpfixOutput : public LogOutput {
   std::string keep(Time now) override;
   void close() override;
 
-  std::string open();
+  std::string open(const LogWait& wait);
+  std::string keep(Time now, const LogWait& wait);
   bool is_closed_by_peer() const;
-  std::string send_templates(Time now);
-  std::string send(std::string_view bytes) const;
+  std::string send_templates(Time now, const LogWait& wait);
+  std::string send(std::string_view bytes, const LogWait& wait);
   std::size_t message_size() const;
 
   DatagramAddress address_;

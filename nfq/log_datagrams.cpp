@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -85,6 +84,7 @@ std::string LogDatagrams::open() {
 }
 
 LogOutput::Taken LogDatagrams::take(const LogBatch& batch, Time /*now*/) {
+  const LogWait wait(longest_wait);
   if (!socket_) {
     if (std::string fault = open(); !fault.empty()) return {0, std::move(fault)};
   }
@@ -93,7 +93,7 @@ LogOutput::Taken LogDatagrams::take(const LogBatch& batch, Time /*now*/) {
     json.remove_suffix(1);
     text_.clear();
     append_datagram(text_, batch.records()[i], json);
-    if (std::string fault = send(text_); !fault.empty()) {
+    if (std::string fault = send(text_, wait); !fault.empty()) {
       socket_.reset();
       return {i, std::move(fault)};
     }
@@ -101,15 +101,12 @@ LogOutput::Taken LogDatagrams::take(const LogBatch& batch, Time /*now*/) {
   return {batch.records().size(), {}};
 }
 
-std::string LogDatagrams::send(std::string_view datagram) const {
+std::string LogDatagrams::send(std::string_view datagram, const LogWait& wait) const {
   for (;;) {
     if (::send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL) >= 0) return {};
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != ENOBUFS) return std::strerror(errno);
-    pollfd ready{socket_.get(), POLLOUT, 0};
-    if (::poll(&ready, 1, static_cast<int>(longest_wait.count())) <= 0) {
-      return "it takes nothing";
-    }
+    if (!wait.becomes_writable(socket_.get())) return "it takes too little";
   }
 }
 

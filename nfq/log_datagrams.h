@@ -8,6 +8,7 @@
 
 #include "nfq/file_descriptor.h"
 #include "nfq/log_output.h"
+#include "nfq/log_wait.h"
 #include "rules/config/log_config.h"
 
 namespace swnat::nfq {
@@ -33,7 +34,7 @@ class LogDatagrams : public LogOutput {
                                std::string_view json) const = 0;
 
   std::string open();
-  std::string send(std::string_view datagram) const;
+  std::string send(std::string_view datagram, const LogWait& wait) const;
 
   DatagramAddress address_;
   FileDescriptor socket_;

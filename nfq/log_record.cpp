@@ -29,10 +29,6 @@ void append_text(std::string& text, std::string_view value) {
   text += '"';
 }
 
-bool is_specified(const IpEndpoint& endpoint) {
-  return endpoint != IpEndpoint{} && endpoint != Endpoint<Ipv6Address>{};
-}
-
 void append_endpoint(std::string& text, std::string_view key, const IpEndpoint& endpoint,
                      bool has_port) {
   append(text, R"(,"{}":"{}")", key, has_port ? to_text(endpoint) : to_text(endpoint.address));

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "nfq/event_feed.h"
 #include "nfq/mapping_log.h"
@@ -15,6 +17,10 @@ class LogSwitch {
  public:
   // The feed must outlive this.
   explicit LogSwitch(EventFeed& feed) : feed_(feed) {}
+  // Waits until all logs have written what they were given.
+  ~LogSwitch();
+  LogSwitch(const LogSwitch&) = delete;
+  LogSwitch& operator=(const LogSwitch&) = delete;
 
   // What is needed with this configuration, the engine's events included.
   static std::size_t memory_used(const rules::Config& config);
@@ -28,10 +34,14 @@ class LogSwitch {
   const LogCounters& counters() const { return *counters_; }
 
  private:
+  void retire(std::shared_ptr<MappingLog> log);
+
   EventFeed& feed_;
   std::shared_ptr<LogCounters> counters_ = std::make_shared<LogCounters>();
   std::shared_ptr<MappingLog> log_;
   std::shared_ptr<const rules::Config> config_;
+  // Of logs that end: who has to write to a slow disk does not hold up who reloads.
+  std::vector<std::thread> ending_;
 };
 
 }  // namespace swnat::nfq

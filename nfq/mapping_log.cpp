@@ -76,12 +76,17 @@ MappingLog::MappingLog(std::shared_ptr<const rules::Config> config,
       sessions_at_begin_(sessions),
       outputs_(std::move(outputs)),
       pieces_(rules::namespace_pieces(*config_)) {
-  const Lock lock(mutex_);
-  work_.events.reserve(events_kept);
+  {
+    const Lock lock(mutex_);
+    work_.events.reserve(events_kept);
+  }
+  const Lock lock(end_mutex_);
   thread_ = std::thread([this] { run(); });
 }
 
-MappingLog::~MappingLog() {
+void MappingLog::finish() {
+  const Lock end_lock(end_mutex_);
+  if (!thread_.joinable()) return;
   {
     const Lock lock(mutex_);
     work_.ends = true;
@@ -93,6 +98,7 @@ MappingLog::~MappingLog() {
 void MappingLog::set_config(std::shared_ptr<const rules::Config> config) {
   const Lock lock(mutex_);
   work_.config = std::move(config);
+  work_.before_config = work_.events.size();
   changed_.notify_all();
 }
 
@@ -130,8 +136,13 @@ void MappingLog::run() {
   room.reserve(events_kept);
   for (;;) {
     Work work = wait_for_work(std::move(room));
+    // Events are told by the names of their time.
+    const std::span events(work.events);
+    const std::size_t earlier = work.config ? work.before_config : 0;
+    write_events(batch, events.first(earlier));
     if (work.config) follow(std::move(work.config));
-    write(batch, work);
+    write_events(batch, events.subspan(earlier));
+    write_losses(batch, work);
     for (const auto& output : outputs_) {
       if (work.reopens) output->reopen();
       output->tick(now());
@@ -152,19 +163,23 @@ MappingLog::Work MappingLog::wait_for_work(std::vector<Event> room) {
   return work;
 }
 
-void MappingLog::write(LogBatch& batch, const Work& work) {
+void MappingLog::write_events(LogBatch& batch, std::span<const Event> events) {
   const std::chrono::milliseconds to_wall = wall_clock() - now();
-  const auto add = [&](const Event& event, std::string_view name) {
-    batch.add({.time = WallTime(event.time + to_wall), .event = event, .namespace_name = name});
-    if (batch.records().size() == records_at_once) flush(batch);
-  };
-  for (const Event& event : work.events) {
+  for (const Event& event : events) {
     const Tenant& owner = tenant(event.namespace_id);
-    if (is_wanted(event, owner)) add(event, owner.name);
+    if (!is_wanted(event, owner)) continue;
+    batch.add(
+        {.time = WallTime(event.time + to_wall), .event = event, .namespace_name = owner.name});
+    if (batch.records().size() == records_at_once) flush(batch);
   }
+  flush(batch);  // which names are learnt anew after
+}
+
+void MappingLog::write_losses(LogBatch& batch, const Work& work) {
   for (std::size_t kind = 0; kind < event_kind_count; ++kind) {
     if (work.lost[kind] == 0) continue;
-    add({.time = now(), .lost_kind = static_cast<EventKind>(kind), .count = work.lost[kind]}, {});
+    batch.add({.time = WallTime(wall_clock()),
+               .event = {.lost_kind = static_cast<EventKind>(kind), .count = work.lost[kind]}});
     lost_untold_ += work.lost[kind];
     counters_->lost += work.lost[kind];
   }

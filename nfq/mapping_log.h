@@ -49,8 +49,7 @@ class MappingLog : public EventListener {
   // With outputs of the caller's.
   MappingLog(std::shared_ptr<const rules::Config> config, std::shared_ptr<LogCounters> counters,
              std::uint64_t sessions, Outputs outputs);
-  // Writes what it was given.
-  ~MappingLog() override;
+  ~MappingLog() override { finish(); }
   MappingLog(const MappingLog&) = delete;
   MappingLog& operator=(const MappingLog&) = delete;
 
@@ -59,6 +58,8 @@ class MappingLog : public EventListener {
   // Files are opened anew, and collectors are told from the beginning what records look like. What
   // was told before goes where it would have gone.
   void reopen();
+  // Writes what it was given, and takes nothing any more.
+  void finish();
 
   void take(std::span<const Event> events) override;
 
@@ -67,6 +68,7 @@ class MappingLog : public EventListener {
     std::vector<Event> events;
     std::array<std::uint64_t, event_kind_count> lost{};
     std::shared_ptr<const rules::Config> config;  // if it changed
+    std::size_t before_config = 0;                // of the events
     bool reopens = false;
     bool ends = false;
   };
@@ -78,7 +80,8 @@ class MappingLog : public EventListener {
 
   void run();
   Work wait_for_work(std::vector<Event> room);
-  void write(LogBatch& batch, const Work& work);
+  void write_events(LogBatch& batch, std::span<const Event> events);
+  void write_losses(LogBatch& batch, const Work& work);
   void flush(LogBatch& batch);
   void tell_loss();
   bool is_wanted(const Event& event, const Tenant& owner) const;
@@ -100,7 +103,8 @@ class MappingLog : public EventListener {
   Mutex mutex_;
   Work work_ SWNAT_GUARDED_BY(mutex_);
   std::condition_variable_any changed_;
-  std::thread thread_;
+  Mutex end_mutex_;
+  std::thread thread_ SWNAT_GUARDED_BY(end_mutex_);
 };
 
 }  // namespace swnat::nfq

@@ -12,6 +12,9 @@
 namespace swnat::nfq {
 namespace {
 
+// Twice what names may have; each of thousands of members is compared with it.
+constexpr std::size_t longest_glob = 128;
+
 using Pieces = std::vector<rules::NamespacePiece>;
 using Ranges = std::vector<NamespaceRange>;
 
@@ -54,6 +57,9 @@ Ranges with_name(std::string_view name, const Pieces& pieces) {
 }
 
 Ranges of_glob(std::string_view glob, const Pieces& pieces) {
+  if (glob.size() > longest_glob) {
+    throw Error(fmt::format("a pattern of names has at most {} characters", longest_glob));
+  }
   Ranges ranges;
   for (const rules::NamespacePiece& piece : pieces) {
     if (matches(glob, piece.config->name)) {

@@ -88,8 +88,8 @@ RecordSearch::RecordSearch(SoughtEndpoint endpoint, TimeRange at, std::string pr
       endpoint_text_(fmt::format(R"("external":"{}")", endpoint_.text)),
       block_text_(fmt::format(R"("external":"{}:)", endpoint_.address)) {}
 
-bool RecordSearch::take(std::string_view line) {
-  if (!has_shape(line)) return true;
+void RecordSearch::take(std::string_view line) {
+  if (!has_shape(line)) return;
   const std::string_view time = line.substr(before_time.size(), time_length);
   const std::string_view event = line.substr(event_at);
   if (is_about(event)) {
@@ -99,7 +99,6 @@ bool RecordSearch::take(std::string_view line) {
   } else if (event.starts_with("lost") && time <= at_.last) {
     lost_ += number_in(Json::parse(line, nullptr, false), "count");
   }
-  return time <= at_.last || !open_.empty() || closed_.empty();
 }
 
 bool RecordSearch::is_about(std::string_view line) const {

@@ -48,8 +48,9 @@ class RecordSearch {
   // `protocol` is a name as records have it; empty means any.
   RecordSearch(SoughtEndpoint endpoint, TimeRange at, std::string protocol);
 
-  // A line without its end. False: no line that follows can change the answer.
-  bool take(std::string_view line);
+  // A line without its end. Also what ends long after the time may tell of who had it then, so all
+  // lines are to come.
+  void take(std::string_view line);
 
   // All that were had at the time, as they come in the log.
   std::vector<Hold> holds() const;

@@ -90,7 +90,10 @@ WhoAnswer who(const WhoOptions& options, const std::string& socket, std::chrono:
   RecordSearch search(endpoint, at, options.protocol);
   const RecordFiles files = find_records(log);
   for (const std::string& path : files.paths) {
-    if (!read_lines(path, [&](std::string_view line) { return search.take(line); })) break;
+    read_lines(path, [&](std::string_view line) {
+      search.take(line);
+      return true;
+    });
   }
   const std::vector<Hold> holds = search.holds();
   WhoAnswer answer{.text = {}, .notes = {}, .found = !holds.empty()};

@@ -9,10 +9,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "rules/kernel/kernel.h"
@@ -98,6 +100,26 @@ RecordFolder::~RecordFolder() {
   if (fd_ >= 0) close(fd_);
 }
 
+// False where somebody else has it and this does not wait. Another `up` or `down` is soon done, but
+// one that waits to be confirmed may take its time.
+bool RecordFolder::lock(bool waits) const {
+  constexpr std::chrono::seconds longest_wait{60};
+  const auto end = std::chrono::steady_clock::now() + longest_wait;
+  while (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      throw KernelError(fmt::format("{} cannot be locked: {}", folder_, std::strerror(errno)));
+    }
+    if (!waits) return false;
+    if (std::chrono::steady_clock::now() > end) {
+      throw KernelError(
+          "another `swnat-nfq up` or `down` is under way, or an `up --confirm` waits for"
+          " `swnat-nfq confirm`; end that first");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  return true;
+}
+
 // False to be called again. Where it does not wait it may succeed without the lock.
 bool RecordFolder::open_and_lock(bool waits) {
   std::vector<std::string> missing;
@@ -121,13 +143,10 @@ bool RecordFolder::open_and_lock(bool waits) {
   if (fd_ < 0 && errno == ENOENT) return false;
   if (fd_ < 0)
     throw KernelError(fmt::format("{} cannot be opened: {}", folder_, std::strerror(errno)));
-  if (flock(fd_, waits ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
-    if (!waits && errno == EWOULDBLOCK) {
-      close(fd_);
-      fd_ = -1;
-      return true;
-    }
-    throw KernelError(fmt::format("{} cannot be locked: {}", folder_, std::strerror(errno)));
+  if (!lock(waits)) {
+    close(fd_);
+    fd_ = -1;
+    return true;
   }
   struct stat locked {};
   struct stat named {};

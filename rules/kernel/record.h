@@ -48,7 +48,8 @@ struct Record {
 // nothing, it goes again.
 class RecordFolder {
  public:
-  // Makes the folder if it is missing. Throws KernelError.
+  // Makes the folder if it is missing. Waits while another process has it locked, for a minute at
+  // most. Throws KernelError.
   explicit RecordFolder(const std::string& control_socket);
   // The same, but nothing while another process has it locked.
   static std::unique_ptr<RecordFolder> try_to_lock(const std::string& control_socket);
@@ -74,6 +75,7 @@ class RecordFolder {
  private:
   RecordFolder(const std::string& control_socket, bool waits);
   bool open_and_lock(bool waits);
+  bool lock(bool waits) const;
   bool is_locked() const { return fd_ >= 0; }
   std::optional<std::string> read() const;
 

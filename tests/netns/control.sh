@@ -72,11 +72,12 @@ expect_match "flush of all at a terminal, confirmed" "ended 0 sessions" "$(at_te
 expect_match "flush of some at a terminal" "ended 0 sessions" "$(at_terminal n flush --namespace blue)"
 
 # Who may. Members of the socket's group read; what changes something is root's and the admin group's.
-chmod 711 "$LAB_DIR"
-as_user() { # supplementary groups, swnatctl's arguments …
-  setpriv --reuid 40001 --regid 40001 --groups "$1" --inh-caps=-all \
-    "$PROGRAMS/swnatctl" --socket "$SOCKET" "${@:2}"
-}
+# The folders above may be closed to other users, so socket and program are found from where they are.
+cp "$PROGRAMS/swnatctl" "$LAB_DIR/run"
+as_user() ( # supplementary groups, swnatctl's arguments …
+  cd "$LAB_DIR/run"
+  setpriv --reuid 40001 --regid 40001 --groups "$1" --inh-caps=-all ./swnatctl --socket "$(basename "$SOCKET")" "${@:2}"
+)
 refused_to_user() { # what, groups, pattern, swnatctl's arguments …
   local status=0
   as_user "$2" "${@:4}" >"$LAB_DIR/out" 2>"$LAB_DIR/err" || status=$?
@@ -96,7 +97,7 @@ expect_match "flush by the admin group, after a reload" "ended [0-9]+ session" "
 chmod 666 "$SOCKET"
 refused_to_user "flush by another group" 40002 "members of the group daemon .control.admin_group. may, not uid 40001" flush
 expect "flush by root" 0 "$(control flush --json | jq .ended)"
-chmod 700 "$LAB_DIR"
+rm "$LAB_DIR/run/swnatctl"
 
 # swnatctl, asking a daemon that ends in the middle.
 cut_short() { # what, the daemon's answer, pattern

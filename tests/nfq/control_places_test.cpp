@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ using swnat::test::ControlRoom;
 using Client = swnat::test::ControlClient;
 
 namespace {
+
+constexpr const char* socket_name = "control.sock";  // as ControlRoom has it
 
 constexpr uid_t mallory = 40'001;
 constexpr uid_t alice = 40'004;
@@ -30,20 +33,25 @@ class As {
 
 class Places {
  public:
+  // The folders above may be closed to other users, so the socket is found from where it is.
   Places() {
     ::chmod(room.folder.name().c_str(), 0755);
     ::chmod(room.path.c_str(), 0666);
+    std::filesystem::current_path(room.folder.name());
   }
+  ~Places() { std::filesystem::current_path(before_); }
+  Places(const Places&) = delete;
+  Places& operator=(const Places&) = delete;
 
   // One that says nothing.
   Client& silent() {
-    clients_.push_back(std::make_unique<Client>(room.path));
+    clients_.push_back(std::make_unique<Client>(socket_name));
     room.settle();
     return *clients_.back();
   }
   // One that is being answered, but does not take it.
   Client& busy() {
-    clients_.push_back(std::make_unique<Client>(room.path));
+    clients_.push_back(std::make_unique<Client>(socket_name));
     clients_.back()->send("lines\n");
     room.settle();
     return *clients_.back();
@@ -54,7 +62,7 @@ class Places {
   }
   // Whether a new client is answered.
   bool serves() {
-    Client client(room.path);
+    Client client(socket_name);
     client.send("hello\n");
     room.serve(client);
     return client.text == "asked hello\n";
@@ -67,6 +75,7 @@ class Places {
   ControlRoom room;
 
  private:
+  std::filesystem::path before_ = std::filesystem::current_path();
   std::vector<std::unique_ptr<Client>> clients_;
 };
 

@@ -161,6 +161,20 @@ TEST_CASE_FIXTURE(Fixture, "mapping log: a namespace that is gone keeps its name
   CHECK(has(lines().at(0), R"("namespace":"green")"));
 }
 
+TEST_CASE_FIXTURE(Fixture, "mapping log: what happened before a reload has the names of then") {
+  rules::Config renamed = config_with(0);
+  renamed.namespaces[1].name = "red";
+  {
+    const auto log = log_of(config_with(0));
+    const Lock gate(state->gate);  // all three wait for the writer
+    log->take(std::array{mapping(green)});
+    log->set_config(std::make_shared<const rules::Config>(renamed));
+    log->take(std::array{mapping(green, EventKind::mapping_ended)});
+  }
+  CHECK(has(lines().at(0), R"("namespace":"green")"));
+  CHECK(has(lines().at(1), R"("namespace":"red")"));
+}
+
 TEST_CASE_FIXTURE(Fixture, "mapping log: mappings from before a namespace had blocks end") {
   {
     const auto log = log_of(config_with(0));

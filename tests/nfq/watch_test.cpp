@@ -98,8 +98,10 @@ TEST_CASE("watch: blocks have ports, pings an identifier at one end, mappings pe
   ping.protocol = protocol::icmp;
   CHECK_EQ(json(ping)["external"], "203.0.113.1:40000");
   CHECK_EQ(json(ping)["remote"], "198.51.100.7");
-  ping.remote = {};
-  CHECK_FALSE(json(ping).contains("remote"));
+  for (const IpEndpoint& none : {IpEndpoint{Ipv4Address{}, 0}, IpEndpoint{Ipv6Address{}, 0}}) {
+    ping.remote = none;
+    CHECK_FALSE(json(ping).contains("remote"));
+  }
 }
 
 TEST_CASE("watch: what is lost is counted, of its kind if that is known") {

@@ -118,6 +118,11 @@ class EventKinds {
 };
 static_assert(event_kind_count < 32);
 
+// Whether an event has this endpoint.
+constexpr bool is_specified(const IpEndpoint& endpoint) {
+  return endpoint != IpEndpoint{} && endpoint != IpEndpoint{Ipv6Address{}, 0};
+}
+
 // What does not belong to an event of its kind is as it is here.
 struct Event {
   std::chrono::milliseconds time{0};  // on the clock that packets have theirs from
