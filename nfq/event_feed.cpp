@@ -59,29 +59,30 @@ void EventFeed::set_listeners(Listeners listeners) {
   listeners_ = std::move(listeners);
 }
 
+// Who listens is asked after events were taken, so that whoever is added is told all that comes
+// then.
 void EventFeed::run() {
   ::pthread_setname_np(::pthread_self(), "events");
   std::vector<Event> room(events_at_once);
   for (bool goes_on = true; goes_on;) {
-    Listeners listeners;
-    goes_on = wait_for_listeners(listeners);
-    // While more and more comes, who listens is asked again now and then.
-    for (std::size_t taken = 0; taken < events_kept || !goes_on;) {
-      const std::size_t count = engine_.take_events(room, now());
-      if (count == 0) break;
-      for (const auto& each : listeners) each->take(std::span(room).first(count));
-      taken += count;
+    goes_on = wait();
+    while (const std::size_t count = engine_.take_events(room, now())) {
+      for (const auto& each : listeners()) each->take(std::span(room).first(count));
     }
   }
 }
 
-// False when the feed is to end.
-bool EventFeed::wait_for_listeners(Listeners& listeners) {
+// Until there may be events. False when the feed is to end.
+bool EventFeed::wait() {
   const Lock lock(mutex_);
   if (!is_stopping_) changed_.wait_for(mutex_, pause);
   while (listeners_.empty() && !is_stopping_) changed_.wait(mutex_);
-  listeners = listeners_;
   return !is_stopping_;
+}
+
+EventFeed::Listeners EventFeed::listeners() {
+  const Lock lock(mutex_);
+  return listeners_;
 }
 
 }  // namespace swnat::nfq

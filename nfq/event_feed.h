@@ -49,8 +49,8 @@ class EventFeed {
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
 
-  // From now on the listener is told. Throws std::bad_alloc and std::system_error, and then it is
-  // not.
+  // From now on the listener is told, perhaps also of what happened just before. Throws
+  // std::bad_alloc and std::system_error, and then it is not.
   void add(std::shared_ptr<EventListener> listener);
   // A call that has begun may still be under way afterwards.
   void remove(const EventListener* listener);
@@ -62,7 +62,8 @@ class EventFeed {
 
   void set_listeners(Listeners listeners) SWNAT_REQUIRES(mutex_);
   void run();
-  bool wait_for_listeners(Listeners& listeners);
+  bool wait();
+  Listeners listeners();
 
   Engine& engine_;
   Mutex mutex_;
