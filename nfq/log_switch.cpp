@@ -27,7 +27,7 @@ void LogSwitch::follow(std::shared_ptr<const rules::Config> config, std::uint64_
   config_ = std::move(config);
 }
 
-void LogSwitch::retire(std::shared_ptr<MappingLog> log) {
+void LogSwitch::retire(const std::shared_ptr<MappingLog>& log) {
   if (!log) return;
   try {
     ending_.emplace_back([log] { log->finish(); });

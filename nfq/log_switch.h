@@ -34,7 +34,7 @@ class LogSwitch {
   const LogCounters& counters() const { return *counters_; }
 
  private:
-  void retire(std::shared_ptr<MappingLog> log);
+  void retire(const std::shared_ptr<MappingLog>& log);
 
   EventFeed& feed_;
   std::shared_ptr<LogCounters> counters_ = std::make_shared<LogCounters>();
