@@ -3,24 +3,18 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <string>
 
+#include "nfq/control_lines.h"
 #include "nfq/protocol_name.h"
 #include "swnat/address_text.h"
 
 namespace swnat::nfq {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 double seconds_since_1970(Time ago) {
   const auto time = std::chrono::system_clock::now().time_since_epoch() - ago;
   return static_cast<double>(std::chrono::duration_cast<Time>(time).count()) / 1000;
-}
-
-Json traffic_json(const Traffic& traffic) {
-  return {{"packets", traffic.packets}, {"bytes", traffic.bytes}};
 }
 
 void add_endpoint(Json& json, const char* key, const IpEndpoint& endpoint, bool has_port) {

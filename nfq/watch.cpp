@@ -5,13 +5,13 @@
 #include <array>
 #include <memory>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "nfq/clock.h"
+#include "nfq/control_lines.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
 #include "nfq/event_json.h"
@@ -20,8 +20,6 @@
 
 namespace swnat::nfq {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::size_t events_per_piece = 64;
 
