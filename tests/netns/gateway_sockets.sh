@@ -48,6 +48,12 @@ for family in "${LAB_FAMILIES[@]}"; do expect_service "before up" 51820 "$family
 start_swnat
 serve 52820
 hold 46000
+# The daemon looks once a second: of TCP two that listen and two that are connected, of UDP two, for each address.
+knows_them() {
+  [[ $(control ports --json | jq -r '[.ports[] | select(.protocol == "tcp" or .protocol == "udp") |
+    "\(.protocol) \(.withheld)"] | unique | join(", ")') == "tcp 4, udp 2" ]]
+}
+wait_until 10 knows_them || fail "the daemon does not know the gateway's sockets"
 for family in "${LAB_FAMILIES[@]}"; do
   expect_service "older than up" 51820 "$family"
   expect_service "younger" 52820 "$family"
