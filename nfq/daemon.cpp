@@ -347,22 +347,28 @@ ReloadOutcome Daemon::try_reload() {
   outcome.faults = fixed_keys_changed(*config_, *result.config);
   if (!outcome.faults.empty()) return outcome;
   auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
+  const auto before = config_;
+  put_in_force(loaded);
+  outcome.changes = changes_between(*before, *loaded);
+  outcome.wants_up = rules_text(*before) != rules_text(*loaded);
+  return outcome;
+}
+
+// All of it or, with an exception, nothing.
+void Daemon::put_in_force(std::shared_ptr<const rules::Config> config) {
   // First what may fail.
-  log_->follow(loaded, engine_->session_count());
+  log_->follow(config, engine_->session_count());
   try {
-    metrics_outlets_->write_file(*loaded);
-    engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*loaded)), now());
+    metrics_outlets_->write_file(*config);
+    engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*config)), now());
   } catch (...) {
     log_->follow(config_, engine_->session_count());
     metrics_outlets_->write_file(*config_);
     throw;
   }
-  outcome.changes = changes_between(*config_, *loaded);
-  outcome.wants_up = rules_text(*config_) != rules_text(*loaded);
-  config_ = std::move(loaded);
+  config_ = std::move(config);
   keeper_->set_config(config_);
   control_->give_to(socket_group(*config_));
-  return outcome;
 }
 
 StrayPackets Daemon::stray_packets() const {

@@ -74,6 +74,7 @@ class Daemon {
   bool workers_make_progress() const;
   StrayPackets stray_packets() const;
   ReloadOutcome try_reload();
+  void put_in_force(std::shared_ptr<const rules::Config> config);
 
   std::shared_ptr<const rules::Config> config_;
   Time started_;
