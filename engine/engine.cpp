@@ -112,7 +112,15 @@ std::vector<NamespaceUse> Engine::namespaces() const {
 }
 
 std::vector<NamespaceTraffic> Engine::namespace_traffic() const {
-  return state_->namespace_traffic();
+  TrafficReading reading;
+  for (;;) {
+    if (auto traffic = namespace_traffic(reading)) return *std::move(traffic);
+  }
+}
+
+std::optional<std::vector<NamespaceTraffic>> Engine::namespace_traffic(
+    TrafficReading& reading) const {
+  return state_->namespace_traffic(reading);
 }
 
 std::vector<ForwardUse> Engine::forwards() const {

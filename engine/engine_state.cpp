@@ -249,30 +249,41 @@ std::vector<PortUse> Engine::State::ports(Tick now) const {
   return all;
 }
 
-std::vector<NamespaceTraffic> Engine::State::namespace_traffic() const {
-  const Lock policy_lock(policy_mutex_);
-  std::vector<TwoWayTraffic> by_slot(slots_.namespaces.size());
-  for_each_shard([&](auto& one) {
-    std::uint64_t position = 0;
-    bool goes_on = true;
-    while (goes_on) {
-      const Lock lock(one.mutex);
-      goes_on = one.sessions().table().add_traffic(position, by_slot);
-    }
+template <class Do>
+auto Engine::State::with_shard(std::size_t number, Do&& act) const {
+  const auto first = v4_.shards();
+  return number < first.size() ? act(*first[number]) : act(*v6_.shards()[number - first.size()]);
+}
+
+std::optional<std::vector<NamespaceTraffic>> Engine::State::namespace_traffic(
+    TrafficReading& reading) const {
+  if (reading.shard == all_shards_count()) return tell_traffic(reading.by_slot);
+  if (reading.by_slot.empty()) {
+    const Lock lock(policy_mutex_);
+    reading.by_slot.resize(slots_.namespaces.size());
+  }
+  const bool goes_on = with_shard(reading.shard, [&](auto& one) {
+    const Lock lock(one.mutex);
+    return one.sessions().table().add_traffic(reading.position, reading.by_slot);
   });
-  told_traffic_.resize(by_slot.size());
-  std::ranges::transform(told_traffic_, by_slot, told_traffic_.begin(), later_of);
+  if (!goes_on) {
+    ++reading.shard;
+    reading.position = 0;
+  }
+  return {};
+}
+
+std::vector<NamespaceTraffic> Engine::State::tell_traffic(
+    std::span<const TwoWayTraffic> by_slot) const {
+  const Lock lock(policy_mutex_);
+  told_traffic_.resize(slots_.namespaces.size());
+  std::transform(by_slot.begin(), by_slot.end(), told_traffic_.begin(), told_traffic_.begin(),
+                 later_of);
   std::vector<NamespaceTraffic> traffic;
   for (const NamespaceEntry& tenant : snapshot_->namespaces()) {
     traffic.push_back({tenant.id, told_traffic_[tenant.slot]});
   }
   return traffic;
-}
-
-template <class Do>
-auto Engine::State::with_shard(std::size_t number, Do&& act) const {
-  const auto first = v4_.shards();
-  return number < first.size() ? act(*first[number]) : act(*v6_.shards()[number - first.size()]);
 }
 
 std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,

@@ -34,7 +34,7 @@ class Engine::State {
   std::uint64_t session_count() const;
   EndCounts ended_sessions() const;
   std::vector<NamespaceUse> namespaces() const;
-  std::vector<NamespaceTraffic> namespace_traffic() const;
+  std::optional<std::vector<NamespaceTraffic>> namespace_traffic(TrafficReading& reading) const;
   std::vector<ForwardUse> forwards() const;
   std::vector<PortBlockView> port_blocks() const;
   std::vector<PortUse> ports(Tick now) const;
@@ -48,6 +48,7 @@ class Engine::State {
   std::uint32_t shard_count() const { return shard_count_; }
 
  private:
+  std::vector<NamespaceTraffic> tell_traffic(std::span<const TwoWayTraffic> by_slot) const;
   std::vector<ForwardUse> forwards_of_policy() const SWNAT_REQUIRES(policy_mutex_);
   std::span<std::byte> memory_of(const EngineOptions& options, const Policy& policy);
   void enforce_limits(Tick now) SWNAT_REQUIRES(policy_mutex_);

@@ -217,6 +217,9 @@ bool Metrics::append_piece(std::string& text) {
       if (numbers_.log != nullptr) append_log(text, *numbers_.log);
       return true;
     case 2:
+      if (namespaces_.read_piece()) --part_;
+      return true;
+    case 3:
       append_ports(text, engine_);
       append_forwards(text, engine_, *numbers_.config);
       append_counts(text, namespaces_);

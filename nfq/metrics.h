@@ -32,8 +32,8 @@ class Metrics {
   // The engine must outlive it.
   Metrics(const Engine& engine, DaemonNumbers numbers);
 
-  // Appends some whole lines. False when they were the last. They come in pieces so that nobody
-  // waits for long while they are made.
+  // Appends some whole lines, or none yet. False when they were the last. They come in pieces so
+  // that nobody waits for long while they are made.
   bool append_piece(std::string& text);
 
  private:

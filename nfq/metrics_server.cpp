@@ -89,7 +89,7 @@ struct Body {
 ssize_t read_body(void* self, std::uint64_t, char* to, std::size_t room) {
   auto& body = *static_cast<Body*>(self);
   try {
-    while (body.taken == body.text.size()) {
+    if (body.taken == body.text.size()) {
       if (body.is_last) return MHD_CONTENT_READER_END_OF_STREAM;
       body.text.clear();
       body.taken = 0;

@@ -72,13 +72,20 @@ bool has_lower_id(const NamespaceReport& a, const NamespaceReport& b) {
 
 NamespaceMetrics::NamespaceMetrics(const Engine& engine,
                                    std::shared_ptr<const rules::Config> config)
-    : config_(std::move(config)), shown_(namespace_reports(engine)) {
+    : engine_(engine), config_(std::move(config)) {}
+
+bool NamespaceMetrics::read_piece() {
+  auto reports = namespace_reports(engine_, reading_);
+  if (!reports) return true;
+  shown_ = *std::move(reports);
+  reading_ = {};
   count_ = shown_.size();
-  if (count_ <= most_shown) return;
+  if (count_ <= most_shown) return false;
   std::ranges::nth_element(shown_, shown_.begin() + most_shown, is_busier);
   shown_.resize(most_shown);
   shown_.shrink_to_fit();
   std::ranges::sort(shown_, has_lower_id);
+  return false;
 }
 
 bool NamespaceMetrics::append_piece(std::string& text) {

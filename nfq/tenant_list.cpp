@@ -84,23 +84,27 @@ Json port_json(const PortUse& use) {
 ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   struct List {
     std::shared_ptr<const rules::Config> config;
-    std::vector<NamespaceReport> reports;
     Forwards forwards;
+    TrafficReading reading = {};
+    std::optional<std::vector<NamespaceReport>> reports = {};
     std::size_t next = 0;
   };
   const auto wanted = wanted_namespaces(request, *daemon.config());
   const bool has_all = is_asked_for(request, "all");
   const bool only_used = is_asked_for(request, "used");
-  auto all = std::make_shared<List>(
-      List{daemon.config(), namespace_reports(daemon.engine()), limited_forwards(daemon)});
-  const auto ranges = ranges_of(*all->config);
-  std::erase_if(all->reports, [&](const NamespaceReport& one) {
+  auto all = std::make_shared<List>(List{daemon.config(), limited_forwards(daemon)});
+  const auto is_left_out = [=, ranges = ranges_of(*all->config)](const NamespaceReport& one) {
     const bool may_be_left_out = !has_all && contains(ranges, one.use.id);
     return !contains(wanted, one.use.id) || (only_used && !is_used(one)) ||
            (may_be_left_out && !has_something(one, all->forwards));
-  });
-  return list([all](std::string& text) {
-    const auto rest = std::span(all->reports).subspan(all->next);
+  };
+  return list([all, &daemon, is_left_out](std::string& text) {
+    if (!all->reports) {
+      all->reports = namespace_reports(daemon.engine(), all->reading);
+      if (all->reports) std::erase_if(*all->reports, is_left_out);
+      return true;
+    }
+    const auto rest = std::span(*all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
     for (const auto& [use, traffic] : piece) {
       text += line(
@@ -119,7 +123,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
            {"inbound", traffic_json(traffic.inbound)}});
     }
     all->next += piece.size();
-    return all->next < all->reports.size();
+    return all->next < all->reports->size();
   });
 }
 

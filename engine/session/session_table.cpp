@@ -204,7 +204,9 @@ bool SessionTable<Family>::add_traffic(std::uint64_t& position,
       continue;
     }
     const auto ref = static_cast<SessionRef>(position - by_slot.size());
-    if (slab_[ref].state != SessionState::free) by_slot[namespace_slot(ref)] += recent_traffic(ref);
+    if (slab_[ref].state == SessionState::free) continue;
+    const std::uint32_t slot = namespace_slot(ref);
+    if (slot < by_slot.size()) by_slot[slot] += recent_traffic(ref);
   }
   return position < all;
 }

@@ -191,7 +191,7 @@ class SessionTable {
   // Adds up what the namespaces' sessions have translated, by the namespaces' slots: a bounded part
   // of it, from `position` on, which moves to where the next call begins. False at the end.
   // Whatever sessions do between two calls, nothing is added twice; what overflows or ends
-  // meanwhile may be missing.
+  // meanwhile may be missing, and namespaces whose slots lie behind the last one here are.
   bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const;
 
  private:

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
+#include <vector>
 
 #include "engine/session/traffic_counters.h"
 #include "tests/support/dice.h"
@@ -321,4 +323,38 @@ TEST_CASE("traffic: told while packets come it never goes back, nor beyond what 
   threads.clear();
   const std::uint64_t translated = gateway.count(Reason::translated_outbound) - 9000;
   CHECK((traffic_of(gateway.engine, blue) == TwoWayTraffic{{translated, translated * 28}, {}}));
+}
+
+TEST_CASE("traffic: read in parts, while namespaces come and sessions end") {
+  Policy policy = roomy_policy();
+  policy.namespaces = {{.first = blue, .last = blue, .session_limit = 9000, .external = {}}};
+  Policy wider = policy;
+  wider.namespaces.push_back({.first = green, .last = green, .session_limit = 9, .external = {}});
+  Gateway gateway(policy, options_of(1, 10'000));
+  TwoWayTraffic wanted;
+  for (std::uint16_t port = 1; port <= 9000; ++port) {
+    wanted += gateway.out(blue, udp(client, at(server, port)));
+  }
+  TrafficReading reading;
+  CHECK_FALSE(gateway.engine.namespace_traffic(reading));
+  gateway.set_policy(wider);
+  REQUIRE(gateway.out(green, udp(client, server)).accepted());
+  std::optional<std::vector<NamespaceTraffic>> told;
+  for (int parts = 1; !told; ++parts) {
+    REQUIRE_LE(parts, 6);
+    told = gateway.engine.namespace_traffic(reading);
+  }
+  REQUIRE_EQ(told->size(), 2);
+  CHECK((told->front().traffic == wanted));
+  CHECK((told->back().traffic == TwoWayTraffic{}));  // it was not there when the reading began
+  CHECK((traffic_of(gateway.engine, green) == TwoWayTraffic{{1, 28}, {}}));
+
+  // Those that end in the middle of a reading are missing, and not from what was told before.
+  TrafficReading late;
+  CHECK_FALSE(gateway.engine.namespace_traffic(late));
+  gateway.expire_after(std::chrono::hours(1));
+  while (!(told = gateway.engine.namespace_traffic(late))) {
+  }
+  CHECK((told->front().traffic == wanted));
+  CHECK((traffic_of(gateway.engine, blue) == wanted));
 }

@@ -111,6 +111,9 @@ class Engine {
   // of each session that went on or ended meanwhile. Reads all session records, some thousand under
   // a shard's lock at a time.
   std::vector<NamespaceTraffic> namespace_traffic() const;
+  // The same in parts, for who must not be away for so long: begin with a default reading, and call
+  // until there is an answer. Each call holds one shard's lock for a bounded time.
+  std::optional<std::vector<NamespaceTraffic>> namespace_traffic(TrafficReading& reading) const;
   std::vector<ForwardUse> forwards() const;  // in the policy's order
   // By external address, in the policy's order, and there by port. Consistent within an address.
   std::vector<PortBlockView> port_blocks() const;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "swnat/address.h"
 #include "swnat/packet.h"
@@ -62,6 +63,13 @@ struct PortBlockView {
 struct NamespaceTraffic {
   NamespaceId id;
   TwoWayTraffic traffic;
+};
+
+// How far Engine::namespace_traffic() has read, which alone knows what this says.
+struct TrafficReading {
+  std::uint32_t shard = 0;     // counted through both families
+  std::uint64_t position = 0;  // within the shard
+  std::vector<TwoWayTraffic> by_slot = {};
 };
 
 }  // namespace swnat
