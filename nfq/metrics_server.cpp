@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "nfq/clock.h"
 #include "nfq/error.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/prometheus_text.h"
@@ -155,10 +156,24 @@ MHD_Result on_request(void* make, MHD_Connection* connection, const char* path, 
   }
 }
 
+template <class Lives>
+void note_connection(void* self, MHD_Connection* connection, void**,
+                     MHD_ConnectionNotificationCode what) {
+  auto& lives = *static_cast<Lives*>(self);
+  const bool begins = what == MHD_CONNECTION_NOTIFY_STARTED;
+  for (auto& life : lives.all) {
+    if (life.connection != (begins ? nullptr : connection)) continue;
+    life = {};
+    if (begins) life = {connection, now() + lives.longest};
+    return;
+  }
+}
+
 }  // namespace
 
-MetricsServer::MetricsServer(sd_event* loop, const IpEndpoint& where, MakeMetrics make)
-    : make_(std::move(make)) {
+MetricsServer::MetricsServer(sd_event* loop, const IpEndpoint& where, MakeMetrics make,
+                             std::chrono::milliseconds life)
+    : make_(std::move(make)), lives_{life} {
   start(where);
   watch(loop);
 }
@@ -171,11 +186,11 @@ void MetricsServer::start(const IpEndpoint& where) {
   FileDescriptor socket = listen_at(where);
   port_ = port_of(socket.get());
   // The library closes the socket, but not where it does not start.
-  daemon_.reset(MHD_start_daemon(MHD_USE_EPOLL, 0, nullptr, nullptr, on_request, &make_,
-                                 MHD_OPTION_LISTEN_SOCKET, socket.get(),
-                                 MHD_OPTION_CONNECTION_LIMIT, max_connections,
-                                 MHD_OPTION_PER_IP_CONNECTION_LIMIT, max_of_address,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds, MHD_OPTION_END));
+  daemon_.reset(MHD_start_daemon(
+      MHD_USE_EPOLL, 0, nullptr, nullptr, on_request, &make_, MHD_OPTION_LISTEN_SOCKET,
+      socket.get(), MHD_OPTION_CONNECTION_LIMIT, max_connections,
+      MHD_OPTION_PER_IP_CONNECTION_LIMIT, max_of_address, MHD_OPTION_CONNECTION_TIMEOUT,
+      idle_seconds, MHD_OPTION_NOTIFY_CONNECTION, note_connection<Lives>, &lives_, MHD_OPTION_END));
   if (!daemon_) fail(where, "the HTTP server does not start");
   socket.release();
 }
@@ -207,8 +222,21 @@ unsigned MetricsServer::connections() const {
   return MHD_get_daemon_info(daemon_.get(), MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
 }
 
+// The library itself counts only the time in which nothing comes and goes. What is shut down, it
+// closes.
+void MetricsServer::end_old() {
+  const Time time = now();
+  for (Life& life : lives_.all) {
+    if (life.connection == nullptr || time < life.end) continue;
+    const auto* info = MHD_get_connection_info(life.connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    ::shutdown(info->connect_fd, SHUT_RDWR);
+    life.end = Time::max();
+  }
+}
+
 // Does one block of each answer, and comes back for the next.
 void MetricsServer::run() {
+  end_old();
   const unsigned before = connections();
   MHD_run(daemon_.get());
   // At its limit the library does not listen, and would not begin again before something happens.
@@ -218,6 +246,8 @@ void MetricsServer::run() {
     sd_event_source_set_enabled(timeout_.get(), SD_EVENT_OFF);
     return;
   }
+  // While there are connections it is no longer than their idle time: those that take long are
+  // seen then.
   sd_event_source_set_time_relative(timeout_.get(), milliseconds * 1000);
   sd_event_source_set_enabled(timeout_.get(), SD_EVENT_ONESHOT);
 }

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,12 +27,14 @@ namespace {
 
 class Site {
  public:
-  explicit Site(const char* where = "127.0.0.1") {
-    server_ = std::make_unique<MetricsServer>(loop.get(),
-                                              IpEndpoint{parse_address(where).value(), 0}, [this] {
-                                                ++made;
-                                                return small_metrics(gateway);
-                                              });
+  explicit Site(const char* where = "127.0.0.1",
+                std::chrono::milliseconds life = MetricsServer::longest_life) {
+    const IpEndpoint endpoint{parse_address(where).value(), 0};
+    const auto make = [this] {
+      ++made;
+      return small_metrics(gateway);
+    };
+    server_ = std::make_unique<MetricsServer>(loop.get(), endpoint, make, life);
   }
   std::uint16_t port() const { return server_->port(); }
 
@@ -165,6 +168,19 @@ TEST_CASE("metrics by HTTP: who waits at the limit is served when another goes")
   silent.pop_back();
   site.loop.turn_until([&] { return late.receive(); });
   CHECK(late.text.starts_with("HTTP/1.1 200 "));
+}
+
+TEST_CASE("metrics by HTTP: who sends a byte now and then has to end some time") {
+  Site site("127.0.0.1", std::chrono::milliseconds(20));
+  Browser slow(site);
+  slow.send("GET /metrics HTTP/1.0\r\nX: ");
+  int turns = 0;
+  site.loop.turn_until([&] {
+    if (slow.receive()) return true;
+    if (++turns % 100 == 0) slow.send("x");
+    return false;
+  });
+  CHECK_EQ(slow.text, "");
 }
 
 TEST_CASE("metrics by HTTP: a port in use is told with the address") {
