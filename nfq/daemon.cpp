@@ -147,18 +147,19 @@ void Daemon::make_engine() {
   }
 }
 
-// Better no start than an end under load. What the state's file system is no memory for is left
-// out.
+// Better no start than an end under load, or when somebody watches. What the state's file system
+// is no memory for is left out.
 void Daemon::require_memory(const EngineOptions& options, const Policy& policy) {
   const std::size_t sessions = Engine::session_memory_size(options, policy);
-  const std::size_t log = LogSwitch::memory_used(*config_);
-  const std::size_t others = Engine::memory_size(options, policy) + log;
+  const std::size_t events = EventFeed::memory_used(options.shards) + WatchPlaces::memory_used +
+                             LogSwitch::memory_used(*config_);
+  const std::size_t others = Engine::memory_size(options, policy) + events;
   const std::size_t workers = config_->workers;
   const std::size_t wanted = state_ ? state_->memory_wanted(sessions) : sessions;
   EngineOptions all = options;
   all.populate = true;
   const MemoryNeed need{.used = wanted + others + workers * Worker::memory_used,
-                        .reserved = sessions + Engine::memory_size(all, policy) + log +
+                        .reserved = sessions + Engine::memory_size(all, policy) + events +
                                     workers * Worker::memory_reserved,
                         .purpose = fmt::format("nat.max_sessions = {}", config_->max_sessions)};
   const std::string fault = memory_fault(need, memory_limits(), reservation_limits());

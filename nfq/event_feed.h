@@ -43,6 +43,11 @@ class EventFeed {
   // 50,000 new sessions a second in one shard.
   static constexpr std::uint32_t events_kept = 32'768;
 
+  // What the engine takes for them in so many shards, while anybody listens.
+  static constexpr std::size_t memory_used(std::uint32_t shards) {
+    return (2 * std::size_t{shards} + 1) * events_kept * sizeof(Event);  // and one for blocks
+  }
+
   // The engine must outlive this.
   explicit EventFeed(Engine& engine) : engine_(engine) {}
   ~EventFeed();

@@ -6,10 +6,7 @@
 namespace swnat::nfq {
 
 std::size_t LogSwitch::memory_used(const rules::Config& config) {
-  if (!config.log) return 0;
-  constexpr std::size_t families = 2;
-  const std::size_t rings = families * config.workers + 1;  // and one for blocks
-  return MappingLog::memory_used + rings * EventFeed::events_kept * sizeof(Event);
+  return config.log ? MappingLog::memory_used : 0;
 }
 
 void LogSwitch::follow(std::shared_ptr<const rules::Config> config, std::uint64_t sessions) {

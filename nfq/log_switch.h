@@ -22,7 +22,7 @@ class LogSwitch {
   LogSwitch(const LogSwitch&) = delete;
   LogSwitch& operator=(const LogSwitch&) = delete;
 
-  // What is needed with this configuration, the engine's events included.
+  // What is needed with this configuration.
   static std::size_t memory_used(const rules::Config& config);
 
   // Begins, changes or ends the log. There are `sessions` by now. Throws std::bad_alloc and

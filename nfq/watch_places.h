@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "nfq/error.h"
+#include "nfq/watcher.h"
 
 namespace swnat::nfq {
 
@@ -14,6 +15,7 @@ class WatchPlaces {
  public:
   // Leaves the other clients of the control socket as many (ControlServer::max_clients).
   static constexpr long most = 8;
+  static constexpr std::size_t memory_used = most * Watcher::memory_used;
 
   // A place, for as long as it is held. Throws Error if there is none.
   std::shared_ptr<const void> take() const {

@@ -20,6 +20,7 @@ namespace swnat::nfq {
 class Watcher : public EventListener {
  public:
   static constexpr std::size_t capacity = 4096;
+  static constexpr std::size_t memory_used = capacity * sizeof(Event);
 
   // Events of these kinds that the pattern means, and what was lost of these kinds. Throws Error
   // and std::bad_alloc.
