@@ -15,6 +15,9 @@ constexpr std::size_t events_at_once = 256;
 
 }  // namespace
 
+EventFeed::EventFeed(Engine& engine)
+    : engine_(engine), room_(events_at_once), listeners_(std::make_shared<const Listeners>()) {}
+
 EventFeed::~EventFeed() {
   std::thread thread;
   {
@@ -34,7 +37,7 @@ void EventFeed::add(std::shared_ptr<EventListener> listener) {
 void EventFeed::replace(const EventListener* former, std::shared_ptr<EventListener> listener) {
   const Lock lock(mutex_);
   if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-  Listeners listeners = listeners_;
+  Listeners listeners = *listeners_;
   std::erase_if(listeners, [&](const auto& each) { return each.get() == former; });
   listeners.push_back(std::move(listener));
   set_listeners(std::move(listeners));
@@ -43,7 +46,7 @@ void EventFeed::replace(const EventListener* former, std::shared_ptr<EventListen
 
 void EventFeed::remove(const EventListener* listener) {
   const Lock lock(mutex_);
-  Listeners listeners = listeners_;
+  Listeners listeners = *listeners_;
   std::erase_if(listeners, [&](const auto& each) { return each.get() == listener; });
   set_listeners(std::move(listeners));
 }
@@ -51,23 +54,24 @@ void EventFeed::remove(const EventListener* listener) {
 void EventFeed::set_listeners(Listeners listeners) {
   EventKinds kinds;
   for (const auto& each : listeners) kinds = kinds | each->kinds();
-  if (listeners.empty()) {
+  const auto next = std::make_shared<const Listeners>(std::move(listeners));
+  if (next->empty()) {
     engine_.stop_listening();
   } else {
     engine_.listen(kinds, events_kept);
   }
-  listeners_ = std::move(listeners);
+  listeners_ = next;
 }
 
 // Who listens is asked after events were taken, so that whoever is added is told all that comes
-// then.
+// then. Takes no memory: there may be none.
 void EventFeed::run() {
   ::pthread_setname_np(::pthread_self(), "events");
-  std::vector<Event> room(events_at_once);
   for (bool goes_on = true; goes_on;) {
     goes_on = wait();
-    while (const std::size_t count = engine_.take_events(room, now())) {
-      for (const auto& each : listeners()) each->take(std::span(room).first(count));
+    while (const std::size_t count = engine_.take_events(room_, now())) {
+      const auto all = listeners();
+      for (const auto& each : *all) each->take(std::span(room_).first(count));
     }
   }
 }
@@ -76,11 +80,11 @@ void EventFeed::run() {
 bool EventFeed::wait() {
   const Lock lock(mutex_);
   if (!is_stopping_) changed_.wait_for(mutex_, pause);
-  while (listeners_.empty() && !is_stopping_) changed_.wait(mutex_);
+  while (listeners_->empty() && !is_stopping_) changed_.wait(mutex_);
   return !is_stopping_;
 }
 
-EventFeed::Listeners EventFeed::listeners() {
+std::shared_ptr<const EventFeed::Listeners> EventFeed::listeners() {
   const Lock lock(mutex_);
   return listeners_;
 }

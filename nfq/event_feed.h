@@ -29,7 +29,7 @@ class EventListener {
   EventKinds kinds() const { return kinds_; }
 
   // Called in the feed's thread, and never twice at a time. There are events of other kinds among
-  // them if others listen for these. The next come only when this has returned.
+  // them if others listen for these. The next come only when this has returned. It must not throw.
   virtual void take(std::span<const Event> events) = 0;
 
  private:
@@ -49,7 +49,7 @@ class EventFeed {
   }
 
   // The engine must outlive this.
-  explicit EventFeed(Engine& engine) : engine_(engine) {}
+  explicit EventFeed(Engine& engine);
   ~EventFeed();
   EventFeed(const EventFeed&) = delete;
   EventFeed& operator=(const EventFeed&) = delete;
@@ -68,11 +68,12 @@ class EventFeed {
   void set_listeners(Listeners listeners) SWNAT_REQUIRES(mutex_);
   void run();
   bool wait();
-  Listeners listeners();
+  std::shared_ptr<const Listeners> listeners();
 
   Engine& engine_;
+  std::vector<Event> room_;  // the thread's
   Mutex mutex_;
-  Listeners listeners_ SWNAT_GUARDED_BY(mutex_);
+  std::shared_ptr<const Listeners> listeners_ SWNAT_GUARDED_BY(mutex_);
   bool is_stopping_ SWNAT_GUARDED_BY(mutex_) = false;
   std::condition_variable_any changed_;
   std::thread thread_ SWNAT_GUARDED_BY(mutex_);  // since the first listener

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "nfq/clock.h"
@@ -76,12 +77,15 @@ MappingLog::MappingLog(std::shared_ptr<const rules::Config> config,
       sessions_at_begin_(sessions),
       outputs_(std::move(outputs)),
       pieces_(rules::namespace_pieces(*config_)) {
+  std::vector<Event> room;
+  room.reserve(events_kept);
   {
     const Lock lock(mutex_);
     work_.events.reserve(events_kept);
+    work_.begins = true;
   }
   const Lock lock(end_mutex_);
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this, room = std::move(room)]() mutable { run(std::move(room)); });
 }
 
 void MappingLog::finish() {
@@ -126,26 +130,18 @@ void MappingLog::take(std::span<const Event> events) {
   changed_.notify_all();
 }
 
-void MappingLog::run() {
+void MappingLog::run(std::vector<Event> room) {
   ::pthread_setname_np(::pthread_self(), "mapping log");
   LogBatch batch(config_->log->destinations);
-  batch.add(
-      {.time = WallTime(wall_clock()), .event = {.count = sessions_at_begin_}, .begins = true});
-  flush(batch);
-  std::vector<Event> room;
-  room.reserve(events_kept);
   for (;;) {
     Work work = wait_for_work(std::move(room));
-    // Events are told by the names of their time.
-    const std::span events(work.events);
-    const std::size_t earlier = work.config ? work.before_config : 0;
-    write_events(batch, events.first(earlier));
-    if (work.config) follow(std::move(work.config));
-    write_events(batch, events.subspan(earlier));
-    write_losses(batch, work);
-    for (const auto& output : outputs_) {
-      if (work.reopens) output->reopen();
-      output->tick(now());
+    try {
+      handle(batch, work);
+    } catch (const std::bad_alloc&) {
+      batch.clear();
+      for (const Event& event : std::span(work.events).subspan(work.told)) {
+        ++lost_[static_cast<std::size_t>(event.kind)];
+      }
     }
     if (work.ends) return;
     room = std::move(work.events);
@@ -153,9 +149,30 @@ void MappingLog::run() {
   }
 }
 
+void MappingLog::handle(LogBatch& batch, Work& work) {
+  for (std::size_t kind = 0; kind < event_kind_count; ++kind) lost_[kind] += work.lost[kind];
+  if (work.begins) {
+    batch.add(
+        {.time = WallTime(wall_clock()), .event = {.count = sessions_at_begin_}, .begins = true});
+    flush(batch);
+  }
+  if (work.config) {
+    // Events are told by the names of their time.
+    write_events(batch, work, work.before_config);
+    follow(std::move(work.config));
+  }
+  write_events(batch, work, work.events.size());
+  write_losses(batch);
+  for (const auto& output : outputs_) {
+    if (work.reopens) output->reopen();
+    output->tick(now());
+  }
+}
+
 MappingLog::Work MappingLog::wait_for_work(std::vector<Event> room) {
   const Lock lock(mutex_);
-  const bool has_work = work_.ends || work_.reopens || work_.config || !work_.events.empty();
+  const bool has_work =
+      work_.begins || work_.ends || work_.reopens || work_.config || !work_.events.empty();
   if (!has_work) changed_.wait_for(mutex_, tick);
   Work work = std::exchange(work_, {});
   work_.events = std::move(room);
@@ -163,25 +180,31 @@ MappingLog::Work MappingLog::wait_for_work(std::vector<Event> room) {
   return work;
 }
 
-void MappingLog::write_events(LogBatch& batch, std::span<const Event> events) {
+void MappingLog::write_events(LogBatch& batch, Work& work, std::size_t end) {
   const std::chrono::milliseconds to_wall = wall_clock() - now();
-  for (const Event& event : events) {
+  for (std::size_t i = work.told; i < end; ++i) {
+    const Event& event = work.events[i];
     const Tenant& owner = tenant(event.namespace_id);
     if (!is_wanted(event, owner)) continue;
     batch.add(
         {.time = WallTime(event.time + to_wall), .event = event, .namespace_name = owner.name});
-    if (batch.records().size() == records_at_once) flush(batch);
+    if (batch.records().size() == records_at_once) {
+      flush(batch);
+      work.told = i + 1;
+    }
   }
   flush(batch);  // which names are learnt anew after
+  work.told = end;
 }
 
-void MappingLog::write_losses(LogBatch& batch, const Work& work) {
+void MappingLog::write_losses(LogBatch& batch) {
   for (std::size_t kind = 0; kind < event_kind_count; ++kind) {
-    if (work.lost[kind] == 0) continue;
+    if (lost_[kind] == 0) continue;
     batch.add({.time = WallTime(wall_clock()),
-               .event = {.lost_kind = static_cast<EventKind>(kind), .count = work.lost[kind]}});
-    lost_untold_ += work.lost[kind];
-    counters_->lost += work.lost[kind];
+               .event = {.lost_kind = static_cast<EventKind>(kind), .count = lost_[kind]}});
+    lost_untold_ += lost_[kind];
+    counters_->lost += lost_[kind];
+    lost_[kind] = 0;
   }
   flush(batch);
   tell_loss();

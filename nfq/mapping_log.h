@@ -64,11 +64,14 @@ class MappingLog : public EventListener {
   void take(std::span<const Event> events) override;
 
  private:
+  using CountByKind = std::array<std::uint64_t, event_kind_count>;
   struct Work {
     std::vector<Event> events;
-    std::array<std::uint64_t, event_kind_count> lost{};
+    std::size_t told = 0;  // of the events
+    CountByKind lost{};
     std::shared_ptr<const rules::Config> config;  // if it changed
     std::size_t before_config = 0;                // of the events
+    bool begins = false;
     bool reopens = false;
     bool ends = false;
   };
@@ -78,10 +81,11 @@ class MappingLog : public EventListener {
     bool has_mappings = false;  // which are recorded, by default
   };
 
-  void run();
+  void run(std::vector<Event> room);
   Work wait_for_work(std::vector<Event> room);
-  void write_events(LogBatch& batch, std::span<const Event> events);
-  void write_losses(LogBatch& batch, const Work& work);
+  void handle(LogBatch& batch, Work& work);
+  void write_events(LogBatch& batch, Work& work, std::size_t end);
+  void write_losses(LogBatch& batch);
   void flush(LogBatch& batch);
   void tell_loss();
   bool is_wanted(const Event& event, const Tenant& owner) const;
@@ -97,7 +101,8 @@ class MappingLog : public EventListener {
   Outputs outputs_;
   std::vector<rules::NamespacePiece> pieces_;  // of config_
   std::unordered_map<NamespaceId, Tenant> tenants_;
-  std::uint64_t lost_untold_ = 0;
+  CountByKind lost_{};             // without a record of it so far
+  std::uint64_t lost_untold_ = 0;  // in the daemon's own log
   Time next_loss_line_{0};
 
   Mutex mutex_;

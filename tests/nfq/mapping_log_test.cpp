@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <new>
+#include <thread>
+#include <utility>
 
 #include "nfq/clock.h"
 #include "nfq/log_switch.h"
@@ -24,6 +27,7 @@ class Memory : public LogOutput {
     Mutex gate;
     Mutex mutex;
     std::vector<std::string> lines SWNAT_GUARDED_BY(mutex);
+    bool is_out_of_memory SWNAT_GUARDED_BY(mutex) = false;  // for the next record of a mapping
 
     std::vector<std::string> all() {
       const Lock lock(mutex);
@@ -38,6 +42,8 @@ class Memory : public LogOutput {
   Taken take(const LogBatch& batch, Time) override {
     const Lock gate(state_->gate);
     const Lock lock(state_->mutex);
+    const bool begins = state_->lines.empty();
+    if (!begins && std::exchange(state_->is_out_of_memory, false)) throw std::bad_alloc();
     for (std::size_t i = 0; i < batch.records().size(); ++i) {
       state_->lines.emplace_back(batch.line(i));
     }
@@ -219,6 +225,24 @@ TEST_CASE_FIXTURE(Fixture, "mapping log: what finds no room is counted, and told
   const auto made = std::ranges::count_if(
       all, [](const std::string& line) { return has(line, R"("event":"mapping_made")"); });
   CHECK_EQ(static_cast<std::uint64_t>(made) + told("mapping_made"), given);
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "mapping log: without memory for records they are lost, and it goes on") {
+  const auto log = log_of(config_with(0));
+  {
+    const Lock lock(state->mutex);
+    state->is_out_of_memory = true;
+  }
+  log->take(std::array{mapping(blue), mapping(blue)});
+  while (counters->lost == 0) std::this_thread::yield();
+  log->take(std::array{mapping(green)});
+  log->finish();
+  const auto all = lines();
+  REQUIRE_EQ(all.size(), 2);
+  CHECK(has(all[0], R"("event":"lost","of":"mapping_made","count":2)"));
+  CHECK(has(all[1], R"("namespace":"green")"));
+  CHECK_EQ(counters->lost, 2);
 }
 
 TEST_CASE("mapping log: a reload begins, changes and ends it, and no event is lost or told twice") {
