@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -21,6 +22,7 @@ struct ControlAnswer {
   // called again once this is readable. Until then the client gets an empty line now and then, so
   // that it knows a daemon that hangs; and it may take what it gets as slowly as it likes.
   int wakeup = -1;
+  std::shared_ptr<const void> held = {};  // until the client goes
 };
 
 using ControlAsk = std::function<ControlAnswer(std::string_view request, const Peer& peer)>;

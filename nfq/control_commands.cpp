@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nfq/access.h"
@@ -153,22 +154,17 @@ struct Command {
   std::string_view name;
   Access access;
   ControlAnswer (*answer)(Daemon& daemon, const Json& request);
+  bool watches = false;
 };
 
 constexpr Command commands[] = {
-    {"status", Access::reads, status},
-    {"namespaces", Access::reads, list_namespaces},
-    {"sessions", Access::reads, list_sessions},
-    {"mappings", Access::reads, list_mappings},
-    {"count", Access::reads, count_sessions},
-    {"ports", Access::reads, list_ports},
-    {"flush", Access::changes, flush},
-    {"stats", Access::reads, stats},
-    {"reload", Access::changes, reload},
-    {"metrics", Access::reads, metrics},
-    {"log", Access::reads, mapping_log},
-    {"log-reopen", Access::changes, reopen_log},
-    {"watch", Access::reads, watch},
+    {"status", Access::reads, status},          {"namespaces", Access::reads, list_namespaces},
+    {"sessions", Access::reads, list_sessions}, {"mappings", Access::reads, list_mappings},
+    {"count", Access::reads, count_sessions},   {"ports", Access::reads, list_ports},
+    {"flush", Access::changes, flush},          {"stats", Access::reads, stats},
+    {"reload", Access::changes, reload},        {"metrics", Access::reads, metrics},
+    {"log", Access::reads, mapping_log},        {"log-reopen", Access::changes, reopen_log},
+    {"watch", Access::reads, watch, true},
 };
 
 }  // namespace
@@ -181,7 +177,11 @@ ControlAnswer answer_control_request(Daemon& daemon, std::string_view line, cons
       return refuse(fmt::format("'{}' is no command of this daemon", request.command));
     }
     const auto why = refusal(command->name, command->access, peer, *daemon.config());
-    return why ? refuse(*why) : command->answer(daemon, request.json);
+    if (why) return refuse(*why);
+    auto place = command->watches ? daemon.watch_places().take(peer) : nullptr;
+    ControlAnswer answer = command->answer(daemon, request.json);
+    answer.held = std::move(place);
+    return answer;
   } catch (const Error& wrong) {
     return refuse(wrong.what());
   }

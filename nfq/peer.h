@@ -10,7 +10,7 @@ namespace swnat::nfq {
 
 struct Peer {
   uid_t user = static_cast<uid_t>(-1);
-  std::vector<gid_t> groups;  // the first is its own, the others supplementary
+  std::vector<gid_t> groups = {};  // the first is its own, the others supplementary
 
   bool is_root() const { return user == 0; }
   bool is_in(gid_t group) const;

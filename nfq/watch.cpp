@@ -45,8 +45,8 @@ EventKinds kinds_of(std::string_view name) {
 // What keeps one watch going; goes with its client.
 class Watch {
  public:
-  Watch(Daemon& daemon, std::shared_ptr<Watcher> watcher, std::shared_ptr<const void> place)
-      : daemon_(daemon), watcher_(std::move(watcher)), place_(std::move(place)) {
+  Watch(Daemon& daemon, std::shared_ptr<Watcher> watcher)
+      : daemon_(daemon), watcher_(std::move(watcher)) {
     daemon_.events().add(watcher_);
   }
   ~Watch() { daemon_.events().remove(watcher_.get()); }
@@ -65,7 +65,6 @@ class Watch {
  private:
   Daemon& daemon_;
   std::shared_ptr<Watcher> watcher_;
-  std::shared_ptr<const void> place_;
 };
 
 }  // namespace
@@ -90,12 +89,11 @@ ControlAnswer watch(Daemon& daemon, const Json& request) {
   }
   SessionPattern pattern = requested_sessions(request, *daemon.config());
   const EventKinds kinds = requested_events(request);
-  auto place = daemon.watch_places().take();
   std::shared_ptr<Watcher> watcher;
   std::shared_ptr<Watch> all;
   try {
     watcher = std::make_shared<Watcher>(kinds, std::move(pattern));
-    all = std::make_shared<Watch>(daemon, watcher, std::move(place));
+    all = std::make_shared<Watch>(daemon, watcher);
   } catch (const std::bad_alloc&) {
     throw Error("there is not enough memory for events");
   }

@@ -145,10 +145,26 @@ TEST_CASE("watcher: events of other kinds and other sessions are left out, losse
 
 TEST_CASE("watch places: there are so many, and one that is given back is free") {
   WatchPlaces places;
-  std::vector<std::shared_ptr<const void>> taken;
-  for (int i = 0; i < WatchPlaces::most; ++i) taken.push_back(places.take());
-  CHECK_THROWS_AS(places.take(), Error);
+  std::vector<WatchPlaces::Place> taken;
+  const Peer root{.user = 0};
+  for (std::size_t i = 0; i < WatchPlaces::most; ++i) taken.push_back(places.take(root));
+  CHECK_THROWS_AS(places.take(root), Error);
   taken.pop_back();
-  taken.push_back(places.take());
-  CHECK_THROWS_AS(places.take(), Error);
+  taken.push_back(places.take(root));
+  CHECK_THROWS_AS(places.take(root), Error);
+}
+
+TEST_CASE("watch places: no user has all, and all users leave some to root") {
+  WatchPlaces places;
+  std::vector<WatchPlaces::Place> taken;
+  for (const uid_t user : {1000u, 1001u}) {
+    for (std::size_t i = 0; i < WatchPlaces::most_of_user; ++i) {
+      taken.push_back(places.take({.user = user}));
+    }
+    CHECK_THROWS_AS(places.take({.user = user}), Error);
+  }
+  CHECK_THROWS_AS(places.take({.user = 1002}), Error);
+  taken.push_back(places.take({.user = 0}));
+  taken.erase(taken.begin());
+  taken.push_back(places.take({.user = 1002}));
 }
