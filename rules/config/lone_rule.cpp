@@ -13,8 +13,8 @@ namespace {
 
 toml::table to_toml(const RuleKeys& keys) {
   toml::table table;
-  for (const auto& [key, value] : keys) {
-    std::visit([&](const auto& one) { table.insert_or_assign(key, one); }, value);
+  for (const auto& each : keys) {
+    std::visit([&](const auto& value) { table.insert_or_assign(each.first, value); }, each.second);
   }
   return table;
 }
