@@ -119,10 +119,14 @@ std::vector<LoneFault> fit(Draft draft, std::span<Rule> rules) {
   return told;
 }
 
+// Long lists are cut.
 template <class Told>
 void refuse_if_any(const std::vector<Told>& faults, std::string Told::*what) {
+  constexpr std::size_t told_max = 8;
   std::string text;
-  for (const Told& each : faults) text += (text.empty() ? "" : "\n") + each.*what;
+  for (std::size_t i = 0; i < std::min(faults.size(), told_max); ++i) {
+    text += (i == 0 ? "" : "\n") + faults[i].*what;
+  }
   if (!text.empty()) throw RuleFault(text);
 }
 

@@ -20,7 +20,7 @@ namespace swnat::rules {
 // A rule's keys as the file has them, with their values.
 using RuleKeys = std::vector<std::pair<std::string, std::variant<std::string, std::int64_t, bool>>>;
 
-// The text has a line for each fault: what is wrong, and what is allowed.
+// The text has a line for each of the first faults: what is wrong, and what is allowed.
 class RuleFault : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
