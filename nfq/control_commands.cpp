@@ -15,6 +15,7 @@
 #include "nfq/control_request.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
+#include "nfq/rule_commands.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_list.h"
 #include "nfq/session_request.h"
@@ -158,13 +159,25 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"status", Access::reads, status},          {"namespaces", Access::reads, list_namespaces},
-    {"sessions", Access::reads, list_sessions}, {"mappings", Access::reads, list_mappings},
-    {"count", Access::reads, count_sessions},   {"ports", Access::reads, list_ports},
-    {"flush", Access::changes, flush},          {"stats", Access::reads, stats},
-    {"reload", Access::changes, reload},        {"metrics", Access::reads, metrics},
-    {"log", Access::reads, mapping_log},        {"log-reopen", Access::changes, reopen_log},
+    {"status", Access::reads, status},
+    {"namespaces", Access::reads, list_namespaces},
+    {"sessions", Access::reads, list_sessions},
+    {"mappings", Access::reads, list_mappings},
+    {"count", Access::reads, count_sessions},
+    {"ports", Access::reads, list_ports},
+    {"flush", Access::changes, flush},
+    {"stats", Access::reads, stats},
+    {"reload", Access::changes, reload},
+    {"metrics", Access::reads, metrics},
+    {"log", Access::reads, mapping_log},
+    {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch, true},
+    {"forward-add", Access::changes, add_forward},
+    {"forward-remove", Access::changes, remove_forward},
+    {"forward-list", Access::reads, list_forwards},
+    {"drop-add", Access::changes, add_drop},
+    {"drop-remove", Access::changes, remove_drop},
+    {"drop-list", Access::reads, list_drops},
 };
 
 }  // namespace
