@@ -275,6 +275,11 @@ auto Engine::State::with_shard(std::size_t number, Do&& act) const {
   return number < first.size() ? act(*first[number]) : act(*v6_.shards()[number - first.size()]);
 }
 
+Outlook Engine::State::outlook(const Question& question, Tick now) const {
+  const bool is_v4 = std::holds_alternative<Ipv4Address>(question.source.address);
+  return is_v4 ? v4_.outlook(question, now) : v6_.outlook(question, now);
+}
+
 std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
                                     std::span<SessionView> out, Tick now) const {
   // A lock's hold may find none that is meant.
