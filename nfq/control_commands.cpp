@@ -18,6 +18,7 @@
 #include "nfq/session_list.h"
 #include "nfq/session_request.h"
 #include "nfq/tenant_list.h"
+#include "nfq/trace.h"
 #include "nfq/watch.h"
 
 namespace swnat::nfq {
@@ -169,6 +170,7 @@ constexpr Command commands[] = {
     {"log", Access::reads, mapping_log},
     {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch},
+    {"trace", Access::reads, trace},
 };
 
 }  // namespace
