@@ -121,10 +121,11 @@ class Engine {
 
   // What would become of this packet now, by the same decisions as a real one meets, with nothing
   // made, taken, ended or counted for it. Other packets may change it at once. It looks at one
-  // shard after the other, under its lock for a bounded time. Two things only a real packet does:
-  // it frees a few sessions whose time is over before it looks for room (is_overdue), and finds the
-  // port that another thread gives back meanwhile. Throws std::invalid_argument for a protocol that
-  // makes no sessions and for ends of two families.
+  // shard after the other, under its lock for a bounded time. Only a real packet frees a few
+  // sessions whose time is over before it looks for room (Outlook::is_overdue), takes the port that
+  // another thread gives back meanwhile, and ends all sessions where it is the first for more than
+  // a week. Throws std::invalid_argument for a protocol that makes no sessions and for ends of two
+  // families.
   Outlook outlook(const Question& question, Time now) const;
 
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
