@@ -31,7 +31,7 @@ std::string wrapped(const std::string& start, const std::string& words) {
   return text + '\n';
 }
 
-std::string text_in(const Json& json, const char* key) {
+std::string text_at(const Json& json, const char* key) {
   return json.at(key).get<std::string>();
 }
 
@@ -39,8 +39,8 @@ std::string text_in(const Json& json, const char* key) {
 std::string packet_text(const Json& packet) {
   const bool is_inbound = packet.at("direction") == "inbound";
   std::string text =
-      fmt::format("{}{} from {} to {}", is_inbound ? "" : text_in(packet, "namespace") + ": ",
-                  text_in(packet, "protocol"), text_in(packet, "from"), text_in(packet, "to"));
+      fmt::format("{}{} from {} to {}", is_inbound ? "" : text_at(packet, "namespace") + ": ",
+                  text_at(packet, "protocol"), text_at(packet, "from"), text_at(packet, "to"));
   if (is_inbound) return text;
   if (packet.at("from_assumed") == true) {
     text += " (--from is assumed)";
@@ -80,15 +80,15 @@ std::string trace_text(const Json& document) {
   std::string text = wrapped("", packet_text(document.at("packet")));
   int number = 0;
   for (const Json& step : document.at("steps")) {
-    const auto result = text_in(step, "result");
-    text += wrapped(fmt::format("{:2}  {:<13} {:<8}", ++number, text_in(step, "step"),
+    const auto result = text_at(step, "result");
+    text += wrapped(fmt::format("{:2}  {:<13} {:<8}", ++number, text_at(step, "step"),
                                 result == "ok" ? "" : result),
-                    text_in(step, "text"));
+                    text_at(step, "text"));
   }
   const Json& outcome = document.at("outcome");
   return text +
-         wrapped("outcome: ", fmt::format("{}, {}: {}", text_in(outcome, "verdict"),
-                                          text_in(outcome, "reason"), text_in(outcome, "text")));
+         wrapped("outcome: ", fmt::format("{}, {}: {}", text_at(outcome, "verdict"),
+                                          text_at(outcome, "reason"), text_at(outcome, "text")));
 }
 
 }  // namespace swnat::ctl
