@@ -10,7 +10,8 @@ template <class Family>
 bool BlockChoice<Family>::has_port(const NewSession<Family>& wanted, std::uint8_t protocol,
                                    Tick now) {
   return blocks(wanted).has_any(wanted.tenant.blocks(), space_index(protocol),
-                                wanted.inside.local_port, seeker_.random(), now);
+                                wanted.inside.local_port, seeker_.random(), now,
+                                sessions_.is_looking());
 }
 
 template <class Family>
@@ -39,7 +40,7 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
   const auto serves = [&](std::uint16_t port) {
     wanted.outside.local_port = port;
     return !space.is_withheld(port) && seeker_.is_free_for_remote(wanted, protocol, now) &&
-           (choice == Choice::taken ? all.use(owner, port, now) : all.has(owner, port));
+           (choice == Choice::taken ? all.use(owner, port, now) : all.has(owner, port, now));
   };
   std::array<PortRange, PortBlocks::searched_max> some;
   // What is only possible is looked for again, in the same ones.
@@ -61,7 +62,7 @@ bool BlockChoice<Family>::find_port(NewSession<Family>& wanted, std::uint8_t pro
     }
   }
   if (find_port_in_new_block(wanted, protocol, choice, now)) return true;
-  if (!is_taken) all.some_of(owner, some, true);
+  if (!is_taken && !sessions_.is_looking()) all.some_of(owner, some, true);
   return false;
 }
 
@@ -106,8 +107,8 @@ bool BlockChoice<Family>::find_port_in_new_block(NewSession<Family>& wanted, std
   PortBlocks& all = blocks(wanted);
   const BlockTaker taker = wanted.tenant.blocks();
   const std::size_t index = space_index(protocol);
-  if (choice == Choice::possible) {
-    return all.has_new(taker, index, seeker_.random(), now, is_found);
+  if (choice != Choice::taken) {
+    return all.has_new(taker, index, seeker_.random(), now, sessions_.is_looking(), is_found);
   }
   if (!all.use_new(taker, index, seeker_.random(), now, is_found)) return false;
   if (sessions_.is_free_outside(wanted, protocol, now)) return true;

@@ -139,6 +139,18 @@ std::vector<PortUse> Engine::ports(Time now) const {
   return state_->ports(tick_of(now));
 }
 
+Outlook Engine::outlook(const Question& question, Time now) const {
+  const bool is_icmp = question.protocol == protocol::icmp || question.protocol == protocol::icmpv6;
+  if (!is_icmp && question.protocol != protocol::tcp && question.protocol != protocol::udp &&
+      !protocol::is_portless(question.protocol)) {
+    throw std::invalid_argument("a protocol that makes no sessions has no outlook");
+  }
+  if (question.source.address.index() != question.destination.address.index()) {
+    throw std::invalid_argument("the ends of a packet are of one family");
+  }
+  return state_->outlook(question, tick_of(now));
+}
+
 std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {
   return state_->sessions({}, cursor, out, tick_of(now));
 }

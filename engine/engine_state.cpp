@@ -296,6 +296,11 @@ std::vector<NamespaceTraffic> Engine::State::tell_traffic(
   return traffic;
 }
 
+Outlook Engine::State::outlook(const Question& question, Tick now) const {
+  const bool is_v4 = std::holds_alternative<Ipv4Address>(question.source.address);
+  return is_v4 ? v4_.outlook(question, now) : v6_.outlook(question, now);
+}
+
 std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
                                     std::span<SessionView> out, Tick now) const {
   // A lock's hold may find none that is meant.

@@ -39,6 +39,7 @@ class Engine::State {
   std::vector<ForwardUse> forwards() const;
   std::vector<PortBlockView> port_blocks() const;
   std::vector<PortUse> ports(Tick now) const;
+  Outlook outlook(const Question& question, Tick now) const;
   std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
                        Tick now) const;
   std::size_t mappings(const SessionPattern& pattern, MappingCursor& cursor,

@@ -12,9 +12,11 @@ namespace {
 // expire().
 constexpr std::uint32_t expire_per_establishment = 4;
 
+}  // namespace
+
 // What no session can be made of, whatever the policy says.
 template <class Family>
-std::optional<Reason> refuses(const Parsed<Family>& parsed) {
+std::optional<Reason> Establishment<Family>::refuses(const Parsed<Family>& parsed) {
   if (!is_from_host(parsed)) return Reason::invalid_address;
   if (parsed.protocol != protocol::tcp && parsed.protocol != protocol::udp) return {};
   if (parsed.source_port == 0 || parsed.destination_port == 0) return Reason::invalid_port;
@@ -24,8 +26,6 @@ std::optional<Reason> refuses(const Parsed<Family>& parsed) {
   }
   return {};
 }
-
-}  // namespace
 
 // An outbound packet's mapping may be there already; then what it shares with that mapping's other
 // sessions is looked at, too.
@@ -71,28 +71,14 @@ void Establishment<Family>::prefetch(std::span<const Packet* const> packets) con
 template <class Family>
 Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& packet,
                                        std::uint64_t flow, Tick now) {
-  const NamespaceEntry* tenant = sessions_.find_namespace(packet.namespace_id);
-  if (tenant == nullptr) return Reason::unknown_namespace;
-  const RuleBook<Family>& rules = sessions_.rules();
-  const End asked{parsed.destination, parsed.destination_port};
-  if (rules.drops(tenant->id, parsed.protocol, asked.port)) return Reason::dropped_by_rule;
-  const End* const redirected = rules.redirect(tenant->id, parsed.protocol, asked);
-  if (redirected == nullptr && any_contains(tenant->policy->untranslated, asked.address)) {
-    return Reason::untranslated;
-  }
+  const Judgement<Family> judged = judge(sessions_, packet.namespace_id, parsed.protocol,
+                                         {parsed.destination, parsed.destination_port});
+  if (judged.reason) return *judged.reason;
   if (const auto reason = refuses(parsed)) return *reason;
+  const NamespaceEntry* tenant = judged.tenant;
   if (sessions_.table().may_be_due(now)) sessions_.expire(now, expire_per_establishment);
   const auto room = Sessions<Family>::room_of(*tenant, nullptr);
-  NewSession<Family> wanted{*tenant,
-                            room.slot,
-                            parsed.leg_from_inside(),
-                            {{}, parsed.destination, 0, parsed.destination_port}};
-  if (redirected != nullptr) {
-    wanted.outside.remote = redirected->address;
-    wanted.outside.remote_port = redirected->port;
-    wanted.remote_is_inside = any_contains(tenant->policy->inside, redirected->address);
-  }
-  wanted.flows.inside = flow;
+  NewSession<Family> wanted = outbound_session(judged, room, parsed, flow);
   std::optional<Reason> full = sessions_.take_room(room);
   if (full == Reason::session_limit && sessions_.room_wanted(tenant->id)) {
     // Nothing ends for a packet that there is no external endpoint for.
@@ -116,26 +102,38 @@ Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& pac
   return *fault;
 }
 
+// All of it but its external endpoint.
+template <class Family>
+NewSession<Family> Establishment<Family>::outbound_session(const Judgement<Family>& judged,
+                                                           const Room& room,
+                                                           const Parsed<Family>& parsed,
+                                                           std::uint64_t flow) const {
+  NewSession<Family> wanted{*judged.tenant,
+                            room.slot,
+                            parsed.leg_from_inside(),
+                            {{}, parsed.destination, 0, parsed.destination_port}};
+  if (judged.redirect != nullptr) {
+    const End& to = judged.redirect->to;
+    wanted.outside.remote = to.address;
+    wanted.outside.remote_port = to.port;
+    wanted.remote_is_inside = any_contains(judged.tenant->policy->inside, to.address);
+  }
+  wanted.flows.inside = flow;
+  return wanted;
+}
+
 template <class Family>
 Reason Establishment<Family>::inbound(const Parsed<Family>& parsed, Packet& packet,
                                       std::uint64_t flow, Tick now) {
   const Leg<Family> outside = parsed.leg_from_outside();
-  const End end{outside.local, outside.local_port};
-  const Forward* forward = sessions_.rules().forward(parsed.protocol, end);
-  Receiver receiver;
-  if (const auto reason = find_receiver(parsed, forward, receiver, now)) return *reason;
-  if (const auto reason = refuses(parsed)) return not_on_the_way_out(*reason);
-  const NamespaceEntry* tenant = sessions_.find_namespace(receiver.id);
-  if (tenant == nullptr) return Reason::no_mapping;
-  const Leg<Family> inside{receiver.internal.address, parsed.source, receiver.internal.port,
-                           parsed.source_port};
-  // What the host would answer is another session's: it goes to where a redirect leads, or leaves
-  // as another endpoint that is forwarded to the host.
-  const Key answer = Key::inside_flow(receiver.id, parsed.protocol, inside);
-  const std::uint64_t answer_hash = answer.hash(sessions_.secret());
-  if (sessions_.find_live(answer, answer_hash, now) != no_session) return Reason::answer_in_use;
+  Entry entry;
+  if (const auto reason = admit(parsed, entry, now)) return *reason;
+  const NamespaceEntry* tenant = entry.tenant;
+  const Forward* forward = entry.forward;
+  Receiver& receiver = entry.receiver;
   const auto refuse = [&](Reason reason) {
-    sessions_.refused(reason, receiver.id, parsed.protocol, inside, end, now);
+    sessions_.refused(reason, receiver.id, parsed.protocol, entry.inside,
+                      End{outside.local, outside.local_port}, now);
     return reason;
   };
   // The outside must not be able to end a tenant's sessions: for it none ends, but one that is over
@@ -154,11 +152,34 @@ Reason Establishment<Family>::inbound(const Parsed<Family>& parsed, Packet& pack
     sessions_.give_back_room(room.slot);
     return refuse(Reason::table_full);
   }
-  NewSession<Family> wanted{*tenant, room.slot, inside, outside};
+  NewSession<Family> wanted{*tenant, room.slot, entry.inside, outside};
   wanted.mapping = receiver.mapping;
   wanted.is_forward = forward != nullptr;
-  wanted.flows = {answer_hash, flow};
+  wanted.flows = {entry.answer_hash, flow};
   return establish(wanted, ref, parsed, packet, now);
+}
+
+// Whose the packet is, before there is room for it; why it may not come in else.
+template <class Family>
+std::optional<Reason> Establishment<Family>::admit(const Parsed<Family>& parsed, Entry& entry,
+                                                   Tick now) {
+  const Leg<Family> outside = parsed.leg_from_outside();
+  entry.forward = sessions_.rules().forward(parsed.protocol, {outside.local, outside.local_port});
+  Receiver& receiver = entry.receiver;
+  if (const auto reason = find_receiver(parsed, entry.forward, receiver, now)) return reason;
+  if (const auto reason = refuses(parsed)) return not_on_the_way_out(*reason);
+  entry.tenant = sessions_.find_namespace(receiver.id);
+  if (entry.tenant == nullptr) return Reason::no_mapping;
+  entry.inside = {receiver.internal.address, parsed.source, receiver.internal.port,
+                  parsed.source_port};
+  // What the host would answer is another session's: it goes to where a redirect leads, or leaves
+  // as another endpoint that is forwarded to the host.
+  const Key answer = Key::inside_flow(receiver.id, parsed.protocol, entry.inside);
+  entry.answer_hash = answer.hash(sessions_.secret());
+  if (sessions_.find_live(answer, entry.answer_hash, now) != no_session) {
+    return Reason::answer_in_use;
+  }
+  return {};
 }
 
 // Whose the external endpoint is, by a rule or by a mapping; why the packet may not come in else.

@@ -10,10 +10,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
 #include "engine/shard.h"
+#include "swnat/session_view.h"
 
 namespace swnat {
 
@@ -29,12 +31,27 @@ class Eviction {
     nobody,   // there is none
     in_vain,  // it would not leave what is wanted
   };
+  // What make_room() would come to, and the session that would end, with its shard's number in its
+  // family. Ends none.
+  struct Foretold {
+    Result result = Result::nobody;
+    std::optional<SessionView> session = {};
+    std::uint32_t shard = 0;
+  };
+  Foretold foretell(const RoomWanted& wanted, Tick now);
   // Any thread, with no shard's lock.
   Result make_room(const RoomWanted& wanted, Tick now);
   // Ends as many as there are beyond the limit.
   void enforce(NamespaceUses& uses, std::uint32_t slot, std::uint32_t limit, Tick now);
 
  private:
+  struct First {
+    const AnyShard* owner = nullptr;
+    Candidate candidate;
+    Result result = Result::nobody;
+  };
+  First first_to_go(const RoomWanted& wanted);
+
   std::vector<AnyShard> shards_;
 };
 

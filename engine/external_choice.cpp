@@ -44,6 +44,7 @@ std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wa
                                                           std::uint8_t protocol, Choice choice,
                                                           Tick now) {
   if (choice == Choice::possible) return foresee_port(wanted, protocol, nullptr, now);
+  if (choice == Choice::foretold) return foretell_port(wanted, protocol, now);
   NamespaceUses& uses = sessions_.uses();
   if (!uses.take_port(wanted.tenant.slot, wanted.tenant.port_limit)) return Reason::port_limit;
   if (serves_once() ? take_port(wanted, protocol, now)
@@ -52,6 +53,40 @@ std::optional<Reason> ExternalChoice<Family>::choose_port(NewSession<Family>& wa
   }
   uses.give_back_port(wanted.tenant.slot);
   return Reason::no_free_port;
+}
+
+// Why there is none as all is now. A port that any free one may come to be stays 0.
+template <class Family>
+std::optional<Reason> ExternalChoice<Family>::foretell_port(NewSession<Family>& wanted,
+                                                            std::uint8_t protocol, Tick now) {
+  const NamespaceEntry& tenant = wanted.tenant;
+  if (sessions_.uses().port_count(tenant.slot) >= tenant.port_limit) return Reason::port_limit;
+  if (!serves_once()) {
+    const bool is_found = find_port_for_remote(wanted, protocol, Choice::foretold, now);
+    if (!is_found) wanted.outside.local_port = 0;
+    return is_found ? std::nullopt : std::optional(Reason::no_free_port);
+  }
+  if (keeps_port(wanted, protocol, now)) {
+    wanted.outside.local_port = wanted.inside.local_port;
+    return {};
+  }
+  return has_port(wanted, protocol, now) ? std::nullopt : std::optional(Reason::no_free_port);
+}
+
+// As take_port() has it first of all.
+template <class Family>
+bool ExternalChoice<Family>::keeps_port(const NewSession<Family>& wanted, std::uint8_t protocol,
+                                        Tick now) {
+  Externals<Family>& externals = sessions_.externals();
+  const Address& address = wanted.outside.local;
+  const std::uint16_t port = wanted.inside.local_port;
+  if (!serves_once() || sessions_.rules().forward(protocol, {address, port}) != nullptr) {
+    return false;
+  }
+  if (externals.has_blocks() && !externals.blocks(address).has(wanted.tenant.id, port, now)) {
+    return false;
+  }
+  return externals.ports(address, protocol).has_itself(port, now);
 }
 
 // Should the session that ends be the last of the mapping, the new one needs another.

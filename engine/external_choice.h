@@ -25,6 +25,17 @@ class ExternalChoice {
   std::optional<Reason> choose(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
                                Tick now);
 
+  // The same by a choice that takes nothing, which draws nothing for it either.
+  std::optional<Reason> look(NewSession<Family>& wanted, std::uint8_t protocol, Choice choice,
+                             Tick now) {
+    const Random before = seeker_.draws();
+    const auto fault = choose(wanted, protocol, choice, now);
+    seeker_.draw_again(before);
+    return fault;
+  }
+  // Whether the internal port itself would be the external one, of a new mapping.
+  bool keeps_port(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
+
  private:
   using Address = typename Family::Address;
   using Key = FlowKey<Family>;
@@ -38,6 +49,7 @@ class ExternalChoice {
   bool serves_once() const { return sessions_.policy().mapping == Mapping::endpoint_independent; }
   std::optional<Reason> choose_port(NewSession<Family>& wanted, std::uint8_t protocol,
                                     Choice choice, Tick now);
+  std::optional<Reason> foretell_port(NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
   void foresee_loss(const NewSession<Family>& wanted, std::uint8_t protocol, Tick now);
   std::optional<Reason> foresee_port(NewSession<Family>& wanted, std::uint8_t protocol,
                                      const void* last_of_mapping, Tick now);

@@ -50,7 +50,6 @@ Reason Hairpin<Family>::translate(const Parsed<Family>& parsed, Packet& packet, 
 // one's packets, when two namespaces' hosts open a way to each other at the same time.
 template <class Family>
 Reason Hairpin<Family>::to_external(const Parsed<Family>& parsed, Packet& packet, Tick now) {
-  using Outlook = typename Shard<Family>::Outlook;
   if (packet.namespace_id != 0) {
     Shard<Family>& own = shards_.of_outside(parsed);
     const SoonLock lock(own.mutex);
@@ -62,28 +61,40 @@ Reason Hairpin<Family>::to_external(const Parsed<Family>& parsed, Packet& packet
       return reason;
     }
   }
-  Outlook outlook;
-  {
-    Shard<Family>& own = shards_.of_inside(parsed);
-    const SoonLock lock(own.mutex);
-    outlook = own.outlook(parsed, packet, now);
-  }
-  if (outlook == Outlook::asks_for_owner) {
-    // What comes in by ICMP are answers.
-    if (parsed.protocol == Family::icmp_protocol) return Reason::foreign_icmp;
-    if (!has_owner(parsed, now)) return Reason::no_mapping;
-  }
-  const bool turns_back = outlook == Outlook::asks_for_owner || outlook == Outlook::has_session;
-  if (turns_back && !is_allowed_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
+  bool turns_back = false;
+  if (const auto reason = before_sending(parsed, packet, turns_back, nullptr, now)) return *reason;
   const Reason reason = send(parsed, packet, !turns_back, now);
   return turns_back ? not_on_the_way_out(reason) : reason;
 }
 
 template <class Family>
-bool Hairpin<Family>::has_owner(const Parsed<Family>& parsed, Tick now) {
+std::optional<Reason> Hairpin<Family>::before_sending(const Parsed<Family>& parsed,
+                                                      const Packet& packet, bool& turns_back,
+                                                      bool* meets_over, Tick now) {
+  using Prospect = typename Shard<Family>::Prospect;
+  Prospect prospect;
+  {
+    Shard<Family>& own = shards_.of_inside(parsed);
+    const SoonLock lock(own.mutex);
+    const typename Sessions<Family>::Look look(own.sessions(), meets_over);
+    prospect = own.prospect(parsed, packet, now);
+  }
+  if (prospect == Prospect::asks_for_owner) {
+    // What comes in by ICMP are answers.
+    if (parsed.protocol == Family::icmp_protocol) return Reason::foreign_icmp;
+    if (!has_owner(parsed, meets_over, now)) return Reason::no_mapping;
+  }
+  turns_back = prospect == Prospect::asks_for_owner || prospect == Prospect::has_session;
+  if (turns_back && !is_allowed_.load(std::memory_order_relaxed)) return Reason::hairpin_off;
+  return {};
+}
+
+template <class Family>
+bool Hairpin<Family>::has_owner(const Parsed<Family>& parsed, bool* meets_over, Tick now) {
   if (protocol::is_portless(parsed.protocol)) return false;
   Shard<Family>& own = shards_.of_outside(parsed);
   const SoonLock lock(own.mutex);
+  const typename Sessions<Family>::Look look(own.sessions(), meets_over);
   return own.has_owner(parsed, now);
 }
 
@@ -112,17 +123,20 @@ Reason Hairpin<Family>::receive(Packet& packet, Tick now) {
   if (packet.checksum == ChecksumState::partial) received.checksum = ChecksumState::complete;
   Parsed<Family> translated;
   // What a namespace sends beside echo requests never comes in.
-  if (parse(received.bytes, Direction::inbound, translated) ||
-      !shards_.externals().contains(translated.destination)) {
-    return Reason::translated_outbound;
-  }
-  if (!translated.is_icmp_error && !is_allowed_.load(std::memory_order_relaxed)) {
-    return has_owner(translated, now) ? Reason::hairpin_off : Reason::no_mapping;
-  }
+  if (parse(received.bytes, Direction::inbound, translated)) return Reason::translated_outbound;
+  if (const auto other = before_receiving(translated, nullptr, now)) return *other;
   const Reason reason = passage_.inbound(translated, received, now);
   if (verdict_of(reason) != Verdict::accept) return reason;
   packet.namespace_id = received.namespace_id;
   return Reason::translated_hairpin;
+}
+
+template <class Family>
+std::optional<Reason> Hairpin<Family>::before_receiving(const Parsed<Family>& translated,
+                                                        bool* meets_over, Tick now) {
+  if (!shards_.externals().contains(translated.destination)) return Reason::translated_outbound;
+  if (translated.is_icmp_error || is_allowed_.load(std::memory_order_relaxed)) return {};
+  return has_owner(translated, meets_over, now) ? Reason::hairpin_off : Reason::no_mapping;
 }
 
 // An error about what a session delivered, which came from another namespace's, or from the

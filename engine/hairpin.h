@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 
 #include "engine/passage.h"
 #include "engine/shards.h"
@@ -22,12 +23,21 @@ class Hairpin {
 
   Reason translate(const Parsed<Family>& parsed, Packet& packet, Tick now);
 
+  // What is decided about a packet to an external address before its first half, and about what it
+  // became before its second; nothing if it goes on. The first also tells whether it is to turn
+  // back to a namespace, and not for the gateway itself. Only a look has `meets_over`
+  // (Sessions::Look).
+  std::optional<Reason> before_sending(const Parsed<Family>& parsed, const Packet& packet,
+                                       bool& turns_back, bool* meets_over, Tick now);
+  std::optional<Reason> before_receiving(const Parsed<Family>& translated, bool* meets_over,
+                                         Tick now);
+
  private:
   Reason translate_error(const Parsed<Family>& parsed, Packet& error, Tick now);
   Reason to_external(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason send(const Parsed<Family>& parsed, Packet& packet, bool is_for_gateway, Tick now);
   Reason receive(Packet& packet, Tick now);
-  bool has_owner(const Parsed<Family>& parsed, Tick now);
+  bool has_owner(const Parsed<Family>& parsed, bool* meets_over, Tick now);
 
   const Shards<Family>& shards_;
   Passage<Family>& passage_;

@@ -11,8 +11,9 @@
 
 namespace swnat {
 
-// Whether what is chosen is taken, or only known to be there.
-enum class Choice : std::uint8_t { taken, possible };
+// Whether what is chosen is taken, or only known to be there: once another session has ended, or as
+// all is now.
+enum class Choice : std::uint8_t { taken, possible, foretold };
 
 template <class Family>
 class PortSeeker {

@@ -87,8 +87,25 @@ SessionRef Sessions<Family>::find_mapping(const Key& key, Tick now) {
   for (;;) {
     const SessionRef ref = find_live(key, now);
     if (ref == no_session || !may_have_unfit_ || fits(table_[ref])) return ref;
+    if (is_looking()) return find_beyond(key, ref, now);
     end(ref, EndCause::policy, now);
   }
+}
+
+// Another session that the key finds, of those behind one that would have been ended. They are
+// freed soon, so there are few.
+template <class Family>
+SessionRef Sessions<Family>::find_beyond(const Key& key, SessionRef over, Tick now) const {
+  constexpr int looked_max = 1024;
+  *meets_over_ = true;
+  SessionRef ref = over;
+  for (int looked = 0; looked < looked_max; ++looked) {
+    ref = table_.next_alike(ref, key.kind);
+    if (ref == over) break;
+    const Record& session = table_[ref];
+    if (!table_.expired(session, now) && (!may_have_unfit_ || fits(session))) return ref;
+  }
+  return no_session;
 }
 
 // A namespace's own may have asked somebody within it, or the gateway, whose answers come with the
@@ -124,7 +141,12 @@ std::uint32_t Sessions<Family>::slot_for(const Record& session) const {
 
 template <class Family>
 std::optional<Reason> Sessions<Family>::take_room(const Room& room) {
-  switch (uses_.take(room.slot, room.limit)) {
+  return refusal_of(uses_.take(room.slot, room.limit));
+}
+
+template <class Family>
+std::optional<Reason> Sessions<Family>::refusal_of(NamespaceUses::Taken taken) {
+  switch (taken) {
     case NamespaceUses::Taken::yes:
       return {};
     case NamespaceUses::Taken::namespace_is_full:
@@ -306,13 +328,20 @@ void Sessions<Family>::evict(std::uint32_t slot, const Candidate& candidate, Tic
 
 template <class Family>
 bool Sessions<Family>::evict_here(const RoomWanted& wanted, Tick now) {
+  const SessionRef ref = evictable_here(wanted);
+  if (ref == no_session) return false;
+  end(ref, EndCause::evicted, now);
+  return true;
+}
+
+template <class Family>
+SessionRef Sessions<Family>::evictable_here(const RoomWanted& wanted) {
   const SessionRef ref = table_.first_to_go(wanted.slot);
   if (ref == no_session || (wanted.only_over && !is_over(table_[ref].state)) ||
       !leaves(ref, wanted.legacy)) {
-    return false;
+    return no_session;
   }
-  end(ref, EndCause::evicted, now);
-  return true;
+  return ref;
 }
 
 // None can have a session that is not counted yet.

@@ -84,12 +84,29 @@ class Sessions {
 
   // --- found
 
+  // While there is one, sessions that are over still do not match, but are left as they are. Then
+  // `meets_over` becomes true; where it is null, this is no look.
+  class Look {
+   public:
+    Look(Sessions& sessions, bool* meets_over) : sessions_(sessions) {
+      sessions.meets_over_ = meets_over;
+    }
+    ~Look() { sessions_.meets_over_ = nullptr; }
+    Look(const Look&) = delete;
+    Look& operator=(const Look&) = delete;
+
+   private:
+    Sessions& sessions_;
+  };
+  bool is_looking() const { return meets_over_ != nullptr; }
+
   // An expired session never matches: it is freed on sight. Each round frees one, so the rounds of
   // all calls together are no more than the sessions that were made.
   SessionRef find_live(const Key& key, std::uint64_t hash, Tick now) {
     for (;;) {
       const SessionRef ref = table_.find(key, hash);
       if (ref == no_session || !table_.expired(table_[ref], now)) return ref;
+      if (is_looking()) return find_beyond(key, ref, now);
       end(ref, EndCause::expired, now);
     }
   }
@@ -121,6 +138,11 @@ class Sessions {
   // Counts a session that is about to be made; returns why it may not be.
   std::optional<Reason> take_room(const Room& room);
   void give_back_room(std::uint32_t slot) { uses_.give_back(slot); }
+  // What take_room() would return, were there so many sessions more in the room, and in all.
+  std::optional<Reason> lacks_room(const Room& room, std::uint32_t more_there = 0,
+                                   std::uint32_t more_in_all = 0) {
+    return refusal_of(uses_.foretell(room.slot, room.limit, more_there, more_in_all));
+  }
 
   // A session whose record is filled, but for its state.
   void begin(SessionRef ref, SessionState state, const NewSession<Family>& wanted, Tick now);
@@ -156,10 +178,14 @@ class Sessions {
   void evict(std::uint32_t slot, const Candidate& candidate, Tick now);
   // Ends one here, where all that count there are here. False if it cannot.
   bool evict_here(const RoomWanted& wanted, Tick now);
+  // The one that it would end, or no_session.
+  SessionRef evictable_here(const RoomWanted& wanted);
   // The same for a namespace at its limit, which spares the other shards the question.
   bool evict_if_all_are_here(NamespaceId id, Tick now);
 
  private:
+  static std::optional<Reason> refusal_of(NamespaceUses::Taken taken);
+  SessionRef find_beyond(const Key& key, SessionRef over, Tick now) const;
   typename EventLog<Family>::Part part_of(SessionRef ref) const;
   void count_in(SessionRef ref, std::uint32_t slot);
   bool leaves(SessionRef ref, const std::optional<Legacy>& legacy);
@@ -174,6 +200,7 @@ class Sessions {
   bool anybody_may_send_ = false;
   // From the moment that the policy changes until end_unfit() has seen all.
   bool may_have_unfit_ = false;
+  bool* meets_over_ = nullptr;  // of the look that there is
   std::optional<Legacy> legacy_wanted_;
   Externals<Family>& externals_;
   NamespaceUses& uses_;

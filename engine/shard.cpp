@@ -2,6 +2,7 @@
 
 #include "engine/adoption.h"
 #include "engine/established.h"
+#include "engine/judgement.h"
 
 namespace swnat {
 
@@ -51,20 +52,16 @@ Reason Shard<Family>::answer(const Parsed<Family>& parsed, Packet& packet, Tick 
 }
 
 template <class Family>
-typename Shard<Family>::Outlook Shard<Family>::outlook(const Parsed<Family>& parsed,
-                                                       const Packet& packet, Tick now) {
+typename Shard<Family>::Prospect Shard<Family>::prospect(const Parsed<Family>& parsed,
+                                                         const Packet& packet, Tick now) {
   const SessionRef ref = sessions_.find_live(inside_flow(parsed, packet), now);
   if (ref != no_session) {
-    return sessions_[ref].is_from_outside ? Outlook::answers : Outlook::has_session;
+    return sessions_[ref].is_from_outside ? Prospect::answers : Prospect::has_session;
   }
-  const RuleBook<Family>& rules = sessions_.rules();
-  const NamespaceId id = packet.namespace_id;
-  const NamespaceEntry* tenant = sessions_.find_namespace(id);
-  const Endpoint<typename Family::Address> asked{parsed.destination, parsed.destination_port};
-  const bool is_ruled = tenant == nullptr || rules.drops(id, parsed.protocol, asked.port) ||
-                        rules.redirect(id, parsed.protocol, asked) != nullptr ||
-                        any_contains(tenant->policy->untranslated, asked.address);
-  return is_ruled ? Outlook::ruled : Outlook::asks_for_owner;
+  const auto judged = judge(sessions_, packet.namespace_id, parsed.protocol,
+                            {parsed.destination, parsed.destination_port});
+  const bool is_ruled = judged.reason || judged.redirect != nullptr;
+  return is_ruled ? Prospect::ruled : Prospect::asks_for_owner;
 }
 
 template <class Family>
@@ -114,7 +111,7 @@ template <class Family>
 std::optional<Reason> Shard<Family>::rule_for(NamespaceId id, const Parsed<Family>& parsed) const {
   const NamespaceEntry* tenant = sessions_.find_namespace(id);
   if (tenant == nullptr) return {};
-  if (sessions_.rules().drops(id, parsed.protocol, 0)) return Reason::dropped_by_rule;
+  if (sessions_.rules().drop(id, parsed.protocol, 0) != nullptr) return Reason::dropped_by_rule;
   if (any_contains(tenant->policy->untranslated, parsed.destination)) return Reason::untranslated;
   return {};
 }

@@ -69,16 +69,25 @@ class alignas(64) Shard {
   Reason answer(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex);
 
   // What can be said of a namespace's packet to an external address before anything is established.
-  enum class Outlook : std::uint8_t {
+  enum class Prospect : std::uint8_t {
     has_session,     // that was opened from inside
     answers,         // a session that was opened from outside
     ruled,           // no session, but what becomes of it does not depend on who has the address
     asks_for_owner,  // of the external endpoint
   };
-  Outlook outlook(const Parsed<Family>& parsed, const Packet& packet, Tick now)
+  Prospect prospect(const Parsed<Family>& parsed, const Packet& packet, Tick now)
       SWNAT_REQUIRES(mutex);
   // Whether a packet that comes in may be some namespace's, be it permitted or not.
   bool has_owner(const Parsed<Family>& parsed, Tick now) SWNAT_REQUIRES(mutex);
+
+  // What would become of a packet, here alone (swnat/outlook.h): nothing is made, taken, ended
+  // or counted. `meets_over` becomes true if it would free sessions first, whose time is over.
+  OutboundForetold<Family> foretell_outbound(const Parsed<Family>& parsed, NamespaceId id,
+                                             bool& meets_over, Tick now) SWNAT_REQUIRES(mutex);
+  InboundOutlook foretell_inbound(const Parsed<Family>& parsed, NamespaceId begun_by,
+                                  bool& meets_over, Tick now) SWNAT_REQUIRES(mutex);
+  std::optional<SessionView> foretell_answer(const Parsed<Family>& parsed, NamespaceId id,
+                                             bool& meets_over, Tick now) SWNAT_REQUIRES(mutex);
 
   // An ICMP error about a packet of one of its sessions: that it sent, or delivered. `sender`: the
   // namespace that the error comes from, 0 for the outside.

@@ -46,6 +46,7 @@ Translator<Family>::Translator(const EngineOptions& options, std::uint32_t capac
       batch_(shards_, datagrams_, options.secret),
       passage_(shards_, eviction),
       hairpin_(shards_, passage_, snapshot->policy().hairpin),
+      foresight_(shards_, eviction, hairpin_),
       policy_change_(shards_, std::move(snapshot)) {
   for (const auto& one : shards_.all()) eviction.add(one.get());
 }

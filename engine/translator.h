@@ -12,6 +12,7 @@
 
 #include "engine/batch.h"
 #include "engine/eviction.h"
+#include "engine/foresight.h"
 #include "engine/fragments/datagrams.h"
 #include "engine/hairpin.h"
 #include "engine/passage.h"
@@ -64,6 +65,9 @@ class Translator {
   std::uint32_t expire(std::uint32_t shard, Tick now, std::uint32_t budget);
   std::span<const std::unique_ptr<Shard<Family>>> shards() const { return shards_.all(); }
   void add_counters(Counters& sum) const;
+  Outlook outlook(const Question& question, Tick now) const {
+    return foresight_.outlook(question, now);
+  }
 
  private:
   void translate_alone(Packet& packet, Tick now);
@@ -77,6 +81,7 @@ class Translator {
   Batch<Family> batch_;
   Passage<Family> passage_;
   Hairpin<Family> hairpin_;
+  mutable Foresight<Family> foresight_;
   PolicyChange<Family> policy_change_;
   // Packets that took the slow way, by reason.
   std::array<std::atomic<std::uint64_t>, reason_count> counters_{};

@@ -20,6 +20,7 @@
 #include "nfq/session_list.h"
 #include "nfq/session_request.h"
 #include "nfq/tenant_list.h"
+#include "nfq/trace.h"
 #include "nfq/watch.h"
 
 namespace swnat::nfq {
@@ -172,6 +173,7 @@ constexpr Command commands[] = {
     {"log", Access::reads, mapping_log},
     {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch, true},
+    {"trace", Access::reads, trace},
     {"forward-add", Access::changes, add_forward},
     {"forward-remove", Access::changes, remove_forward},
     {"forward-list", Access::reads, list_forwards},

@@ -21,9 +21,9 @@ constexpr std::uint32_t sequence = 1;
 // The kernel answers within the call that asks; this only bounds what should never happen.
 constexpr timeval longest_wait{0, 200'000};
 
-class Question {
+class TableQuestion {
  public:
-  Question(unsigned type, unsigned flags, std::uint8_t family) {
+  TableQuestion(unsigned type, unsigned flags, std::uint8_t family) {
     header_ = mnl_nlmsg_put_header(bytes_.data());
     header_->nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
     header_->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
@@ -85,7 +85,7 @@ std::optional<RuleCounter> rule_counter(NetlinkBytes message) {
 }
 
 std::vector<RuleCounter> rule_counters() {
-  Question question(NFT_MSG_GETOBJ, NLM_F_DUMP, NFPROTO_INET);
+  TableQuestion question(NFT_MSG_GETOBJ, NLM_F_DUMP, NFPROTO_INET);
   mnl_attr_put_strz(question.header(), NFTA_OBJ_TABLE, table);
   mnl_attr_put_u32(question.header(), NFTA_OBJ_TYPE, htobe32(NFT_OBJECT_COUNTER));
   std::vector<RuleCounter> counters;
@@ -100,7 +100,7 @@ std::vector<RuleCounter> rule_counters() {
 
 std::optional<std::uint32_t> rules_generation() {
   std::optional<std::uint32_t> generation;
-  Question question(NFT_MSG_GETGEN, 0, NFPROTO_UNSPEC);
+  TableQuestion question(NFT_MSG_GETGEN, 0, NFPROTO_UNSPEC);
   question.ask([&](std::uint16_t type, NetlinkBytes message) {
     if (type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN)) return false;
     for_each_attribute(attributes_of(message, sizeof(nfgenmsg)), [&](const NetlinkAttribute& each) {

@@ -24,6 +24,7 @@
 #include "tools/swnatctl_stream.h"
 #include "tools/swnatctl_text.h"
 #include "tools/swnatctl_top.h"
+#include "tools/swnatctl_trace.h"
 #include "tools/swnatctl_watch.h"
 #include "tools/who.h"
 
@@ -97,6 +98,7 @@ constexpr Command commands[] = {
      pattern | order, mapping_columns},
     {"count", "how many sessions there are", nullptr, count_text, pattern | by},
     {"ports", "external ports by what became of them", "ports", nullptr, nothing, port_columns},
+    {"trace", "what a packet would meet, which is not sent", nullptr, trace_text},
     {"flush", "end sessions: all, or those that the options name", nullptr, flush_text, pattern},
     {"stats", "packets by what became of them, and each queue's counters", nullptr, stats_text},
     {"reload", "read the configuration file again, keeping sessions", nullptr, reload_text},
@@ -299,6 +301,7 @@ int run_command_line(int argc, char** argv) {
     add_options(*app.add_subcommand(std::string(command.name), command.help), command, request,
                 options);
   }
+  add_trace_options(*app.get_subcommand("trace"), request);
   std::string log_action;
   app.get_subcommand("log")
       ->add_option_function<std::string>(

@@ -119,6 +119,14 @@ class NamespaceUses {
     count.fetch_sub(1, std::memory_order_relaxed);
     return Taken::table_is_full;
   }
+  // What `take` would return, were there so many sessions more in the slot, and in all.
+  Taken foretell(std::uint32_t slot, std::uint32_t limit, std::uint32_t more_there,
+                 std::uint32_t more_in_all) {
+    if (count(slot) + more_there >= limit) return Taken::namespace_is_full;
+    return total() + more_in_all < max_sessions_ ? Taken::yes : Taken::table_is_full;
+  }
+  std::uint32_t total() const { return total_.load(std::memory_order_relaxed); }
+  std::uint32_t max_sessions() const { return max_sessions_; }
   // A session that is there already; the caller sees to those beyond the limit.
   void add(std::uint32_t slot) {
     std::atomic_ref(uses_[slot].sessions).fetch_add(1, std::memory_order_relaxed);

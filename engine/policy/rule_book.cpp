@@ -116,32 +116,33 @@ RuleBook<Family>::RuleBook(const Policy& policy, const ForwardSlots& slots)
     const End to = end_of(rule.to);
     const std::uint32_t slot = rule.session_limit == 0 ? 0 : slots.at(room_of(rule));
     forwards_.try_emplace({rule.protocol, 0, external},
-                          Forward{rule.namespace_id, to, rule.session_limit, slot});
+                          Forward{rule.namespace_id, to, rule.session_limit, slot, &rule});
     forwarded_.try_emplace({rule.protocol, rule.namespace_id, to}, external);
   }
 }
 
 template <class Family>
-bool RuleBook<Family>::drops(NamespaceId id, std::uint8_t protocol,
-                             std::uint16_t remote_port) const {
+const DropRule* RuleBook<Family>::drop(NamespaceId id, std::uint8_t protocol,
+                                       std::uint16_t remote_port) const {
   const bool is_icmp = protocol == Family::icmp_protocol;
-  if (!is_icmp && !dropped_ports_.test(remote_port)) return false;
+  if (!is_icmp && !dropped_ports_.test(remote_port)) return nullptr;
   const std::uint8_t named = is_icmp ? protocol::icmp : protocol;
-  return std::ranges::any_of(drop_rules_, [&](const DropRule& rule) {
+  const auto found = std::ranges::find_if(drop_rules_, [&](const DropRule& rule) {
     return rule.protocol == named && rule.namespaces.contains(id) &&
            (is_icmp || rule.ports.contains(remote_port));
   });
+  return found == drop_rules_.end() ? nullptr : &*found;
 }
 
 template <class Family>
-const Endpoint<typename Family::Address>* RuleBook<Family>::redirect(NamespaceId id,
-                                                                     std::uint8_t protocol,
-                                                                     const End& remote) const {
+const typename RuleBook<Family>::Redirect* RuleBook<Family>::redirect(NamespaceId id,
+                                                                      std::uint8_t protocol,
+                                                                      const End& remote) const {
   if (redirects_.empty()) return nullptr;
   const auto found = redirects_.find({protocol, 0, remote});
   if (found == redirects_.end()) return nullptr;
   for (const Redirect& one : found->second) {
-    if (one.rule->namespaces.contains(id)) return &one.to;
+    if (one.rule->namespaces.contains(id)) return &one;
   }
   return nullptr;
 }

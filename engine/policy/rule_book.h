@@ -44,16 +44,22 @@ class RuleBook {
 
   RuleBook(const Policy& policy, const ForwardSlots& slots);
 
-  bool drops(NamespaceId id, std::uint8_t protocol, std::uint16_t remote_port) const;
+  // The first rule that drops it, or nullptr.
+  const DropRule* drop(NamespaceId id, std::uint8_t protocol, std::uint16_t remote_port) const;
 
+  struct Redirect {
+    const RedirectRule* rule;
+    End to;
+  };
   // Where packets to `remote` go instead; nullptr where no rule says so.
-  const End* redirect(NamespaceId id, std::uint8_t protocol, const End& remote) const;
+  const Redirect* redirect(NamespaceId id, std::uint8_t protocol, const End& remote) const;
 
   struct Forward {
     NamespaceId namespace_id;
     End to;
     std::uint32_t session_limit;  // 0: none of its own
     std::uint32_t slot;           // where there is one
+    const ForwardRule* rule;
   };
   const Forward* forward(std::uint8_t protocol, const End& external) const;
   // The external endpoint that an internal one has by a rule, by the first if there are several; or
@@ -70,10 +76,6 @@ class RuleBook {
   };
   struct Hash {
     std::size_t operator()(const Key& key) const;
-  };
-  struct Redirect {
-    const RedirectRule* rule;
-    End to;
   };
 
   const std::vector<DropRule>& drop_rules_;

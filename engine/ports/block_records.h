@@ -64,6 +64,9 @@ class BlockRecords {
     return block != no_ref && owner_of(block) == owner;
   }
   bool rests(std::uint32_t block) const { return blocks_[block].rests; }
+  bool is_due(std::uint32_t block, Tick now) const {
+    return rests(block) && has_rested(blocks_[block].since, now);
+  }
   // Tells of a unit whether it is in no block that another uses.
   auto open_to(NamespaceId owner) const {
     return [this, owner](std::uint32_t unit) {

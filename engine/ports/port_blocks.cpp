@@ -73,9 +73,9 @@ std::optional<std::uint16_t> PortBlocks::take(const BlockTaker& taker, std::size
 }
 
 bool PortBlocks::has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
-                         std::uint64_t random, Tick now) {
+                         std::uint64_t random, Tick now, bool is_look) {
   const Lock lock(mutex_);
-  pass_time(now);
+  if (!is_look) pass_time(now);
   PortSpace& space = *spaces_[protocol];
   const std::uint32_t kind = BlockRecords::kind_of(protocol, space.class_for(like));
   const PortClass wanted = BlockRecords::class_of(kind);
@@ -152,9 +152,10 @@ void PortBlocks::join_adopted(const std::function<std::uint32_t(NamespaceId)>& s
   }
 }
 
-bool PortBlocks::has(NamespaceId owner, std::uint16_t port) const {
+bool PortBlocks::has(NamespaceId owner, std::uint16_t port, Tick now) const {
   const Lock lock(mutex_);
-  return records_.belongs(records_.block_at(port), owner);
+  const std::uint32_t block = records_.block_at(port);
+  return records_.belongs(block, owner) && !records_.is_due(block, now);
 }
 
 // --- rules and withheld ports

@@ -63,9 +63,9 @@ class PortBlocks {
   std::optional<std::uint16_t> take(const BlockTaker& taker, std::size_t protocol,
                                     std::uint32_t shard, std::uint16_t like, std::uint64_t random,
                                     Tick now);
-  // Whether `take` would find one.
+  // Whether `take` would find one. A look alone does not end the rest of what has rested, either.
   bool has_any(const BlockTaker& taker, std::size_t protocol, std::uint16_t like,
-               std::uint64_t random, Tick now);
+               std::uint64_t random, Tick now, bool is_look);
   // A port that `take` gave, which nobody may have now; it rests alone.
   void pass_over(std::size_t protocol, std::uint32_t shard, std::uint16_t port, Tick now);
 
@@ -92,9 +92,9 @@ class PortBlocks {
   // Whether it would be true.
   template <class IsFound>
   bool has_new(const BlockTaker& taker, std::size_t protocol, std::uint64_t random, Tick now,
-               IsFound&& is_found) {
+               bool is_look, IsFound&& is_found) {
     const Lock lock(mutex_);
-    pass_time(now);
+    if (!is_look) pass_time(now);
     return find_new(taker, protocol, PortClass::any, random, is_found).has_value();
   }
 
@@ -110,8 +110,8 @@ class PortBlocks {
   // such a one is the owner's or nobody's. `size_of` an owner, as in BlockTaker.
   void join_adopted(const std::function<std::uint32_t(NamespaceId)>& size_of);
 
-  // Whether the port is in a block of the owner's.
-  bool has(NamespaceId owner, std::uint16_t port) const;
+  // Whether the port is in a block of the owner's, which it still has when this time has passed.
+  bool has(NamespaceId owner, std::uint16_t port, Tick now) const;
 
   // A port is withheld from now on, or no longer.
   void withheld_changed(std::size_t protocol, std::uint16_t port);

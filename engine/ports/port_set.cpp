@@ -90,9 +90,11 @@ std::optional<std::uint32_t> PortSet::take_resting() {
 }
 
 bool PortSet::take_free(std::uint32_t place, Tick now) {
-  const bool may_be_taken =
-      is_free(place) || (is_resting(place) && has_rested(resting_[place].since, now));
-  return may_be_taken && take_exactly(place);
+  return may_take(place, now) && take_exactly(place);
+}
+
+bool PortSet::may_take(std::uint32_t place, Tick now) const {
+  return is_free(place) || (is_resting(place) && has_rested(resting_[place].since, now));
 }
 
 void PortSet::free_resting(std::uint32_t place) {

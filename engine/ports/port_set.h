@@ -66,8 +66,9 @@ class PortSet {
   // The one that has rested longest, due or not. Nothing when none rests.
   std::optional<std::uint32_t> take_resting();
 
-  // This very one, if it is free.
+  // This very one, if it is free; and whether it is.
   bool take_free(std::uint32_t place, Tick now);
+  bool may_take(std::uint32_t place, Tick now) const;
 
   // Makes this very one free, if it rests.
   void free_resting(std::uint32_t place);

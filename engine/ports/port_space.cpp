@@ -234,6 +234,12 @@ bool PortSpace::take_like(std::uint32_t shard, std::uint16_t like, Tick now) {
   return true;
 }
 
+bool PortSpace::has_itself(std::uint16_t like, Tick now) const {
+  if (!in_range(like)) return false;
+  const Lock lock(parts_[home_of(like)]->mutex);
+  return set_of(like).may_take(place_of(like), now);
+}
+
 // Of the lender's ports; `shard` may be the lender itself.
 std::optional<std::uint16_t> PortSpace::take_from(std::uint32_t lender, std::uint32_t shard,
                                                   const Choice& choice) {

@@ -79,6 +79,9 @@ class PortSpace {
     return in_range(like) && take_like(shard, like, now);
   }
 
+  // Whether that would be true.
+  bool has_itself(std::uint16_t like, Tick now) const;
+
   // When `take` finds nothing: the port of the class that has rested longest, whosever it was, for
   // no port that only rests may keep anybody out. Looks at each shard's earliest, no more.
   std::optional<std::uint16_t> take_resting(std::uint32_t shard, std::uint16_t like, Tick now);
@@ -181,7 +184,7 @@ class PortSpace {
   std::uint32_t place_of(std::uint16_t port) const {
     return position_of(port) - classes_[class_of(port)].first;
   }
-  PortSet& set_of(std::uint16_t port) {
+  PortSet& set_of(std::uint16_t port) const {
     return parts_[home_of(port)]->sets[class_of(port)][port & 1];
   }
 

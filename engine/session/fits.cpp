@@ -22,15 +22,15 @@ bool fits(const Session<Family>& session, const Snapshot& policy) {
   const End asked{session.inside.remote, session.inside.remote_port};
   const End remote{session.outside.remote, session.outside.remote_port};
   if (session.is_from_outside) return asked == remote && !session.remote_is_inside;
-  const End* const redirected = rules.redirect(tenant->id, session.protocol, asked);
+  const auto* const redirected = rules.redirect(tenant->id, session.protocol, asked);
   const bool is_redirected = redirected != nullptr;
   const bool stays_inside =
-      is_redirected && any_contains(tenant->policy->inside, redirected->address);
+      is_redirected && any_contains(tenant->policy->inside, redirected->to.address);
   const bool passes =
       !is_redirected && any_contains(tenant->policy->untranslated, session.inside.remote);
-  return (is_redirected ? *redirected : asked) == remote &&
+  return (is_redirected ? redirected->to : asked) == remote &&
          stays_inside == session.remote_is_inside && !passes &&
-         !rules.drops(tenant->id, session.protocol, asked.port);
+         rules.drop(tenant->id, session.protocol, asked.port) == nullptr;
 }
 
 template bool fits(const Session<Ipv4>&, const Snapshot&);

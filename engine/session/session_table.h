@@ -114,6 +114,7 @@ class SessionTable {
   // A place for a record, or no_session when all are taken. It is filled where it lies, all but its
   // state, and is a session once it is added.
   SessionRef allocate() { return slab_.allocate(links_); }
+  bool has_place() const { return slab_.has_place(); }
   // One that comes to nothing.
   void give_back(SessionRef ref) { slab_.free(ref, links_); }
   Record& blank(SessionRef ref) { return slab_.blank(ref); }
@@ -161,6 +162,13 @@ class SessionTable {
   // The next one of the mapping, and so on to the first one again.
   SessionRef next_of_mapping(SessionRef ref) const {
     return shares_mapping(slab_[ref]) ? links_[ref].mapping.next : ref;
+  }
+
+  // The next one that a key of this kind finds as it finds this one, and so on to this one again.
+  SessionRef next_alike(SessionRef ref, KeyKind kind) const {
+    const bool is_flow = kind == KeyKind::inside_flow || kind == KeyKind::outside_flow;
+    if (is_flow || !shares_mapping(slab_[ref])) return ref;
+    return kind == KeyKind::permission ? links_[ref].permission.next : links_[ref].mapping.next;
   }
 
   // Of a record that is a session.

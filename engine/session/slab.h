@@ -40,6 +40,9 @@ class Slab {
     return ref;
   }
 
+  // Whether allocate() would find one.
+  bool has_place() const { return first_free_ != no_session || used_ < records_.size(); }
+
   // Asks for the memory of a record, which packets of its session will look at as a whole.
   void prefetch(SessionRef ref) const {
     constexpr std::size_t line = 64;

@@ -1,6 +1,7 @@
 #include "rules/system/netlink.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -134,6 +135,30 @@ std::vector<std::uint8_t> NetlinkSocket::dump(const Fill& fill, std::string_view
         all.resize(NLMSG_ALIGN(all.size()));
       });
   return all;
+}
+
+int NetlinkSocket::ask(const Fill& fill, const Take& take) {
+  alignas(nlmsghdr) std::uint8_t bytes[answer_max];
+  nlmsghdr& request = *mnl_nlmsg_put_header(bytes);
+  fill(request);
+  request.nlmsg_flags |= NLM_F_REQUEST;
+  request.nlmsg_seq = ++sequence_;
+  send(bytes, request.nlmsg_len);
+  int error = 0;
+  for (bool is_answered = false; !is_answered;) {
+    pollfd answer{.fd = mnl_socket_get_fd(socket_.get()), .events = POLLIN, .revents = 0};
+    if (::poll(&answer, 1, 0) <= 0) fail("the kernel's answer by netlink", ENODATA);
+    for_each_netlink_message(receive(bytes), [&](const nlmsghdr& message) {
+      if (message.nlmsg_seq != sequence_) return;
+      is_answered = true;
+      if (message.nlmsg_type == NLMSG_ERROR) {
+        error = outcome_in(message).error;
+      } else {
+        take(message);
+      }
+    });
+  }
+  return error;
 }
 
 void NetlinkSocket::change(const Changes& changes) {

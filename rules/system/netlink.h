@@ -102,6 +102,11 @@ class NetlinkSocket {
   void dump(const Fill& fill, std::string_view what, const std::function<void()>& start,
             const Take& take);
 
+  // One question that the kernel answers with one message, which `take` is given, or an error,
+  // which is returned: errno, or 0. The kernel answers within the call that asks, so nothing is
+  // waited for. Throws KernelError if there is no answer.
+  int ask(const Fill& fill, const Take& take);
+
   // Has the kernel do this many things in order, of which `fill` writes the message and `text` is
   // for the message of a failure. Throws KernelError for the first that failed; of those behind it
   // some may be done.

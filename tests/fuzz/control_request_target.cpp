@@ -1,5 +1,6 @@
 // The control protocol's requests, which anybody who reaches the socket sends: any bytes are a
-// request or are refused, with one line that is JSON, and the sessions that they mean are possible.
+// request or are refused, with one line that is JSON, and the sessions or packets that they mean
+// are possible.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "nfq/error.h"
 #include "nfq/rule_request.h"
 #include "nfq/session_request.h"
+#include "nfq/trace_request.h"
 #include "swnat/session_view.h"
 #include "tests/fuzz/target.h"
 
@@ -28,7 +30,8 @@ const rules::Config& config() {
   static const rules::Config all = [] {
     rules::Config config;
     config.namespaces = {named("blue", 1, 1), named("vpn", 1000, 1009), named("guest", 1004, 1004)};
-    config.external_addresses = {Ipv4Address::of(203, 0, 113, 1)};
+    config.namespaces.front().subnets = {*parse_network("10.0.0.0/24")};
+    config.external_addresses = {*parse_address("203.0.113.1")};
     config.singles_by_fwmark = {0, 2};
     config.ranges_by_fwmark = {1};
     return config;
@@ -90,12 +93,26 @@ void try_rules(const nfq::Json& request) {
   try_rule([&] { nfq::requested_rules(request, config()); });
 }
 
+void check(const nfq::TraceRequest& trace) {
+  const Question& question = trace.question;
+  require(question.source.address.index() == question.destination.address.index(),
+          "a packet is of one family");
+  const bool is_outbound = question.direction == Direction::outbound;
+  require(is_outbound == (question.namespace_id != 0), "who sends it is outside or a namespace");
+  require(rules::namespace_name(config(), question.namespace_id) == trace.tenant,
+          "there is such a namespace");
+}
+
 void try_request(std::string_view line) {
   try {
     const nfq::ControlRequest request = nfq::parse_control_request(line);
     require(request.json.at("command") == request.command, "the command is the one that was sent");
     try_rules(request.json);
-    check(nfq::requested_sessions(request.json, config()));
+    if (request.command == "trace") {
+      check(nfq::requested_trace(request.json, config()));
+    } else {
+      check(nfq::requested_sessions(request.json, config()));
+    }
   } catch (const nfq::Error& wrong) {
     check_line(nfq::line({{"ok", false}, {"error", wrong.what()}}));
   }

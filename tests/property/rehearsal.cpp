@@ -312,7 +312,9 @@ void Part::play_packet(const Step& step) {
   for (const Draft& draft : arrivals(step, draft_of(step, model_), played_)) {
     const auto counts_before = stage_.counts();
     const auto blocks_before = stage_.blocks();
+    if (onlooker_ != nullptr) onlooker_->before(draft);
     Played played = stage_.give(draft);
+    if (onlooker_ != nullptr) onlooker_->after(played);
     const Seen seen{info(played.packet.reason).name, played.bytes, played.packet.namespace_id,
                     counts_before, blocks_before};
     model_.judge({draft.direction, draft.tenant, draft.checksum, draft.bytes, stage_.now}, seen);

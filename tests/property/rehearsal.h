@@ -54,6 +54,14 @@ class Stage : public Witness {
   Time now;
 };
 
+// Who sees each packet before it is given to the engine, and what came of it.
+class Onlooker {
+ public:
+  virtual ~Onlooker() = default;
+  virtual void before(const Draft& draft) = 0;
+  virtual void after(const Played& played) = 0;
+};
+
 // One model's part on a stage that others may share. Throws Disagreement.
 class Part {
  public:
@@ -66,6 +74,7 @@ class Part {
   Model& model() { return model_; }
   // Adds what is given to the engine from now on.
   void record_to(std::vector<Played>& record) { record_ = &record; }
+  void show_to(Onlooker& onlooker) { onlooker_ = &onlooker; }
 
  private:
   void play_alone(const Step& step);
@@ -75,6 +84,7 @@ class Part {
   Model model_;
   std::uint32_t played_ = 0;
   std::vector<Played>* record_ = nullptr;
+  Onlooker* onlooker_ = nullptr;
 };
 
 EngineOptions options_of(const Setup& setup);

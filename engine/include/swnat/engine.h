@@ -18,6 +18,7 @@
 #include "swnat/event.h"
 #include "swnat/icmp_answer.h"
 #include "swnat/mapping_view.h"
+#include "swnat/outlook.h"
 #include "swnat/packet.h"
 #include "swnat/policy.h"
 #include "swnat/protocol.h"
@@ -136,6 +137,15 @@ class Engine {
 
   // By external address, in the policy's order, and there TCP, UDP and ICMP.
   std::vector<PortUse> ports(Time now) const;
+
+  // What would become of this packet now, by the same decisions as a real one meets, with nothing
+  // made, taken, ended or counted for it. Other packets may change it at once. It looks at one
+  // shard after the other, under its lock for a bounded time. Only a real packet frees a few
+  // sessions whose time is over before it looks for room (Outlook::is_overdue), takes the port that
+  // another thread gives back meanwhile, and ends all sessions where it is the first for more than
+  // a week. Throws std::invalid_argument for a protocol that makes no sessions and for ends of two
+  // families.
+  Outlook outlook(const Question& question, Time now) const;
 
   // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
   // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
