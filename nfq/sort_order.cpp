@@ -1,14 +1,17 @@
 #include "nfq/sort_order.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <cstring>
 #include <span>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "nfq/error.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
@@ -33,12 +36,13 @@ constexpr NamedKey mapping_keys[] = {
 };
 
 SortKey find_key(std::span<const NamedKey> keys, std::string_view text) {
-  std::string allowed;
+  std::vector<std::string_view> names;
   for (const NamedKey& one : keys) {
     if (one.name == text) return one.key;
-    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", one.name);
+    names.push_back(one.name);
   }
-  throw Error(fmt::format("'{}' is nothing to sort by (allowed: {})", text, allowed));
+  throw Error(fmt::format("'{}' is nothing to sort by{} (allowed: {})", text,
+                          rules::did_you_mean(text, names), fmt::join(names, ", ")));
 }
 
 // IPv4 before IPv6, then as they are written in full.

@@ -1,6 +1,7 @@
 #include "nfq/watch.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <array>
 #include <memory>
@@ -17,6 +18,8 @@
 #include "nfq/event_json.h"
 #include "nfq/session_request.h"
 #include "nfq/watcher.h"
+#include "rules/text/request_words.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
@@ -38,8 +41,9 @@ EventKinds kinds_of(std::string_view name) {
   for (const EventGroup& group : event_groups) {
     if (group.name == name) return group.kinds;
   }
-  throw Error(
-      fmt::format("'{}' is no kind of event (allowed: mapping, session, refused, block)", name));
+  throw Error(fmt::format("'{}' is no kind of event{} (allowed: {})", name,
+                          rules::did_you_mean(name, rules::event_groups),
+                          fmt::join(rules::event_groups, ", ")));
 }
 
 // What keeps one watch going; goes with its client.
