@@ -63,7 +63,7 @@ std::chrono::seconds confirmation_time(const std::string& text) {
 std::optional<rules::Config> load(const std::string& file) {
   rules::LoadResult result = rules::load_config(file);
   for (const rules::ConfigError& error : result.errors) {
-    std::fprintf(stderr, "%s\n", error.text().c_str());
+    write_log_as_it_is(Priority::error, error.text());
   }
   return std::move(result.config);
 }
@@ -88,7 +88,7 @@ int print_rules(const rules::Config& config, const Arguments& arguments) {
 }
 
 void tell(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) log("{}", line);
+  for (const std::string& line : lines) write_log(Priority::notice, line);
 }
 
 int apply(const rules::Config& config, const Arguments& arguments) {
@@ -101,7 +101,7 @@ int apply(const rules::Config& config, const Arguments& arguments) {
     tell(told);
     return wait_for_confirmation(config.control_socket, arguments.confirm_within);
   });
-  log("confirmed: it stays");
+  log(Priority::info, "confirmed: it stays");
   return 0;
 }
 
@@ -121,11 +121,11 @@ int guarded(Action action) {
   try {
     const int status = action();
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-    log("cannot write to standard output");
+    log(Priority::error, "cannot write to standard output");
   } catch (const std::bad_alloc&) {
-    log("not enough memory; a smaller nat.max_sessions needs less");
+    log(Priority::error, "not enough memory; a smaller nat.max_sessions needs less");
   } catch (const std::exception& error) {
-    log("{}", error.what());
+    log(Priority::error, "{}", error.what());
   }
   return 1;
 }
