@@ -203,13 +203,16 @@ int show_who(const WhoOptions& wanted, const Options& options) {
   const WhoAnswer answer = who(wanted, options.socket, patience, options.json.has_value());
   print_error(answer.notes);
   const int status = print(answer.text);
-  return status == 0 && !answer.found ? 1 : status;
+  return answer.found && answer.is_whole ? status : 1;
 }
 
 // What asks the daemon, with its errors as lines for people.
 int run(const std::string& socket, const std::function<int()>& command) {
   try {
     return command();
+  } catch (const UsageError& wrong) {
+    print_error(wrong.what());
+    return exit_usage;
   } catch (const Json::exception&) {
     std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
   } catch (const std::exception& error) {
@@ -219,15 +222,8 @@ int run(const std::string& socket, const std::function<int()>& command) {
 }
 
 int run(const Command& command, const Json& request, const Options& options) {
-  std::vector<ListColumn> columns;
-  try {
-    columns = wanted_columns(command, options);
-  } catch (const Error& wrong) {
-    print_error(wrong.what());
-    return exit_usage;
-  }
   return run(options.socket, [&] {
-    show(command, request, options, columns);
+    show(command, request, options, wanted_columns(command, options));
     return 0;
   });
 }

@@ -14,6 +14,12 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What was asked for makes no sense, whoever answers.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
 class Connection {
  public:
   // Connects and sends the request, a line of JSON without its end. A daemon that takes or says
