@@ -15,14 +15,13 @@
 #include "nfq/log.h"
 #include "rules/config/config.h"
 #include "rules/kernel/kernel.h"
+#include "rules/terminal/arguments.h"
 #include "rules/text/duration.h"
 
 namespace swnat::nfq {
 namespace {
 
 using rules::Format;
-
-constexpr int exit_usage = 2;
 
 constexpr const char* description =
     "swnat gives many tenants, whose private addresses may overlap, one set of public addresses.\n"
@@ -38,7 +37,9 @@ constexpr const char* footer =
     "  swnatctl sessions  in another terminal: what is translated now\n"
     "  swnat-nfq down     remove the rules again\n"
     "Signals: SIGHUP reloads the file and keeps sessions, SIGUSR1 prints counters,\n"
-    "SIGTERM and SIGINT stop. Without the daemon, tenants' packets are dropped, never leaked.";
+    "SIGTERM and SIGINT stop. Without the daemon, tenants' packets are dropped, never leaked.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong arguments. Errors are lines on standard error.\n"
+    "Completion: source <(swnat-nfq completion bash), or zsh.";
 
 struct Arguments {
   std::string file = "/etc/swnat/swnat.toml";
@@ -135,7 +136,6 @@ int guarded(Action action) {
 int run_command_line(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(description, "swnat-nfq");
-  app.footer(footer);
   app.set_version_flag("--version", "swnat-nfq " SWNAT_VERSION);
   app.add_option("-c,--config", arguments.file, "the configuration file")
       ->type_name("FILE")
@@ -155,13 +155,13 @@ int run_command_line(int argc, char** argv) {
   const auto add_format = [&](CLI::App* command) {
     command->add_option("--format", arguments.format, "auto is nft where this kernel can do it")
         ->type_name("FORMAT")
-        ->check(CLI::IsMember({"auto", "nft", "iptables"}))
+        ->check(rules::one_of({"auto", "nft", "iptables"}))
         ->capture_default_str();
   };
   add_format(rules_command);
   rules_command->add_option("--only", arguments.only, "nft: the nft table alone, for `nft -f`")
       ->type_name("PART")
-      ->check(CLI::IsMember({"nft"}));
+      ->check(rules::one_of({"nft"}));
   add_format(up_command);
   up_command
       ->add_option_function<std::string>(
@@ -170,11 +170,10 @@ int run_command_line(int argc, char** argv) {
           "take it back unless it is confirmed within that time, like 60s")
       ->type_name("TIME");
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
-  }
+  app.footer(footer);
+
+  const auto tell_fault = [](const std::string& line) { write_log(Priority::error, line); };
+  if (const auto status = rules::read_arguments(app, argc, argv, tell_fault)) return *status;
 
   return guarded([&] {
     auto config = load(arguments.file);

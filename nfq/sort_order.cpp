@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "nfq/error.h"
+#include "rules/text/request_words.h"
 #include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
@@ -34,6 +36,9 @@ constexpr NamedKey mapping_keys[] = {
     {"internal", SortKey::internal}, {"external", SortKey::external},
     {"remote", SortKey::remote},
 };
+
+static_assert(std::ranges::equal(session_keys, rules::session_sort_keys, {}, &NamedKey::name));
+static_assert(std::ranges::equal(mapping_keys, rules::mapping_sort_keys, {}, &NamedKey::name));
 
 SortKey find_key(std::span<const NamedKey> keys, std::string_view text) {
   std::vector<std::string_view> names;

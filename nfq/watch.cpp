@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
@@ -36,6 +37,8 @@ constexpr EventGroup event_groups[] = {
     {"refused", {EventKind::refused}},
     {"block", {EventKind::block_taken, EventKind::block_given_up}},
 };
+
+static_assert(std::ranges::equal(event_groups, rules::event_groups, {}, &EventGroup::name));
 
 EventKinds kinds_of(std::string_view name) {
   for (const EventGroup& group : event_groups) {

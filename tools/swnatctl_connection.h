@@ -8,6 +8,9 @@
 
 namespace swnat::ctl {
 
+// Where the daemon listens unless its file says otherwise.
+inline constexpr const char* usual_socket = "/run/swnat/control.sock";
+
 // One clear line for people.
 class Error : public std::runtime_error {
  public:
