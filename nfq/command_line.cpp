@@ -76,7 +76,8 @@ int run(rules::Config config) {
 
 int check(const rules::Config& config) {
   const std::size_t count = config.namespaces.size();
-  std::printf("%s: valid, %zu namespace%s\n", config.file.c_str(), count, count == 1 ? "" : "s");
+  std::printf("%s: valid, %zu namespace%s; only the file was looked at, not this machine\n",
+              config.file.c_str(), count, count == 1 ? "" : "s");
   return 0;
 }
 
@@ -88,8 +89,11 @@ int print_rules(const rules::Config& config, const Arguments& arguments) {
   return 0;
 }
 
-void tell(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) write_log(Priority::notice, line);
+// What was done to standard output, what to look at to the other.
+void tell(const rules::Done& done) {
+  std::printf("%s\n", done.summary.c_str());
+  std::fflush(stdout);
+  for (const std::string& line : done.to_know) write_log(Priority::warning, line);
 }
 
 int apply(const rules::Config& config, const Arguments& arguments) {
@@ -98,8 +102,8 @@ int apply(const rules::Config& config, const Arguments& arguments) {
     tell(rules::up(config, format));
     return 0;
   }
-  rules::up(config, format, [&](const std::vector<std::string>& told) {
-    tell(told);
+  rules::up(config, format, [&](const rules::Done& done) {
+    tell(done);
     return wait_for_confirmation(config.control_socket, arguments.confirm_within);
   });
   log(Priority::info, "confirmed: it stays");
