@@ -333,7 +333,7 @@ Done up(const Config& config, Format format, const Keep& keep) {
   };
   try {
     change.apply();
-    const Done done{up_summary(config, format, chosen), what_to_tell(config, plan)};
+    Done done{up_summary(config, format, chosen), what_to_tell(config, plan)};
     if (!keep || keep(done)) return done;
   } catch (const std::exception& failure) {
     undo(failure.what());

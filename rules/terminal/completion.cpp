@@ -147,7 +147,7 @@ int answer_completion(const CLI::App& program, const std::vector<std::string>& w
                       const std::function<void(const std::string& line)>& tell,
                       const ValueWords& values) {
   const std::string what = words.empty() ? "" : words.front();
-  const std::string name = program.get_name();
+  const std::string& name = program.get_name();
   std::string function = name;
   std::ranges::replace(function, '-', '_');
   std::string text;
