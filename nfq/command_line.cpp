@@ -15,14 +15,13 @@
 #include "nfq/log.h"
 #include "rules/config/config.h"
 #include "rules/kernel/kernel.h"
+#include "rules/terminal/arguments.h"
 #include "rules/text/duration.h"
 
 namespace swnat::nfq {
 namespace {
 
 using rules::Format;
-
-constexpr int exit_usage = 2;
 
 constexpr const char* description =
     "swnat gives many tenants, whose private addresses may overlap, one set of public addresses.\n"
@@ -38,7 +37,9 @@ constexpr const char* footer =
     "  swnatctl sessions  in another terminal: what is translated now\n"
     "  swnat-nfq down     remove the rules again\n"
     "Signals: SIGHUP reloads the file and keeps sessions, SIGUSR1 prints counters,\n"
-    "SIGTERM and SIGINT stop. Without the daemon, tenants' packets are dropped, never leaked.";
+    "SIGTERM and SIGINT stop. Without the daemon, tenants' packets are dropped, never leaked.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong arguments. Errors are lines on standard error.\n"
+    "Completion: source <(swnat-nfq completion bash), or zsh.";
 
 struct Arguments {
   std::string file = "/etc/swnat/swnat.toml";
@@ -63,7 +64,7 @@ std::chrono::seconds confirmation_time(const std::string& text) {
 std::optional<rules::Config> load(const std::string& file) {
   rules::LoadResult result = rules::load_config(file);
   for (const rules::ConfigError& error : result.errors) {
-    std::fprintf(stderr, "%s\n", error.text().c_str());
+    write_log_as_it_is(Priority::error, error.text());
   }
   return std::move(result.config);
 }
@@ -75,7 +76,8 @@ int run(rules::Config config) {
 
 int check(const rules::Config& config) {
   const std::size_t count = config.namespaces.size();
-  std::printf("%s: valid, %zu namespace%s\n", config.file.c_str(), count, count == 1 ? "" : "s");
+  std::printf("%s: valid, %zu namespace%s; only the file was looked at, not this machine\n",
+              config.file.c_str(), count, count == 1 ? "" : "s");
   return 0;
 }
 
@@ -87,8 +89,11 @@ int print_rules(const rules::Config& config, const Arguments& arguments) {
   return 0;
 }
 
-void tell(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) log("{}", line);
+// What was done to standard output, what to look at to the other.
+void tell(const rules::Done& done) {
+  std::printf("%s\n", done.summary.c_str());
+  std::fflush(stdout);
+  for (const std::string& line : done.to_know) write_log(Priority::warning, line);
 }
 
 int apply(const rules::Config& config, const Arguments& arguments) {
@@ -97,11 +102,11 @@ int apply(const rules::Config& config, const Arguments& arguments) {
     tell(rules::up(config, format));
     return 0;
   }
-  rules::up(config, format, [&](const std::vector<std::string>& told) {
-    tell(told);
+  rules::up(config, format, [&](const rules::Done& done) {
+    tell(done);
     return wait_for_confirmation(config.control_socket, arguments.confirm_within);
   });
-  log("confirmed: it stays");
+  log(Priority::info, "confirmed: it stays");
   return 0;
 }
 
@@ -121,11 +126,11 @@ int guarded(Action action) {
   try {
     const int status = action();
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
-    log("cannot write to standard output");
+    log(Priority::error, "cannot write to standard output");
   } catch (const std::bad_alloc&) {
-    log("not enough memory; a smaller nat.max_sessions needs less");
+    log(Priority::error, "not enough memory; a smaller nat.max_sessions needs less");
   } catch (const std::exception& error) {
-    log("{}", error.what());
+    log(Priority::error, "{}", error.what());
   }
   return 1;
 }
@@ -135,7 +140,6 @@ int guarded(Action action) {
 int run_command_line(int argc, char** argv) {
   Arguments arguments;
   CLI::App app(description, "swnat-nfq");
-  app.footer(footer);
   app.set_version_flag("--version", "swnat-nfq " SWNAT_VERSION);
   app.add_option("-c,--config", arguments.file, "the configuration file")
       ->type_name("FILE")
@@ -155,13 +159,13 @@ int run_command_line(int argc, char** argv) {
   const auto add_format = [&](CLI::App* command) {
     command->add_option("--format", arguments.format, "auto is nft where this kernel can do it")
         ->type_name("FORMAT")
-        ->check(CLI::IsMember({"auto", "nft", "iptables"}))
+        ->check(rules::one_of({"auto", "nft", "iptables"}))
         ->capture_default_str();
   };
   add_format(rules_command);
   rules_command->add_option("--only", arguments.only, "nft: the nft table alone, for `nft -f`")
       ->type_name("PART")
-      ->check(CLI::IsMember({"nft"}));
+      ->check(rules::one_of({"nft"}));
   add_format(up_command);
   up_command
       ->add_option_function<std::string>(
@@ -170,11 +174,10 @@ int run_command_line(int argc, char** argv) {
           "take it back unless it is confirmed within that time, like 60s")
       ->type_name("TIME");
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
-  }
+  app.footer(footer);
+
+  const auto tell_fault = [](const std::string& line) { write_log(Priority::error, line); };
+  if (const auto status = rules::read_arguments(app, argc, argv, tell_fault)) return *status;
 
   return guarded([&] {
     auto config = load(arguments.file);

@@ -97,7 +97,8 @@ bool wait_for_confirmation(const std::string& control_socket, std::chrono::secon
   bool has_terminal = ::isatty(STDIN_FILENO) != 0;
   // What was typed before is no answer.
   if (has_terminal) ::tcflush(STDIN_FILENO, TCIFLUSH);
-  log("in place for {} s; to keep it: {}`swnat-nfq confirm`, with the same configuration",
+  log(Priority::notice,
+      "in place for {} s; to keep it: {}`swnat-nfq confirm`, with the same configuration",
       patience.count(), has_terminal ? "type y and Enter here, or " : "");
   const auto end = Clock::now() + patience;
   for (;;) {

@@ -36,7 +36,7 @@ int ControlServer::on_connection(sd_event_source*, int, std::uint32_t, void* sel
   try {
     static_cast<ControlServer*>(self)->accept();
   } catch (const std::exception& error) {
-    log("control socket: a client was turned away: {}", error.what());
+    log(Priority::warning, "control socket: a client was turned away: {}", error.what());
   }
   return 0;
 }
@@ -63,7 +63,8 @@ void ControlServer::accept() {
 
 void ControlServer::give_to(gid_t group) const {
   const std::string fault = socket_.give_to(group);
-  if (!fault.empty()) log("control socket: cannot be given to the group {}: {}", group, fault);
+  if (!fault.empty())
+    log(Priority::warning, "control socket: cannot be given to the group {}: {}", group, fault);
 }
 
 bool ControlServer::make_room(const Peer& newcomer) {
@@ -94,7 +95,7 @@ bool ControlServer::make_room_among(bool (*is_one)(const Peer& client, const Pee
 // The client stays where it is, so the loop would be told of it again at once, and for ever.
 void ControlServer::pause(int error) {
   if (!std::exchange(is_short_of_files_, true)) {
-    log("control socket: no client can be let in: {}", std::strerror(error));
+    log(Priority::warning, "control socket: no client can be let in: {}", std::strerror(error));
   }
   sd_event_source_set_enabled(connections_.get(), SD_EVENT_OFF);
   sd_event_source_set_time_relative(pause_.get(), pause_microseconds);

@@ -117,7 +117,8 @@ void Daemon::make_engine() {
   }
   const std::uint64_t sessions = engine_->session_count();
   if (sessions != 0) {
-    log("{} session{} taken over from {}", sessions, sessions == 1 ? "" : "s", state_->path());
+    log(Priority::info, "{} session{} taken over from {}", sessions, sessions == 1 ? "" : "s",
+        state_->path());
   }
 }
 
@@ -181,7 +182,8 @@ void Daemon::bind_queues() {
     workers_.push_back(std::make_unique<Worker>(*engine_, options));
   }
   if (const std::string& fault = workers_.front()->answer_fault(); !fault.empty()) {
-    log("no raw socket ({}), so tenants that get no session are not told by ICMP", fault);
+    log(Priority::warning,
+        "no raw socket ({}), so tenants that get no session are not told by ICMP", fault);
   }
 }
 
@@ -190,7 +192,8 @@ void Daemon::bind_queues() {
 void Daemon::withhold_own_ports() {
   const std::string fault = own_sockets_.update(*engine_);
   if (!fault.empty() && knows_sockets_) {
-    log("the gateway's own sockets cannot be read ({}): tenants may get their ports", fault);
+    log(Priority::warning,
+        "the gateway's own sockets cannot be read ({}): tenants may get their ports", fault);
   }
   knows_sockets_ = fault.empty();
 }
@@ -221,13 +224,13 @@ int Daemon::run() {
   keep_looking_at_sockets();
   if (state_) {
     const std::string put_aside = state_->keep();
-    if (!put_aside.empty()) write_log(put_aside);
+    if (!put_aside.empty()) write_log(Priority::warning, put_aside);
   }
   policy_->start(loop_.get(), *engine_);
-  log("{}", memory_notice_);
+  log(Priority::info, "{}", memory_notice_);
   keeper_->start();
   metrics_outlets_->write_file(*config_);
-  log("ready");
+  log(Priority::info, "ready");
   sd_notify(0, "READY=1");
   const int status = sd_event_loop(loop_.get());
   sd_notify(0, "STOPPING=1");
@@ -237,7 +240,7 @@ int Daemon::run() {
   stop_workers();
   std::vector<QueueReport> reports = queues();
   for (std::size_t i = 0; i < reports.size(); ++i) reports[i].kernel = last[i].kernel;
-  write_log(counters_text(engine_->counters(), rule_counters(), reports));
+  write_log(Priority::info, counters_text(engine_->counters(), rule_counters(), reports));
   return status < 0 ? 1 : status;
 }
 
@@ -257,13 +260,14 @@ int Daemon::on_reload_signal(sd_event_source*, const signalfd_siginfo*, void* se
 
 int Daemon::on_report_signal(sd_event_source*, const signalfd_siginfo*, void* self) {
   const auto& daemon = *static_cast<const Daemon*>(self);
-  write_log(counters_text(daemon.engine_->counters(), rule_counters(), daemon.queues()));
+  write_log(Priority::info,
+            counters_text(daemon.engine_->counters(), rule_counters(), daemon.queues()));
   return 0;
 }
 
 int Daemon::on_worker_failure(sd_event_source* source, int, std::uint32_t, void* self) {
   for (const auto& worker : static_cast<const Daemon*>(self)->workers_) {
-    if (const auto failure = worker->failure()) write_log(*failure);
+    if (const auto failure = worker->failure()) write_log(Priority::error, *failure);
   }
   return sd_event_exit(sd_event_source_get_event(source), 1);
 }
@@ -299,16 +303,17 @@ ReloadOutcome Daemon::reload() {
   } catch (const std::exception& error) {
     outcome.faults = {fmt::format("{}: {}", config_->file, error.what())};
   }
-  for (const std::string& fault : outcome.faults) write_log(fault);
+  for (const std::string& fault : outcome.faults) write_log(Priority::error, fault);
   if (outcome.faults.empty()) {
-    log("reloaded {}; {}", config_->file,
+    log(Priority::info, "reloaded {}; {}", config_->file,
         outcome.changes.empty() ? "nothing changed"
                                 : fmt::format("{}", fmt::join(outcome.changes, "; ")));
   } else {
-    log("not reloaded: the configuration from before stays in effect");
+    log(Priority::error, "not reloaded: the configuration from before stays in effect");
   }
   if (outcome.wants_up) {
-    log("the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
+    log(Priority::warning,
+        "the kernel's rules for this file differ; apply them: swnat-nfq up --config {}",
         config_->file);
   }
   sd_notify(0, "READY=1");

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <optional>
 #include <string>
 
@@ -15,15 +16,25 @@ Mutex mutex;
 // Made when the daemon starts; commands that end by themselves wait for who reads their errors.
 std::optional<LogStream> stream SWNAT_GUARDED_BY(mutex);
 
+bool is_read_by_journal() {
+  static const bool is = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  return is;
+}
+
 }  // namespace
 
 void log_without_waiting() {
   const Lock lock(mutex);
-  stream.emplace(STDERR_FILENO);
+  stream.emplace(STDERR_FILENO, is_read_by_journal());
 }
 
-void write_log(std::string_view line) {
-  const std::string text = fmt::format("swnat-nfq: {}\n", line);
+void write_log(Priority priority, std::string_view line) {
+  write_log_as_it_is(priority, fmt::format("swnat-nfq: {}", line));
+}
+
+void write_log_as_it_is(Priority priority, std::string_view line) {
+  const std::string text =
+      is_read_by_journal() ? with_priority(priority, line) : fmt::format("{}\n", line);
   const Lock lock(mutex);
   if (stream) {
     stream->write(text);

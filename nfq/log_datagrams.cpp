@@ -13,6 +13,7 @@
 #include <iterator>
 #include <utility>
 
+#include "rules/text/utc_text.h"
 #include "swnat/address_text.h"
 
 namespace swnat::nfq {
@@ -116,7 +117,7 @@ SyslogOutput::SyslogOutput(DatagramAddress address, LogCounters& counters)
 void SyslogOutput::append_datagram(std::string& text, const LogRecord& record,
                                    std::string_view json) const {
   fmt::format_to(std::back_inserter(text), "<{}>1 {} {} swnat-nfq {} {} - {}", priority,
-                 utc_text(record.time), host_, ::getpid(), event_of(record), json);
+                 rules::utc_text(record.time), host_, ::getpid(), event_of(record), json);
 }
 
 JournalOutput::JournalOutput(DatagramAddress address, LogCounters& counters)

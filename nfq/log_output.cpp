@@ -35,7 +35,7 @@ void LogOutput::write(const LogBatch& batch, Time now) {
   counters_.records += taken.records;
   if (taken.fault.empty()) {
     if (std::exchange(has_failed_, false)) {
-      log("the mapping log's {} ({}) is written again", name_of(kind_), where_);
+      log(Priority::notice, "the mapping log's {} ({}) is written again", name_of(kind_), where_);
     }
     return;
   }
@@ -68,7 +68,8 @@ void LogOutput::fail(const std::string& fault, Time now) {
   ++counters_.errors;
   retry_at_ = now + retry_pause;
   if (std::exchange(has_failed_, true)) return;
-  log("the mapping log's {} ({}) cannot be written: {}; records are missing there until it can",
+  log(Priority::error,
+      "the mapping log's {} ({}) cannot be written: {}; records are missing there until it can",
       name_of(kind_), where_, fault);
 }
 

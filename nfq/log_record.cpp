@@ -1,12 +1,10 @@
 #include "nfq/log_record.h"
 
-#include <fmt/format.h>
-
-#include <ctime>
 #include <iterator>
 
 #include "nfq/append.h"
 #include "nfq/protocol_name.h"
+#include "rules/text/utc_text.h"
 #include "swnat/address_text.h"
 
 namespace swnat::nfq {
@@ -63,7 +61,7 @@ void append_translation(std::string& text, const Event& event, bool destinations
 
 void append_json(std::string& text, const LogRecord& record, bool destinations) {
   const Event& event = record.event;
-  append(text, R"({{"time":"{}","event":"{}")", utc_text(record.time),
+  append(text, R"({{"time":"{}","event":"{}")", rules::utc_text(record.time),
          record.begins ? "begun" : name_of(event.kind));
   if (record.begins) {
     append(text, R"(,"sessions":{}}})", event.count);
@@ -85,16 +83,6 @@ void append_json(std::string& text, const LogRecord& record, bool destinations) 
     append_translation(text, event, destinations);
   }
   text += "}\n";
-}
-
-std::string utc_text(WallTime time) {
-  const auto second = std::chrono::floor<std::chrono::seconds>(time);
-  const std::time_t whole = std::chrono::system_clock::to_time_t(second);
-  std::tm parts{};
-  ::gmtime_r(&whole, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     (time - second).count());
 }
 
 }  // namespace swnat::nfq

@@ -26,7 +26,4 @@ struct LogRecord {
 // relies on (tools/record_search.h). Remotes are told only if `destinations` are wanted.
 void append_json(std::string& text, const LogRecord& record, bool destinations);
 
-// "2026-11-29T12:00:00.123Z"
-std::string utc_text(WallTime time);
-
 }  // namespace swnat::nfq

@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "nfq/priority.h"
+
 namespace swnat::nfq {
 
-LogStream::LogStream(int fd) : fd_(fd) {
+LogStream::LogStream(int fd, bool has_priorities) : fd_(fd), has_priorities_(has_priorities) {
   struct stat file {};
   if (::fstat(fd, &file) != 0 || !(S_ISFIFO(file.st_mode) || S_ISCHR(file.st_mode))) return;
   const std::string path = fmt::format("/proc/self/fd/{}", fd);
@@ -26,14 +28,18 @@ void LogStream::write(std::string_view text) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (is_cut_ && write_line("")) is_cut_ = false;
     // Together, so that a little room is not used up by numbers of lines.
-    const std::string before =
-        lost_ == 0 ? "" : fmt::format("swnat-nfq: {} line{} lost\n", lost_, lost_ == 1 ? "" : "s");
+    const std::string before = lost_ == 0 ? "" : lost_text();
     if (!is_cut_ && write_line(fmt::format("{}{}", before, line))) {
       lost_ = 0;
     } else {
       ++lost_;
     }
   }
+}
+
+std::string LogStream::lost_text() const {
+  const std::string text = fmt::format("swnat-nfq: {} line{} lost\n", lost_, lost_ == 1 ? "" : "s");
+  return has_priorities_ ? with_priority(Priority::warning, text) : text;
 }
 
 bool LogStream::write_line(std::string_view line) {

@@ -20,17 +20,20 @@ namespace swnat::nfq {
 // disks do not keep anyone waiting.
 class LogStream {
  public:
-  explicit LogStream(int fd);
+  // `has_priorities`: what it says itself begins with one, as the journal takes it.
+  explicit LogStream(int fd, bool has_priorities = false);
 
   // Writes the text's lines as far as they are taken at once, and counts those that are not. How
   // many these were is the first that is written when there is room again. Not for two threads.
   void write(std::string_view text);
 
  private:
+  std::string lost_text() const;
   bool write_line(std::string_view line);
   std::int64_t write_some(std::string_view bytes) const;
 
   int fd_;
+  bool has_priorities_;
   FileDescriptor own_;
   std::uint64_t lost_ = 0;  // lines
   bool is_cut_ = false;     // the last line has no end

@@ -220,7 +220,8 @@ void MappingLog::flush(LogBatch& batch) {
 void MappingLog::tell_loss() {
   const Time time = now();
   if (lost_untold_ == 0 || time < next_loss_line_) return;
-  log("the mapping log lost {} events, which found no room", std::exchange(lost_untold_, 0));
+  log(Priority::error, "the mapping log lost {} events, which found no room",
+      std::exchange(lost_untold_, 0));
   next_loss_line_ = time + loss_pause;
 }
 

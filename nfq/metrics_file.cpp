@@ -54,7 +54,7 @@ int MetricsFile::on_time(sd_event_source* source, std::uint64_t, void* self) {
     goes_on = file.make_piece();
     if (!goes_on) file.write();
   } catch (const std::exception& error) {
-    log("metrics.textfile {}: {}", file.path_, error.what());
+    log(Priority::warning, "metrics.textfile {}: {}", file.path_, error.what());
   }
   if (!goes_on) {
     file.metrics_.reset();
@@ -74,7 +74,8 @@ void MetricsFile::write() {
   if (error == 0) {
     is_written_ = true;
   } else if (!is_fault_told_) {
-    log("metrics.textfile {}: cannot be written: {}", path_, std::strerror(error));
+    log(Priority::warning, "metrics.textfile {}: cannot be written: {}", path_,
+        std::strerror(error));
   }
   is_fault_told_ = error != 0;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "nfq/error.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
@@ -116,11 +117,13 @@ std::vector<NamespaceRange> requested_namespaces(std::string_view text,
   Ranges ranges = is_glob ? of_glob(text, pieces) : with_name(text, pieces);
   if (ranges.empty() && !is_glob) ranges = of_members(text, pieces);
   if (!ranges.empty()) return ranges;
+  std::vector<std::string_view> names;
+  for (const rules::NamespaceConfig& each : config.namespaces) names.emplace_back(each.name);
   throw Error(
-      fmt::format("'{}' is no namespace (allowed: a name of the configuration; of a range's "
+      fmt::format("'{}' is no namespace{} (allowed: a name of the configuration; of a range's "
                   "members one like vpn-1000 or some like vpn-1000-1099; a name with * and "
                   "? like 'vpn-1*' that any has)",
-                  text));
+                  text, rules::did_you_mean(text, names)));
 }
 
 }  // namespace swnat::nfq

@@ -63,9 +63,9 @@ void PolicyInForce::start(sd_event* loop, Engine& engine) {
   if (std::string put_aside = file_.keep(); !put_aside.empty()) {
     notices_.insert(notices_.begin(), std::move(put_aside));
   }
-  for (const std::string& line : std::exchange(notices_, {})) write_log(line);
+  for (const std::string& line : std::exchange(notices_, {})) write_log(Priority::warning, line);
   const std::size_t count = added_.forwards().size() + added_.drops().size();
-  if (count != 0) log("{} added rule{} taken over", count, count == 1 ? "" : "s");
+  if (count != 0) log(Priority::info, "{} added rule{} taken over", count, count == 1 ? "" : "s");
   wait_for_next_end();
 }
 
@@ -120,7 +120,7 @@ void PolicyInForce::end_those_over() {
     left.remove_over(now());
     change(std::move(left));
   } catch (const std::exception& fault) {
-    log("added rules that are over cannot be ended: {}", fault.what());
+    log(Priority::error, "added rules that are over cannot be ended: {}", fault.what());
   }
 }
 
@@ -146,7 +146,7 @@ void PolicyInForce::save() {
     fault = error.what();
   }
   saved_ = now();
-  if (!fault.empty() && fault != told_fault_) write_log(fault);
+  if (!fault.empty() && fault != told_fault_) write_log(Priority::error, fault);
   told_fault_ = std::move(fault);
 }
 

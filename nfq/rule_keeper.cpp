@@ -213,9 +213,10 @@ bool RuleKeeper::repair(const rules::Inspection& seen) {
   const Time pause = pauses_.repaired(difference, now());
   const auto done = inspector_->repair();
   if (!done || done->empty()) return false;
-  log("rules: put back: {}", fmt::join(*done, ", "));
+  log(Priority::warning, "rules: put back: {}", fmt::join(*done, ", "));
   if (pause != Time{0}) {
-    log("rules: {}, again and again: somebody else changes it, so it is put back in {} s at the"
+    log(Priority::warning,
+        "rules: {}, again and again: somebody else changes it, so it is put back in {} s at the"
         " earliest",
         difference, pause.count() / 1000);
   }
@@ -276,11 +277,13 @@ void RuleKeeper::add_strays(rules::Inspection& seen) {
 void RuleKeeper::tell(rules::Inspection seen, bool was_repaired) {
   const std::string text = state_text(seen);
   // What is right again was told by what was put back.
-  const bool is_told = was_repaired && seen.state == rules::RuleState::as_configured;
-  if (text != std::exchange(told_, text) && !is_told) log("rules: {}", text);
+  const bool is_right = seen.state == rules::RuleState::as_configured;
+  if (text != std::exchange(told_, text) && !(was_repaired && is_right)) {
+    log(is_right ? Priority::notice : Priority::warning, "rules: {}", text);
+  }
   std::set<std::string> notes(seen.notes.begin(), seen.notes.end());
   for (const std::string& note : notes) {
-    if (!told_notes_.contains(note)) log("{}", note);
+    if (!told_notes_.contains(note)) log(Priority::notice, "{}", note);
   }
   told_notes_ = std::move(notes);
   const Lock lock(mutex_);
@@ -291,7 +294,7 @@ void RuleKeeper::tell(rules::Inspection seen, bool was_repaired) {
 // That it cannot look or put back, once.
 void RuleKeeper::tell_fault(const std::string& text) {
   if (text == std::exchange(told_fault_, text) || text.empty()) return;
-  log("rules: {}", text);
+  log(Priority::error, "rules: {}", text);
   const Lock lock(mutex_);
   status_.seen.state = rules::RuleState::differ;
   status_.seen.differences = {text};

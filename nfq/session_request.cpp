@@ -1,10 +1,12 @@
 #include "nfq/session_request.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "nfq/error.h"
@@ -12,12 +14,18 @@
 #include "nfq/protocol_name.h"
 #include "rules/config/networks.h"
 #include "rules/text/duration.h"
+#include "rules/text/request_words.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
 
-[[noreturn]] void refuse(std::string_view text, std::string_view what, std::string_view allowed) {
-  throw Error(fmt::format("'{}' is no {} (allowed: {})", text, what, allowed));
+using Words = std::span<const std::string_view>;
+
+[[noreturn]] void refuse(std::string_view text, std::string_view what, std::string_view allowed,
+                         const Words& words = {}) {
+  throw Error(fmt::format("'{}' is no {}{} (allowed: {})", text, what,
+                          rules::did_you_mean(text, words), allowed));
 }
 
 template <class Number>
@@ -31,7 +39,7 @@ std::optional<Number> parse_number(std::string_view text) {
 
 std::uint8_t read_protocol(std::string_view text) {
   const auto number = protocol_number(text);
-  if (!number) refuse(text, "protocol", "tcp, udp, icmp of either family, icmpv6, …, or a number");
+  if (!number) refuse(text, "protocol", rules::allowed_protocols, rules::protocol_names());
   return *number;
 }
 
@@ -80,8 +88,8 @@ EndpointPattern read_endpoint(std::string_view text) {
 
 std::string read_state(std::string_view text) {
   if (!is_session_state(text)) {
-    refuse(text, "state of a session",
-           "active, opening, established, half-closed, closing or reset");
+    refuse(text, "state of a session", fmt::format("{}", fmt::join(rules::session_states, ", ")),
+           rules::session_states);
   }
   return std::string(text);
 }

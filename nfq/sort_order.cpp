@@ -1,14 +1,19 @@
 #include "nfq/sort_order.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "nfq/error.h"
+#include "rules/text/request_words.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
@@ -32,13 +37,17 @@ constexpr NamedKey mapping_keys[] = {
     {"remote", SortKey::remote},
 };
 
+static_assert(std::ranges::equal(session_keys, rules::session_sort_keys, {}, &NamedKey::name));
+static_assert(std::ranges::equal(mapping_keys, rules::mapping_sort_keys, {}, &NamedKey::name));
+
 SortKey find_key(std::span<const NamedKey> keys, std::string_view text) {
-  std::string allowed;
+  std::vector<std::string_view> names;
   for (const NamedKey& one : keys) {
     if (one.name == text) return one.key;
-    allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", one.name);
+    names.push_back(one.name);
   }
-  throw Error(fmt::format("'{}' is nothing to sort by (allowed: {})", text, allowed));
+  throw Error(fmt::format("'{}' is nothing to sort by{} (allowed: {})", text,
+                          rules::did_you_mean(text, names), fmt::join(names, ", ")));
 }
 
 // IPv4 before IPv6, then as they are written in full.

@@ -1,7 +1,9 @@
 #include "nfq/watch.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <new>
@@ -17,6 +19,8 @@
 #include "nfq/event_json.h"
 #include "nfq/session_request.h"
 #include "nfq/watcher.h"
+#include "rules/text/request_words.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::nfq {
 namespace {
@@ -34,12 +38,15 @@ constexpr EventGroup event_groups[] = {
     {"block", {EventKind::block_taken, EventKind::block_given_up}},
 };
 
+static_assert(std::ranges::equal(event_groups, rules::event_groups, {}, &EventGroup::name));
+
 EventKinds kinds_of(std::string_view name) {
   for (const EventGroup& group : event_groups) {
     if (group.name == name) return group.kinds;
   }
-  throw Error(
-      fmt::format("'{}' is no kind of event (allowed: mapping, session, refused, block)", name));
+  throw Error(fmt::format("'{}' is no kind of event{} (allowed: {})", name,
+                          rules::did_you_mean(name, rules::event_groups),
+                          fmt::join(rules::event_groups, ", ")));
 }
 
 // What keeps one watch going; goes with its client.

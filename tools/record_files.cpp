@@ -11,13 +11,13 @@
 #include <system_error>
 #include <utility>
 
+#include "rules/text/utc_text.h"
 #include "tools/swnatctl_connection.h"
-#include "tools/time_range.h"
 
 namespace swnat::ctl {
 namespace {
 
-constexpr std::size_t bytes_at_once = 1 << 20;
+constexpr unsigned bytes_at_once = 1 << 20;
 constexpr std::string_view first_words = R"({"time":")";
 // A file's first line may be the rest of one that was cut; not many are.
 constexpr int lines_looked_at = 100;
@@ -67,7 +67,8 @@ Look look_at(const std::string& path) {
   read_lines(path, [&](std::string_view line) {
     look.content = Content::other;
     if (line.starts_with(first_words)) {
-      look = {Content::records, std::string(line.substr(first_words.size(), time_length))};
+      look = {Content::records,
+              std::string(line.substr(first_words.size(), rules::utc_text_length))};
     }
     return look.content == Content::other && ++lines < lines_looked_at;
   });
@@ -92,9 +93,13 @@ RecordFiles find_records(const std::string& file) {
     if (!entry->is_regular_file(none)) continue;
     is_there = true;
     const std::string path = entry->path();
-    const Look look = look_at(path);
-    if (look.content == Content::records) found.emplace_back(look.time, path);
-    if (look.content == Content::other) files.skipped.push_back(path);
+    try {
+      const Look look = look_at(path);
+      if (look.content == Content::records) found.emplace_back(look.time, path);
+      if (look.content == Content::other) files.skipped.push_back(path);
+    } catch (const Error& fault) {
+      files.faults.emplace_back(fault.what());
+    }
   }
   if (error) throw Error(fmt::format("{}: {}", folder.string(), error.message()));
   if (!is_there) throw Error(fmt::format("{}: there is no such log", file));
@@ -103,25 +108,32 @@ RecordFiles find_records(const std::string& file) {
   return files;
 }
 
-bool read_lines(const std::string& path, const std::function<bool(std::string_view)>& take) {
+std::uint64_t read_lines(const std::string& path,
+                         const std::function<bool(std::string_view)>& take) {
   const Reader reader = open(path);
-  std::string bytes(bytes_at_once, '\0');
+  std::string bytes(longest_line + bytes_at_once, '\0');
   std::size_t kept = 0;  // the beginning of a line whose end is not read yet
+  bool is_skipping = false;
+  std::uint64_t too_long = 0;
   for (;;) {
-    if (kept == bytes.size()) bytes.resize(2 * bytes.size());
-    const auto room = static_cast<unsigned>(std::min(bytes.size() - kept, bytes_at_once));
-    const int size = gzread(reader.get(), bytes.data() + kept, room);
+    const int size = gzread(reader.get(), bytes.data() + kept, bytes_at_once);
     if (size < 0) fail(path, reader.get());
     // The last line has no end while it is being written, or if it was cut.
-    if (size == 0 && is_whole(reader.get())) return true;
+    if (size == 0 && is_whole(reader.get())) return too_long;
     if (size == 0) fail(path, reader.get());
     std::string_view rest(bytes.data(), kept + static_cast<std::size_t>(size));
     for (std::size_t end = rest.find('\n', kept); end != std::string_view::npos;
          end = rest.find('\n')) {
-      if (!take(rest.substr(0, end))) return false;
+      if (!is_skipping && end > longest_line) ++too_long;
+      if (!is_skipping && end <= longest_line && !take(rest.substr(0, end))) return too_long;
+      is_skipping = false;
       rest.remove_prefix(end + 1);
     }
-    kept = rest.size();
+    if (!is_skipping && rest.size() > longest_line) {
+      ++too_long;
+      is_skipping = true;
+    }
+    kept = is_skipping ? 0 : rest.size();
     std::memmove(bytes.data(), rest.data(), kept);
   }
 }

@@ -8,9 +8,9 @@
 #include <charconv>
 #include <utility>
 
+#include "rules/text/utc_text.h"
 #include "tools/swnatctl_connection.h"
 #include "tools/swnatctl_json.h"
-#include "tools/time_range.h"
 
 namespace swnat::ctl {
 namespace {
@@ -18,11 +18,11 @@ namespace {
 // {"time":"2026-11-29T12:00:00.123Z","event":"mapping_made",…
 constexpr std::string_view before_time = R"({"time":")";
 constexpr std::string_view before_event = R"(","event":")";
-constexpr std::size_t event_at = before_time.size() + time_length + before_event.size();
+constexpr std::size_t event_at = before_time.size() + rules::utc_text_length + before_event.size();
 
 bool has_shape(std::string_view line) {
   return line.size() > event_at && line.starts_with(before_time) &&
-         line.substr(before_time.size() + time_length).starts_with(before_event);
+         line.substr(before_time.size() + rules::utc_text_length).starts_with(before_event);
 }
 
 std::string text_in(const Json& json, const char* key) {
@@ -70,7 +70,7 @@ SoughtEndpoint parse_sought(std::string_view text) {
   }
   const auto known = canonical(std::string(address));
   if (!known || has_port != port.has_value()) {
-    throw Error(
+    throw UsageError(
         fmt::format("'{}' is no external endpoint (allowed: \"203.0.113.1:40123\" or "
                     "\"[2001:db8::1]:40123\"; for protocols without ports an address alone)",
                     text));
@@ -90,7 +90,7 @@ RecordSearch::RecordSearch(SoughtEndpoint endpoint, TimeRange at, std::string pr
 
 void RecordSearch::take(std::string_view line) {
   if (!has_shape(line)) return;
-  const std::string_view time = line.substr(before_time.size(), time_length);
+  const std::string_view time = line.substr(before_time.size(), rules::utc_text_length);
   const std::string_view event = line.substr(event_at);
   if (is_about(event)) {
     read(line, time);

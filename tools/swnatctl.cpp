@@ -15,7 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "rules/terminal/arguments.h"
 #include "tools/swnatctl_answer.h"
+#include "tools/swnatctl_connection.h"
 #include "tools/swnatctl_list.h"
 #include "tools/swnatctl_options.h"
 #include "tools/swnatctl_output.h"
@@ -26,12 +28,13 @@
 #include "tools/swnatctl_top.h"
 #include "tools/swnatctl_trace.h"
 #include "tools/swnatctl_watch.h"
+#include "tools/swnatctl_words.h"
 #include "tools/who.h"
 
 namespace swnat::ctl {
 namespace {
 
-constexpr int exit_usage = 2;
+using rules::exit_usage;
 // In seconds. A large file takes some to be read and checked.
 constexpr int usual_timeout = 5;
 constexpr int long_timeout = 60;
@@ -116,8 +119,14 @@ constexpr Command rule_commands[] = {
     {"drop-list", "", "drops", nullptr, nothing, drop_columns},
 };
 
+constexpr const char* footer =
+    "For example: swnatctl sessions --json | jq '.sessions[] | .external'\n"
+    "Exit status: 0 done; 1 failed, refused by the daemon, or nobody found by who; 2 wrong\n"
+    "arguments. Errors are lines on standard error.\n"
+    "Completion: source <(swnatctl completion bash), or zsh.";
+
 struct Options {
-  std::string socket = "/run/swnat/control.sock";
+  std::string socket = usual_socket;
   int timeout = usual_timeout;
   std::optional<JsonForm> json = {};
   std::string columns = {};
@@ -217,13 +226,16 @@ int show_who(const WhoOptions& wanted, const Options& options) {
   const WhoAnswer answer = who(wanted, options.socket, patience, options.json.has_value());
   print_error(answer.notes);
   const int status = print(answer.text);
-  return status == 0 && !answer.found ? 1 : status;
+  return answer.found && answer.is_whole ? status : 1;
 }
 
 // What asks the daemon, with its errors as lines for people.
 int run(const std::string& socket, const std::function<int()>& command) {
   try {
     return command();
+  } catch (const UsageError& wrong) {
+    print_error(wrong.what());
+    return exit_usage;
   } catch (const Json::exception&) {
     std::fprintf(stderr, "swnatctl: %s: the answer is not swnat-nfq's\n", socket.c_str());
   } catch (const std::exception& error) {
@@ -233,15 +245,8 @@ int run(const std::string& socket, const std::function<int()>& command) {
 }
 
 int run(const Command& command, const Json& request, const Options& options) {
-  std::vector<ListColumn> columns;
-  try {
-    columns = wanted_columns(command, options);
-  } catch (const Error& wrong) {
-    print_error(wrong.what());
-    return exit_usage;
-  }
   return run(options.socket, [&] {
-    show(command, request, options, columns);
+    show(command, request, options, wanted_columns(command, options));
     return 0;
   });
 }
@@ -265,7 +270,7 @@ void add_options(CLI::App& added, const Command& command, Json& request, Options
             "--by", [&request](const std::string& text) { request["by"] = text; },
             "also apart, by namespace, protocol or state")
         ->type_name("KEY")
-        ->check(CLI::IsMember({"namespace", "protocol", "state"}));
+        ->check(rules::one_of({"namespace", "protocol", "state"}));
   }
   if (command.columns != nullptr) {
     added.add_option("--columns", options.columns, "these, with commas between, as text")
@@ -273,11 +278,20 @@ void add_options(CLI::App& added, const Command& command, Json& request, Options
   }
 }
 
+rules::Words words_of_value(const rules::ValueQuestion& question) {
+  const auto* command = std::ranges::find(commands, question.command, &Command::name);
+  if (question.option != "--columns" || command == std::end(commands)) {
+    return value_words(question);
+  }
+  rules::Words names{.words = {}, .is_list = true};
+  for (const ListColumn& each : command->columns()) names.words.emplace_back(each.name);
+  return names;
+}
+
 int run_command_line(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error like any other
   Options options;
   CLI::App app("Asks a running swnat-nfq what it does.", "swnatctl");
-  app.footer("For example: swnatctl sessions --json | jq '.sessions[] | .external'");
   app.set_version_flag("--version", "swnatctl " SWNAT_VERSION);
   app.add_option("-s,--socket", options.socket, "the daemon's control.socket")
       ->type_name("PATH")
@@ -306,7 +320,7 @@ int run_command_line(int argc, char** argv) {
   app.get_subcommand("log")
       ->add_option_function<std::string>(
           "action", [&](const std::string& text) { log_action = "-" + text; }, "reopen")
-      ->check(CLI::IsMember({"reopen"}))
+      ->check(rules::one_of({"reopen"}))
       ->type_name("ACTION");
   add_rule_commands(app, request);
   WhoOptions who_options;
@@ -315,10 +329,9 @@ int run_command_line(int argc, char** argv) {
                     request);
   TopOptions top_options;
   add_top_options(*app.add_subcommand("top", "who sends and receives most, live"), top_options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
+  app.footer(footer);
+  if (const auto status = rules::read_arguments(app, argc, argv, print_error, words_of_value)) {
+    return *status;
   }
 
   const std::string chosen = app.get_subcommands().front()->get_name();

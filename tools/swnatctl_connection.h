@@ -8,10 +8,19 @@
 
 namespace swnat::ctl {
 
+// Where the daemon listens unless its file says otherwise.
+inline constexpr const char* usual_socket = "/run/swnat/control.sock";
+
 // One clear line for people.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+// What was asked for makes no sense, whoever answers.
+class UsageError : public Error {
+ public:
+  using Error::Error;
 };
 
 class Connection {

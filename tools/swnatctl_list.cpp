@@ -1,10 +1,12 @@
 #include "tools/swnatctl_list.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
 
+#include "rules/text/suggestion.h"
 #include "tools/swnatctl_connection.h"
 #include "tools/swnatctl_text.h"
 
@@ -93,12 +95,11 @@ std::vector<ListColumn> chosen_columns(ListColumns all, std::string_view text) {
     const std::string_view name = text.substr(0, comma);
     const auto found = std::ranges::find_if(all, [&](const auto& one) { return name == one.name; });
     if (found == all.end()) {
-      std::string allowed;
-      for (const ListColumn& one : all) {
-        allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", one.name);
-      }
-      throw Error(fmt::format("--columns: '{}' is no column (allowed, with commas between: {})",
-                              name, allowed));
+      std::vector<std::string_view> names;
+      for (const ListColumn& one : all) names.emplace_back(one.name);
+      throw UsageError(
+          fmt::format("--columns: '{}' is no column{} (allowed, with commas between: {})", name,
+                      rules::did_you_mean(name, names), fmt::join(names, ", ")));
     }
     chosen.push_back(*found);
     chosen.back().spare = 0;

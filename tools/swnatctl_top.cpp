@@ -11,12 +11,13 @@
 #include <cmath>
 #include <csignal>
 #include <ctime>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "rules/terminal/arguments.h"
 #include "tools/time_of_day.h"
 #include "tools/top_poller.h"
 #include "tools/top_screen.h"
@@ -188,11 +189,6 @@ class Top {
   Clock::time_point due_;
 };
 
-template <class Value>
-std::map<std::string, Value> by_name(std::initializer_list<std::pair<const char*, Value>> all) {
-  return {all.begin(), all.end()};
-}
-
 }  // namespace
 
 void add_top_options(CLI::App& command, TopOptions& options) {
@@ -204,17 +200,26 @@ void add_top_options(CLI::App& command, TopOptions& options) {
       ->type_name("SECONDS")
       ->check(CLI::Range(shortest_interval, longest_interval))
       ->capture_default_str();
-  const auto views =
-      by_name<TopBy>({{"namespace", TopBy::namespaces}, {"session", TopBy::sessions}});
-  command.add_option("--by", controls.by, "namespace or session")
-      ->type_name("WHAT")
-      ->transform(CLI::CheckedTransformer(views).description(""));
-  std::map<std::string, TopSort> keys;
-  for (const TopSortKey& each : top_sort_keys) keys[each.name] = each.sort;
   command
-      .add_option("--sort", controls.order.sort, "bytes, packets, out, in, sessions, ports or name")
+      .add_option_function<std::string>(
+          "--by",
+          [&controls](const std::string& text) {
+            controls.by = text == "session" ? TopBy::sessions : TopBy::namespaces;
+          },
+          "what a line is about")
+      ->type_name("WHAT")
+      ->check(rules::one_of({"namespace", "session"}));
+  std::vector<std::string> keys;
+  for (const TopSortKey& each : top_sort_keys) keys.emplace_back(each.name);
+  command
+      .add_option_function<std::string>(
+          "--sort",
+          [&controls](const std::string& text) {
+            controls.order.sort = std::ranges::find(top_sort_keys, text, &TopSortKey::name)->sort;
+          },
+          "the largest comes first")
       ->type_name("KEY")
-      ->transform(CLI::CheckedTransformer(keys).description(""));
+      ->check(rules::one_of(keys));
   command.add_flag("--reverse", controls.order.is_reverse, "the largest comes last");
   command.add_option("--filter", controls.order.filter, "only lines whose names contain it")
       ->type_name("TEXT");

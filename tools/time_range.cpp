@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <ctime>
 #include <optional>
 
+#include "rules/text/utc_text.h"
 #include "tools/swnatctl_connection.h"
 
 namespace swnat::ctl {
@@ -13,16 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using Moment = std::chrono::sys_time<milliseconds>;
-
-std::string text_of(Moment time) {
-  const auto second = std::chrono::floor<std::chrono::seconds>(time);
-  const std::time_t whole = std::chrono::system_clock::to_time_t(second);
-  std::tm parts{};
-  ::gmtime_r(&whole, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     (time - second).count());
-}
 
 // Reads from the left; what does not fit makes all that follows fail.
 class Scanner {
@@ -109,17 +99,17 @@ TimeRange parse_time(std::string_view text) {
   time -= zone(scan);
   const std::chrono::year_month_day date{year, month, day};
   if (!scan.is_right() || !date.ok()) {
-    throw Error(fmt::format(
+    throw UsageError(fmt::format(
         "'{}' is no time (allowed: \"2026-11-29T12:00:00Z\", \"2026-11-29T13:00:00+01:00\", "
         "\"2026-11-29 12:00:00\" or \"2026-11-29 12:00\"; without a zone it is UTC)",
         text));
   }
   const Moment first = std::chrono::sys_days(date) + time;
-  return {text_of(first), text_of(first + length - milliseconds(1))};
+  return {rules::utc_text(first), rules::utc_text(first + length - milliseconds(1))};
 }
 
 TimeRange range_of(std::chrono::system_clock::time_point time) {
-  const std::string text = text_of(std::chrono::floor<milliseconds>(time));
+  const std::string text = rules::utc_text(std::chrono::floor<milliseconds>(time));
   return {text, text};
 }
 

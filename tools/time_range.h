@@ -2,14 +2,10 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 namespace swnat::ctl {
-
-// Of a time as records have it.
-inline constexpr std::size_t time_length = std::string_view("2026-11-29T12:00:00.123Z").size();
 
 // Both ends as records of the mapping log have them, "2026-11-29T12:00:00.000Z", so that they
 // compare as texts. What was written without seconds means the whole minute, and so on.

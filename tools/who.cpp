@@ -1,10 +1,14 @@
 #include "tools/who.h"
 
 #include <fmt/format.h>
+#include <netinet/in.h>
 
 #include <filesystem>
 #include <vector>
 
+#include "rules/text/lines.h"
+#include "rules/text/protocol_name.h"
+#include "rules/text/suggestion.h"
 #include "tools/record_files.h"
 #include "tools/record_search.h"
 #include "tools/swnatctl_connection.h"
@@ -67,6 +71,37 @@ std::string hold_text(const Hold& hold) {
   return text + (hold.cause.empty() ? "\n" : fmt::format(" ({})\n", hold.cause));
 }
 
+// As records have it; empty if any is meant. ICMP is that of the endpoint's family, as for lists.
+std::string sought_protocol(const std::string& text, const SoughtEndpoint& endpoint) {
+  if (text.empty()) return "";
+  const auto number = rules::protocol_number(text);
+  if (!number) {
+    throw UsageError(fmt::format("--protocol: '{}' is no protocol{} (allowed: {})", text,
+                                 rules::did_you_mean(text, rules::protocol_names()),
+                                 rules::allowed_protocols));
+  }
+  const bool is_ipv6 = endpoint.address.find(':') != std::string::npos;
+  const bool is_icmpv6 = *number == IPPROTO_ICMP && is_ipv6;
+  return rules::protocol_name(is_icmpv6 ? std::uint8_t{IPPROTO_ICMPV6} : *number);
+}
+
+// Gives the files' lines to the search. What cannot be read is told, and the rest is looked at.
+void search_files(RecordFiles& files, RecordSearch& search, std::string& notes) {
+  for (const std::string& path : files.paths) {
+    try {
+      const std::uint64_t too_long = read_lines(path, [&](std::string_view line) {
+        search.take(line);
+        return true;
+      });
+      if (too_long == 0) continue;
+      notes += fmt::format("{}: {} left out: a record has at most {} bytes\n", path,
+                           rules::counted(too_long, "line"), longest_line);
+    } catch (const Error& fault) {
+      files.faults.emplace_back(fault.what());
+    }
+  }
+}
+
 }  // namespace
 
 void add_who(CLI::App& app, WhoOptions& options) {
@@ -76,7 +111,8 @@ void add_who(CLI::App& app, WhoOptions& options) {
       ->required();
   who->add_option("--at", options.at, "like 2026-11-29T12:00:00Z; without it, now")
       ->type_name("TIME");
-  who->add_option("--protocol", options.protocol, "tcp, udp, icmp, icmpv6 or another name")
+  who->add_option("--protocol", options.protocol,
+                  "tcp, udp, icmp, icmpv6, another name or a number")
       ->type_name("PROTOCOL");
   who->add_option("--log", options.log, "the log, if not the running daemon's")->type_name("FILE");
 }
@@ -86,22 +122,28 @@ WhoAnswer who(const WhoOptions& options, const std::string& socket, std::chrono:
   const SoughtEndpoint endpoint = parse_sought(options.endpoint);
   const TimeRange at =
       options.at.empty() ? range_of(std::chrono::system_clock::now()) : parse_time(options.at);
+  const std::string protocol = sought_protocol(options.protocol, endpoint);
   const std::string log = options.log.empty() ? find_log(socket, patience) : options.log;
-  RecordSearch search(endpoint, at, options.protocol);
-  const RecordFiles files = find_records(log);
-  for (const std::string& path : files.paths) {
-    read_lines(path, [&](std::string_view line) {
-      search.take(line);
-      return true;
-    });
+  RecordSearch search(endpoint, at, protocol);
+  RecordFiles files = find_records(log);
+  WhoAnswer answer;
+  search_files(files, search, answer.notes);
+  for (const std::string& fault : files.faults) {
+    answer.notes += fmt::format("{}; what it may tell is not in the answer\n", fault);
   }
   const std::vector<Hold> holds = search.holds();
-  WhoAnswer answer{.text = {}, .notes = {}, .found = !holds.empty()};
+  answer.found = !holds.empty();
+  answer.is_whole = files.faults.empty();
   if (as_json) {
     Json list = Json::array();
     for (const Hold& hold : holds) list.push_back(json_of(hold));
-    const Json document{{"external", endpoint.text}, {"at", {at.first, at.last}}, {"log", log},
-                        {"lost", search.lost()},     {"skipped", files.skipped},  {"who", list}};
+    const Json document{{"external", endpoint.text},
+                        {"at", {at.first, at.last}},
+                        {"log", log},
+                        {"lost", search.lost()},
+                        {"skipped", files.skipped},
+                        {"unreadable", files.faults},
+                        {"who", list}};
     answer.text = document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
     return answer;
   }

@@ -22,6 +22,7 @@ struct WhoAnswer {
   std::string text;
   std::string notes;  // for people, one a line
   bool found = false;
+  bool is_whole = false;  // all of the log could be read
 };
 WhoAnswer who(const WhoOptions& options, const std::string& socket, std::chrono::seconds patience,
               bool as_json);

@@ -7,6 +7,7 @@
 #include <iterator>
 
 namespace swnat::rules {
+
 std::string title(const NamespaceDraft& draft) {
   return draft.name ? fmt::format("namespace \"{}\"", draft.name->value)
                     : fmt::format("the namespace in line {}", draft.line);
@@ -54,6 +55,8 @@ NamespaceNames::NamespaceNames(const Draft& draft) {
       singles_.push_back(each.fwmark->value.first);
     }
   }
+  for (const auto& [name, draft_of_it] : by_name_) all_.push_back(name);
+  std::ranges::sort(all_);
   std::ranges::sort(singles_);
 }
 

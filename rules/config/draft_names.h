@@ -36,6 +36,9 @@ class NamespaceNames {
   // The range that has a member of this name: "vpn" for "vpn-1000"; null if none does.
   const NamespaceDraft* range_with(std::string_view name) const;
 
+  // All names, ranges' included and their members' not. In the order of the alphabet.
+  const std::vector<std::string_view>& all() const { return all_; }
+
   // What a choice means: more than one for a range of which members have a [[namespace]] of their
   // own. Empty if there is no such namespace, or its fwmark is not known.
   std::vector<NamespaceRange> ranges(const NamespaceChoice& choice) const;
@@ -45,6 +48,7 @@ class NamespaceNames {
 
  private:
   std::unordered_map<std::string_view, const NamespaceDraft*> by_name_;
+  std::vector<std::string_view> all_;
   std::vector<std::uint32_t> singles_;                 // fwmarks of those that are no range, sorted
   std::map<std::uint32_t, std::uint32_t> range_ends_;  // last fwmarks of ranges, by the first
 };

@@ -72,7 +72,8 @@ void read_events(TableReader& table, LogConfig& config) {
     const auto* choice = std::ranges::find(event_choices, text.value, &Choice<EventKinds>::text);
     if (choice == std::end(event_choices)) {
       table.fault(key, text.line,
-                  fmt::format("must hold some of {}, not \"{}\"", texts_of(choices), text.value));
+                  fmt::format("must hold some of {}, not {}", texts_of(choices),
+                              not_one_of(text.value, choices)));
     } else {
       kinds = kinds | choice->value;
     }

@@ -6,6 +6,7 @@
 
 #include "rules/config/draft_names.h"
 #include "rules/config/networks.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::rules {
 namespace {
@@ -18,9 +19,9 @@ void check_namespace(const NamespaceNames& names, std::string_view rule,
   if (!choice || names.find(choice->value) != nullptr) return;
   faults.add(
       choice->line,
-      fmt::format("{} namespace: \"{}\" is no [[namespace]] (allowed: the name of one, or of "
+      fmt::format("{} namespace: \"{}\" is no [[namespace]]{} (allowed: the name of one, or of "
                   "one in a range, like \"vpn-1000\")",
-                  rule, choice->value));
+                  rule, choice->value, did_you_mean(choice->value, names.all(), '"')));
 }
 
 bool is_external(const Draft& draft, const IpAddress& address) {

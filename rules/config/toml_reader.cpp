@@ -4,41 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace swnat::rules {
-namespace {
-
-// Edit distance, for telling which key was probably meant.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[b.size()];
-}
-
-std::string suggestion(std::string_view key, const std::vector<std::string_view>& keys) {
-  // Longer ones resemble nothing, and comparing takes time that grows with their length.
-  constexpr std::size_t longest = 64;
-  if (key.size() > longest) return "";
-  const auto nearest = std::min_element(keys.begin(), keys.end(), [&](auto a, auto b) {
-    return distance(key, a) < distance(key, b);
-  });
-  if (nearest == keys.end() || distance(key, *nearest) > std::max<std::size_t>(1, key.size() / 3)) {
-    return "";
-  }
-  return fmt::format("; did you mean \"{}\"?", *nearest);
-}
-
-}  // namespace
 
 std::uint32_t line_of(const toml::node& node) {
   return node.source().begin.line;
@@ -82,7 +49,7 @@ void TableReader::refuse_others() const {
     if (std::ranges::find(asked_, key.str()) != asked_.end()) continue;
     unknown.add(key.source().begin.line,
                 fmt::format("unknown key \"{}\" in {}{} (allowed: {})", key.str(), where_,
-                            suggestion(key.str(), asked_), fmt::join(asked_, ", ")));
+                            did_you_mean(key.str(), asked_, '"'), fmt::join(asked_, ", ")));
   }
   faults_.insert(place_, std::move(unknown));
 }

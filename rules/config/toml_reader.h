@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "rules/config/faults.h"
+#include "rules/text/suggestion.h"
 
 namespace swnat::rules {
 
@@ -30,6 +31,15 @@ std::string texts_of(std::span<const Choice<T>> choices) {
     all.append("\"").append(each.text).append("\"");
   }
   return all;
+}
+
+// For people, what was written instead: `"tpc"; did you mean "tcp"?`.
+template <class T>
+std::string not_one_of(std::string_view given, std::span<const Choice<T>> choices) {
+  std::vector<std::string_view> words;
+  for (const auto& each : choices) words.push_back(each.text);
+  std::string text = "\"";
+  return text.append(given).append("\"").append(did_you_mean(given, words, '"'));
 }
 
 // Every function that finds a value of the wrong kind or beyond its limits tells the faults and
@@ -89,7 +99,8 @@ std::optional<Located<T>> TableReader::choice(std::string_view key,
   for (const Choice<T>& each : choices) {
     if (each.text == given->value) return Located<T>{each.value, given->line};
   }
-  fault(key, given->line, "must be one of " + texts_of(choices) + ", not \"" + given->value + '"');
+  fault(key, given->line,
+        "must be one of " + texts_of(choices) + ", not " + not_one_of(given->value, choices));
   return std::nullopt;
 }
 

@@ -31,6 +31,7 @@
 #include "rules/system/process.h"
 #include "rules/system/sysctl_reader.h"
 #include "rules/text/digest.h"
+#include "rules/text/lines.h"
 
 namespace swnat::rules {
 namespace {
@@ -223,6 +224,24 @@ std::vector<std::string> what_to_tell(const Config& config, const Plan& plan) {
   return told;
 }
 
+std::string up_summary(const Config& config, Format asked, Format chosen) {
+  std::string_view why = "as --format says";
+  if (asked == Format::automatic) {
+    why = chosen == Format::nft ? "which can queue packets here"
+                                : "because nft rules cannot queue packets here";
+  }
+  return fmt::format("applied for {}: rules in the format of {}, {}; policy routing; sysctls",
+                     counted(config.namespaces.size(), "namespace"),
+                     chosen == Format::nft ? "nft" : "iptables", why);
+}
+
+// Before it is done.
+std::string down_summary(const Record& record, bool is_recorded) {
+  if (!is_recorded) return "there was nothing to remove: no `up` is in place here";
+  return fmt::format("removed: rules and policy routing; {} put back",
+                     counted(sysctl_restoration(record.sysctls).size(), "sysctl"));
+}
+
 // One up(): from the record before it to the plan, or back.
 struct Change {
   const Config& config;
@@ -284,7 +303,7 @@ std::string configuration_digest(const Config& config) {
   return fmt::format("{:016x}", digest.value());
 }
 
-std::vector<std::string> up(const Config& config, Format format, const Keep& keep) {
+Done up(const Config& config, Format format, const Keep& keep) {
   require_privilege();
   require_external_interface(config);
   const Format chosen = choose_format(format);
@@ -314,8 +333,8 @@ std::vector<std::string> up(const Config& config, Format format, const Keep& kee
   };
   try {
     change.apply();
-    std::vector<std::string> told = what_to_tell(config, plan);
-    if (!keep || keep(told)) return told;
+    Done done{up_summary(config, format, chosen), what_to_tell(config, plan)};
+    if (!keep || keep(done)) return done;
   } catch (const std::exception& failure) {
     undo(failure.what());
     throw;
@@ -324,14 +343,16 @@ std::vector<std::string> up(const Config& config, Format format, const Keep& kee
   throw KernelError("not confirmed: everything is as it was before");
 }
 
-std::vector<std::string> down(const Config& config) {
+Done down(const Config& config) {
   require_privilege();
   const SignalsHeldBack held;
   const RecordFolder folder(config.control_socket);
   const auto damage = folder.put_damaged_aside();
   const bool is_recorded = folder.has_record();
   const std::string unrecorded = damage || is_recorded ? "" : remains_of_up();
-  remove_all(folder.load(), folder);
+  const Record record = folder.load();
+  std::string summary = down_summary(record, is_recorded);
+  remove_all(record, folder);
   if (damage) {
     throw KernelError(
         fmt::format("{}; rules and routes are removed, but sysctls stay as they are", *damage));
@@ -344,7 +365,7 @@ std::vector<std::string> down(const Config& config) {
         " sysctls",
         unrecorded, config.control_socket));
   }
-  return left_by_down(config, is_recorded);
+  return {std::move(summary), left_by_down(config, is_recorded)};
 }
 
 }  // namespace swnat::rules

@@ -94,7 +94,7 @@ expect_match "who had blue's port, for people" '^blue \(fwmark 1\), udp from 10\
   "$(control who "${had[blue]}" --at "$then" --protocol udp)"
 status=0
 control who "${had[blue]}" --at yesterday >"$LAB_DIR/out" 2>"$LAB_DIR/err" || status=$?
-expect "a time that is none: status" 1 "$status"
+expect "a time that is none: status" 2 "$status"
 expect_match "a time that is none" "^swnatctl: 'yesterday' is no time \(allowed: " "$(cat "$LAB_DIR/err")"
 
 # Everything was told to the others as well.

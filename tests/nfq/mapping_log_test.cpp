@@ -10,6 +10,7 @@
 
 #include "nfq/clock.h"
 #include "nfq/log_switch.h"
+#include "rules/text/utc_text.h"
 #include "tests/support/gateway.h"
 #include "tests/support/log_batches.h"
 #include "tests/support/temporary_folder.h"
@@ -119,8 +120,8 @@ TEST_CASE_FIXTURE(Fixture, "mapping log: records have names, and the wall clock'
   CHECK(has(all[0], R"("namespace":"green","fwmark":2)"));
   const std::string time = all[0].substr(9, 24);
   // The two clocks are not read at once.
-  CHECK_GE(time, utc_text(before - std::chrono::milliseconds(2)));
-  CHECK_LE(time, utc_text(before + std::chrono::hours(1)));
+  CHECK_GE(time, rules::utc_text(before - std::chrono::milliseconds(2)));
+  CHECK_LE(time, rules::utc_text(before + std::chrono::hours(1)));
   CHECK_EQ(counters->records, 2);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "nfq/error.h"
+#include "rules/text/request_words.h"
 #include "swnat/address_text.h"
 
 using namespace swnat;
@@ -112,7 +113,13 @@ TEST_CASE("session_request: addresses, networks and ports of both families") {
 
 TEST_CASE("session_request: state and idle time") {
   CHECK_EQ(read("state", "half-closed").state, "half-closed");
-  CHECK_THROWS_AS(read("state", "free"), Error);
+  for (const std::string_view state : rules::session_states) {
+    CHECK_EQ(read("state", std::string(state)).state, state);
+  }
+  CHECK_THROWS_WITH_AS(read("state", "half-close"),
+                       "'half-close' is no state of a session; did you mean 'half-closed'? "
+                       "(allowed: active, opening, established, half-closed, closing, reset)",
+                       Error);
   CHECK_EQ(read("idle", "5m").idle_at_least, 5min);
   CHECK_EQ(read("idle", ">5m").idle_at_least, 5min);
   CHECK_EQ(read("idle", "90").idle_at_least, 90s);
@@ -124,8 +131,8 @@ TEST_CASE("session_request: state and idle time") {
 
 TEST_CASE("session_request: what is wrong is said with what is allowed") {
   CHECK_THROWS_WITH_AS(read("protocol", "tpc"),
-                       "'tpc' is no protocol (allowed: tcp, udp, icmp of either family, icmpv6, "
-                       "…, or a number)",
+                       "'tpc' is no protocol; did you mean 'tcp'? (allowed: tcp, udp, icmp of "
+                       "either family, icmpv6, …, or a number)",
                        Error);
   CHECK_THROWS_WITH_AS(requested_sessions(Json{{"state", 7}}, config()), "'state' must be text",
                        Error);

@@ -2,13 +2,17 @@
 #include "nfq/sort_order.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "nfq/error.h"
 #include "nfq/view_list.h"
+#include "rules/text/request_words.h"
 #include "tests/support/dice.h"
 
 using namespace swnat;
@@ -182,4 +186,19 @@ TEST_CASE("view_list: with an order the first are told, and of how many") {
   CHECK_EQ(told(numbers, {.order = by_namespace}).numbers.size(), ListRequest::sorted_max);
   CHECK_EQ(told({}, {.order = by_namespace}).end, Json{{"end", true}, {"of", 0}});
   CHECK_EQ(told({5, 4}, {.order = by_namespace}).numbers, std::vector<std::uint32_t>{4, 5});
+}
+
+TEST_CASE("sort order: the words that programs complete are all, and no others") {
+  const auto allowed = [](SortKey (*find)(std::string_view),
+                          std::span<const std::string_view> words) {
+    for (const std::string_view word : words) CHECK_NOTHROW(find(word));
+    return fmt::format("(allowed: {})", fmt::join(words, ", "));
+  };
+  const std::string of_sessions = allowed(session_sort_key, rules::session_sort_keys);
+  const std::string of_mappings = allowed(mapping_sort_key, rules::mapping_sort_keys);
+  CHECK_THROWS_WITH_AS(
+      session_sort_key("bites"),
+      ("'bites' is nothing to sort by; did you mean 'bytes'? " + of_sessions).c_str(), Error);
+  CHECK_THROWS_WITH_AS(mapping_sort_key("state"),
+                       ("'state' is nothing to sort by " + of_mappings).c_str(), Error);
 }

@@ -73,6 +73,13 @@ TEST_CASE("drops") {
       {"a protocol",
        drop("protocol = \"sctp\""),
        {"13: [[drop]] protocol: must be one of \"tcp\", \"udp\", \"icmp\", not \"sctp\""}},
+      {"a slip of the hand",
+       drop("protocol = \"tpc\"\nnamespace = \"bleu\""),
+       {"13: [[drop]] protocol: must be one of \"tcp\", \"udp\", \"icmp\", not \"tpc\"; did you "
+        "mean \"tcp\"?",
+        "14: [[drop]] namespace: \"bleu\" is no [[namespace]]; did you mean \"blue\"? (allowed: "
+        "the "
+        "name of one, or of one in a range, like \"vpn-1000\")"}},
       {"port 0",
        drop("protocol = \"tcp\"\nport = 0"),
        {"14: [[drop]] port: must be from 1 to 65535, not 0"}},
@@ -111,7 +118,8 @@ TEST_CASE("drops") {
         "one in a range, like \"vpn-1000\")"}},
       {"no member of a single one",
        drop("protocol = \"tcp\"\nnamespace = \"blue-1\""),
-       {"14: [[drop]] namespace: \"blue-1\" is no [[namespace]] (allowed: the name of one, or of "
+       {"14: [[drop]] namespace: \"blue-1\" is no [[namespace]]; did you mean \"blue\"? (allowed: "
+        "the name of one, or of "
         "one in a range, like \"vpn-1000\")"}},
   });
 }

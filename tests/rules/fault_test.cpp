@@ -379,6 +379,10 @@ TEST_CASE("the log") {
         "9: [log] ipfix: \"udp://collector.example:4739\" is no receiver (allowed: "
         "\"udp://ADDRESS:PORT\" or \"tcp://ADDRESS:PORT\", as in \"udp://192.0.2.1:4739\" or "
         "\"udp://[2001:db8::1]:4739\")"}},
+      {"an event with a slip of the hand",
+       base("[log]\njournal = true\nevents = [\"mappings\"]"),
+       {"9: [log] events: must hold some of \"mapping\", \"block\", \"session\", not "
+        "\"mappings\"; did you mean \"mapping\"?"}},
       {"other events",
        base("[log]\njournal = true\nevents = [\"mapping\",\n\"packet\"]"),
        {"10: [log] events: must hold some of \"mapping\", \"block\", \"session\", not \"packet\""}},

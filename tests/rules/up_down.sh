@@ -14,11 +14,19 @@ interfaces = ["green0"]
 subnets    = ["10.0.8.0/24"]
 '
 
+# On standard output, in one line.
+says() { # what, pattern, arguments
+  local what=$1 pattern=$2 said
+  shift 2
+  said=$(swnat "$@")
+  if ! grep -qE -e "$pattern" <<<"$said" || [ "$(wc -l <<<"$said")" -ne 1 ]; then fail "$what said: $said"; fi
+}
+
 cycle() { # format
   local format=$1
   write_config "$green$rules"
   snapshot >"$folder/before"
-  swnat up --format "$format"
+  says "$format: up" "^applied for 2 namespaces: rules in the format of $format, as --format says;" up --format "$format"
   snapshot >"$folder/once"
   if diff -q "$folder/before" "$folder/once" >/dev/null; then fail "$format: up changed nothing"; fi
   swnat up --format "$format"
@@ -44,16 +52,18 @@ cycle() { # format
   swnat up --format "$format"
   snapshot >"$folder/fresh"
   expect_same "$format: up with a changed file is not the same as up" "$folder/fresh" "$folder/changed"
-  swnat down
+  says "$format: down" '^removed: rules and policy routing; [1-9][0-9]* sysctls put back$' down
   snapshot >"$folder/after"
   expect_same "$format: down left something" "$folder/before" "$folder/after"
-  swnat down
+  says "$format: a second down" '^there was nothing to remove: ' down
   snapshot >"$folder/after"
   expect_same "$format: a second down changed something" "$folder/before" "$folder/after"
 }
 
 write_config "$green"
 snapshot >"$folder/before"
+says "up" '^applied for .* in the format of (nft, which can queue packets here|iptables, because nft rules cannot queue packets here);' up
+says "down" '^removed: ' down
 formats=iptables
 if swnat up --format nft 2>/dev/null; then
   swnat down

@@ -105,9 +105,20 @@ void print(const std::string& text) {
   }
 }
 
+// https://no-color.org
+bool are_colours_wanted() {
+  const auto variable = [](const char* name) {
+    const char* const value = std::getenv(name);
+    return std::string_view(value == nullptr ? "" : value);
+  };
+  const std::string_view terminal = variable("TERM");
+  return ::isatty(STDOUT_FILENO) != 0 && variable("NO_COLOR").empty() && !terminal.empty() &&
+         terminal != "dumb";
+}
+
 void work(const Options& options) {
   const Run run = options.from.empty() ? measure(options) : read(options.from);
-  const bool has_colours = ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+  const bool has_colours = are_colours_wanted();
   print(options.as_json ? document_of(run).dump(2) + '\n'
                         : report_text(run, has_colours ? Colours::terminal : Colours::none));
 }
