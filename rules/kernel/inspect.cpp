@@ -63,6 +63,10 @@ std::string other_configuration(const Stock& stock, const Config& config,
 void add_members(const MemberView& members, PolicyRouting& wanted, PolicyRouting& present) {
   wanted.routes.insert(wanted.routes.end(), members.routes.begin(), members.routes.end());
   std::set<FwmarkRoute> optional(members.perhaps.begin(), members.perhaps.end());
+  // Those of interfaces that came too late for us to know their names.
+  for (const FwmarkRoute& each : members.perhaps) {
+    optional.insert({each.family, each.table, each.to, each.via, unknown_interface});
+  }
   for (const FwmarkRoute& each : members.routes) optional.erase(each);
   std::erase_if(present.routes, [&](const auto& each) { return optional.contains(each); });
 }

@@ -1,6 +1,8 @@
 #include "rules/kernel/member_view.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "rules/kernel/member_work.h"
 #include "rules/nft/elements.h"
@@ -45,8 +47,11 @@ MemberBook those_up(const MemberBook& book, const Interfaces& interfaces) {
 MemberLook::MemberLook(const std::vector<MemberRange>& ranges, const std::string& control_socket)
     : ranges_(ranges), control_socket_(control_socket) {
   if (ranges_.empty()) return;
-  before_ = MemberStore(control_socket_).load();
   interfaces_ = current_interfaces();
+  // Who follows them has then made the routes of those that came up just now.
+  constexpr std::chrono::milliseconds settling{100};
+  std::this_thread::sleep_for(settling);
+  before_ = MemberStore(control_socket_).load();
 }
 
 MemberView MemberLook::view() const {

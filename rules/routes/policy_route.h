@@ -38,6 +38,9 @@ struct FwmarkRoute {
   friend auto operator<=>(const FwmarkRoute&, const FwmarkRoute&) = default;
 };
 
+// In place of the name of one that was not there when interfaces were listed.
+inline constexpr const char* unknown_interface = "?";
+
 struct PolicyRouting {
   std::vector<IpRule> rules;
   std::vector<FwmarkRoute> routes;  // subnets before the routes through them
