@@ -47,6 +47,7 @@ capture remote eth0 outside "src net 10.0.0.0/24 or src net fd00::/64"
 customer late ppp1
 wait_until 20 serves late || fail "who came later is not served: $(control stats)"
 expect "the fwmark of who came later" 1001 "$(fwmark_of ppp1)"
+expect "whose interface it is" ppp1 "$(control namespaces --json | jq -r '.namespaces[] | select(.name == "pppoe-1001") | .interface')"
 reaches blue "$LAB_REMOTE" || fail "a tenant with an interface of its own is not served"
 wait_until 30 is_as_configured || fail "rules with members differ: $(control status)"
 
