@@ -73,6 +73,7 @@ Daemon::Daemon(rules::Config config)
       std::make_unique<MetricsOutlets>(loop_.get(), *config_, [this] { return metrics(); });
   bind_queues();
   keeper_ = std::make_unique<RuleKeeper>(config_, [this] { return stray_packets(); });
+  members_ = std::make_unique<MemberKeeper>(config_->control_socket, *engine_);
   // The last: a start that fails, as beside another daemon, must not write to that one's log.
   log_->follow(config_, engine_->session_count());
 }
@@ -219,6 +220,7 @@ void Daemon::start_watchdog() {
 }
 
 int Daemon::run() {
+  members_->start();
   for (const auto& worker : workers_) worker->start();
   start_watchdog();
   keep_looking_at_sockets();
@@ -235,6 +237,7 @@ int Daemon::run() {
   const int status = sd_event_loop(loop_.get());
   sd_notify(0, "STOPPING=1");
   keeper_->request_stop();
+  members_->request_stop();
   // Taken before the queues are given up, when the kernel forgets its counters.
   const std::vector<QueueReport> last = queues();
   stop_workers();
@@ -386,6 +389,12 @@ std::vector<QueueReport> Daemon::queues() const {
 Metrics Daemon::metrics() const {
   return {*engine_,
           {config_, uptime(), rules(), rule_counters(), queues(), &mapping_log().counters()}};
+}
+
+RuleStatus Daemon::rules() const {
+  RuleStatus status = keeper_->status();
+  std::ranges::move(members_->notes(), std::back_inserter(status.seen.notes));
+  return status;
 }
 
 Time Daemon::uptime() const {

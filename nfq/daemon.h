@@ -15,6 +15,7 @@
 #include "nfq/event_loop.h"
 #include "nfq/file_descriptor.h"
 #include "nfq/log_switch.h"
+#include "nfq/member_keeper.h"
 #include "nfq/metrics.h"
 #include "nfq/metrics_outlets.h"
 #include "nfq/own_sockets.h"
@@ -56,7 +57,10 @@ class Daemon {
   std::vector<QueueReport> queues() const;
   Metrics metrics() const;
   Time uptime() const;
-  RuleStatus rules() const { return keeper_->status(); }
+  RuleStatus rules() const;
+  std::shared_ptr<const MemberKeeper::Interfaces> member_interfaces() const {
+    return members_->interfaces();
+  }
 
  private:
   static int on_stop_signal(sd_event_source*, const signalfd_siginfo*, void* self);
@@ -98,6 +102,7 @@ class Daemon {
   bool knows_sockets_ = true;  // until the kernel does not tell them
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<RuleKeeper> keeper_;  // reads the workers' counters
+  std::unique_ptr<MemberKeeper> members_;
   std::unique_ptr<ControlServer> control_;
   std::unique_ptr<MetricsOutlets> metrics_outlets_;
 };

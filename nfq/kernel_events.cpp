@@ -19,30 +19,13 @@
 #include "nfq/error.h"
 #include "rules/config/fwmark_table.h"
 #include "rules/iptables/chains.h"
+#include "rules/nft/member_elements.h"
 #include "rules/routes/policy_route.h"
 
 namespace swnat::nfq {
 namespace {
 
 constexpr int receive_buffer = 4 << 20;
-
-FileDescriptor join(int protocol, std::initializer_list<int> groups) {
-  FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  sockaddr_nl address{};
-  address.nl_family = AF_NETLINK;
-  bool good =
-      fd && ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-  for (const int group : groups) {
-    good = good &&
-           ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0;
-  }
-  if (!good) throw Error(fmt::format("netlink events: {}", std::strerror(errno)));
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) !=
-      0) {
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-  }
-  return fd;
-}
 
 std::uint16_t type_of(NetlinkBytes message) {
   std::uint16_t type = 0;
@@ -123,12 +106,30 @@ void take(int fd, KernelChange& change, Tell tell) {
 
 }  // namespace
 
+FileDescriptor join_netlink(int protocol, std::initializer_list<int> groups) {
+  FileDescriptor fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  sockaddr_nl address{};
+  address.nl_family = AF_NETLINK;
+  bool good =
+      fd && ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  for (const int group : groups) {
+    good = good &&
+           ::setsockopt(fd.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0;
+  }
+  if (!good) throw Error(fmt::format("netlink events: {}", std::strerror(errno)));
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) !=
+      0) {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
+  return fd;
+}
+
 KernelEvents::KernelEvents()
-    : rules_(join(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})),
-      routing_(
-          join(NETLINK_ROUTE, {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-                               RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
-                               RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF})) {}
+    : rules_(join_netlink(NETLINK_NETFILTER, {NFNLGRP_NFTABLES})),
+      routing_(join_netlink(NETLINK_ROUTE,
+                            {RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+                             RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,
+                             RTNLGRP_IPV6_RULE, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF})) {}
 
 KernelChange KernelEvents::read() {
   KernelChange change;
@@ -149,12 +150,16 @@ KernelChange nftables_change(NetlinkBytes message) {
   constexpr std::uint16_t table_name = NFTA_TABLE_NAME;
   const std::uint16_t chain_name =
       is_rule ? std::uint16_t{NFTA_RULE_CHAIN} : std::uint16_t{NFTA_CHAIN_NAME};
+  const bool is_element = type == NFT_MSG_NEWSETELEM || type == NFT_MSG_DELSETELEM;
   std::string_view table;
   std::string_view chain;
+  std::string_view set;  // of elements that come or go
   for_each_attribute(attributes_of(message, sizeof(nfgenmsg)), [&](const NetlinkAttribute& each) {
     if (each.type == table_name && type != NFT_MSG_NEWGEN) table = each.text();
     if ((is_rule || is_chain) && each.type == chain_name) chain = each.text();
+    if (is_element && each.type == NFTA_SET_ELEM_LIST_SET) set = each.text();
   });
+  if (table == "swnat" && rules::is_of_members(set)) return {};
   if (table == "swnat") return {true, is_removal(type)};
   // Those of iptables that have chains of ours, and rules that lead there.
   if (table != "raw" && table != "mangle") return {};

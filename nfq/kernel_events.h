@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <initializer_list>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,6 +13,9 @@
 #include "nfq/netlink_attributes.h"
 
 namespace swnat::nfq {
+
+// A socket that is told what happens in these groups; reading from it never waits. Throws Error.
+FileDescriptor join_netlink(int protocol, std::initializer_list<int> groups);
 
 struct KernelChange {
   bool is_any = false;     // something that may concern us

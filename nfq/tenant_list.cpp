@@ -85,6 +85,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   struct List {
     std::shared_ptr<const rules::Config> config;
     Forwards forwards;
+    std::shared_ptr<const MemberKeeper::Interfaces> interfaces;
     TrafficReading reading = {};
     std::optional<std::vector<NamespaceReport>> reports = {};
     std::size_t next = 0;
@@ -92,11 +93,13 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   const auto wanted = wanted_namespaces(request, *daemon.config());
   const bool has_all = is_asked_for(request, "all");
   const bool only_used = is_asked_for(request, "used");
-  auto all = std::make_shared<List>(List{daemon.config(), limited_forwards(daemon)});
+  auto all = std::make_shared<List>(
+      List{daemon.config(), limited_forwards(daemon), daemon.member_interfaces()});
   const auto is_left_out = [=, ranges = ranges_of(*all->config)](const NamespaceReport& one) {
     const bool may_be_left_out = !has_all && contains(ranges, one.use.id);
     return !contains(wanted, one.use.id) || (only_used && !is_used(one)) ||
-           (may_be_left_out && !has_something(one, all->forwards));
+           (may_be_left_out && !has_something(one, all->forwards) &&
+            !all->interfaces->contains(one.use.id));
   };
   return list([all, &daemon, is_left_out](std::string& text) {
     if (!all->reports) {
@@ -107,20 +110,24 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
     const auto rest = std::span(*all->reports).subspan(all->next);
     const auto piece = rest.first(std::min(rest.size(), namespaces_per_piece));
     for (const auto& [use, traffic] : piece) {
-      text += line(
-          {{"name", rules::namespace_name(*all->config, use.id)},
-           {"fwmark", use.id},
-           {"sessions", use.sessions},
-           {"session_limit", use.session_limit},
-           {"ports", use.ports},
-           {"port_limit", use.port_limit},
-           {"port_block", use.port_block},
-           {"port_blocks", use.port_blocks},
-           {"evicted", use.evicted},
-           {"refused", use.refused},
-           {"forwards", all->forwards.contains(use.id) ? all->forwards.at(use.id) : Json::array()},
-           {"outbound", traffic_json(traffic.outbound)},
-           {"inbound", traffic_json(traffic.inbound)}});
+      Json one = {
+          {"name", rules::namespace_name(*all->config, use.id)},
+          {"fwmark", use.id},
+          {"sessions", use.sessions},
+          {"session_limit", use.session_limit},
+          {"ports", use.ports},
+          {"port_limit", use.port_limit},
+          {"port_block", use.port_block},
+          {"port_blocks", use.port_blocks},
+          {"evicted", use.evicted},
+          {"refused", use.refused},
+          {"forwards", all->forwards.contains(use.id) ? all->forwards.at(use.id) : Json::array()},
+          {"outbound", traffic_json(traffic.outbound)},
+          {"inbound", traffic_json(traffic.inbound)}};
+      // Of a range: by which it comes now.
+      const auto interface = all->interfaces->find(use.id);
+      if (interface != all->interfaces->end()) one["interface"] = interface->second;
+      text += line(one);
     }
     all->next += piece.size();
     return all->next < all->reports->size();

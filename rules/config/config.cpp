@@ -44,7 +44,8 @@ void order_by_fwmark(Config& config) {
 NamespaceConfig to_config(const NamespaceDraft& draft) {
   NamespaceConfig config = draft.config;
   config.name = draft.name->value;
-  config.interfaces = values(draft.interfaces);
+  const bool is_range = draft.fwmark->value.first != draft.fwmark->value.last;
+  (is_range ? config.members : config.interfaces) = values(draft.interfaces);
   config.subnets = values(draft.subnets);
   config.routes = values(draft.routes);
   config.policy.first = draft.fwmark->value.first;

@@ -22,7 +22,10 @@ struct Route {
 
 struct NamespaceConfig {
   std::string name;
-  std::vector<std::string> interfaces;
+  std::vector<std::string> interfaces;  // a range has none
+  // Of a range: names of interfaces whose owner is a member as long as they are there, or the
+  // beginnings of such names, as in "ppp*" (wanted/member_range.h).
+  std::vector<std::string> members;
   std::vector<IpNetwork> subnets;
   std::vector<Route> routes;
   // For the engine, whose ids are our fwmarks. `inside` is left empty: make_policy knows it from
@@ -33,6 +36,9 @@ struct NamespaceConfig {
   std::uint32_t fwmark_last() const { return policy.last; }
   // Each fwmark of a range is a namespace of its own, but those that another NamespaceConfig has.
   bool is_range() const { return policy.first != policy.last; }
+
+  // Its fwmarks, and the ways back, are the operator's own rules' work.
+  bool is_unplaced() const { return interfaces.empty() && members.empty(); }
 
   // What it has: its subnets, and what routes lead to.
   std::vector<IpNetwork> networks() const;

@@ -104,11 +104,33 @@ void check_fwmark(const Draft& draft, const NamespaceDraft& each, Faults& faults
     return;
   }
   if (!each.interfaces_line) return;
+  if (is_range(each) && range.last > member_fwmark_max) {
+    faults.add(each.fwmark->line,
+               fmt::format("[[namespace]] fwmark: {} is too large for a conntrack zone of each"
+                           " member (allowed for a range with interfaces: up to {})",
+                           fwmark_text(range), member_fwmark_max));
+    return;
+  }
   if (!route_table(range.first, mask)) {
     faults.add(each.fwmark->line,
                fmt::format("[[namespace]] fwmark: {} is too large for a route table of its own"
                            " (allowed under this fwmark_mask: up to {})",
                            fwmark_text(range), largest_routed_fwmark(mask)));
+  }
+}
+
+// Each fwmark that a member may get has rules and routes from the start.
+void check_member_count(const Draft& draft, Faults& faults) {
+  std::uint64_t count = 0;
+  for (const NamespaceDraft& each : draft.namespaces) {
+    if (!each.fwmark || !is_range(each) || !each.interfaces_line) continue;
+    const std::uint64_t before = count;
+    count += std::uint64_t{each.fwmark->value.last} - each.fwmark->value.first + 1;
+    if (count <= members_max || before > members_max) continue;
+    faults.add(each.fwmark->line,
+               fmt::format("[[namespace]] fwmark: {} brings the fwmarks of ranges with interfaces"
+                           " to {}; at most {} fit",
+                           fwmark_text(each.fwmark->value), count, members_max));
   }
 }
 
@@ -154,29 +176,74 @@ void check_fwmarks(const Draft& draft, const NamespaceNames& names, Faults& faul
                              fwmark_text(range), count, namespaces_max));
     }
   }
+  check_member_count(draft, faults);
   check_apart(std::move(ranges), faults);
   check_apart(std::move(singles), faults);
 }
 
+// A tenant's interface, or with a * behind it the beginning of the names of members' interfaces.
+struct InterfaceEntry {
+  const NamespaceDraft* owner;
+  const Located<std::string>* text;
+
+  bool is_pattern() const { return text->value.ends_with('*'); }
+  std::string_view beginning() const {
+    return std::string_view(text->value).substr(0, text->value.size() - (is_pattern() ? 1 : 0));
+  }
+};
+
+void refuse_external_interface(const Draft& draft, const InterfaceEntry& entry, Faults& faults) {
+  const std::string_view external = draft.external_interface.value;
+  const bool is_same = entry.text->value == external;
+  if (!is_same &&
+      (external.empty() || !entry.is_pattern() || !external.starts_with(entry.beginning()))) {
+    return;
+  }
+  faults.add(entry.text->line,
+             fmt::format("[[namespace]] interfaces: {} {} the external interface{} (line {}); a"
+                         " tenant needs its own",
+                         entry.text->value, is_same ? "is" : "matches",
+                         is_same ? std::string() : fmt::format(" {}", external),
+                         draft.external_interface.line));
+}
+
 void check_interfaces(const Draft& draft, Faults& faults) {
-  struct Owner {
-    const NamespaceDraft* owner;
-    std::uint32_t line;
-  };
-  std::map<std::string_view, Owner> owners;
+  std::multimap<std::string_view, InterfaceEntry> entries;
   for (const NamespaceDraft& each : draft.namespaces) {
     for (const auto& name : each.interfaces) {
-      if (name.value == draft.external_interface.value) {
-        faults.add(name.line, fmt::format("[[namespace]] interfaces: {} is the external interface"
-                                          " (line {}); a tenant needs its own",
-                                          name.value, draft.external_interface.line));
+      const InterfaceEntry entry{&each, &name};
+      refuse_external_interface(draft, entry, faults);
+      if (entry.is_pattern() && each.fwmark && !is_range(each)) {
+        faults.add(name.line,
+                   fmt::format("[[namespace]] interfaces: {} stands for many interfaces, and {} has"
+                               " one fwmark; a range of fwmarks has one for each",
+                               name.value, title(each)));
       }
-      const auto [earlier, is_new] = owners.emplace(name.value, Owner{&each, name.line});
-      if (!is_new) {
+      const auto same = entries.equal_range(entry.beginning());
+      const auto earlier = std::find_if(same.first, same.second, [&](const auto& other) {
+        return other.second.text->value == name.value;
+      });
+      if (earlier != same.second) {
+        const InterfaceEntry& first = earlier->second;
         faults.add(name.line,
                    fmt::format("[[namespace]] interfaces: {} already belongs to {} (line {})",
-                               name.value, title(*earlier->second.owner), earlier->second.line));
+                               name.value, title(*first.owner), first.text->line));
+        continue;
       }
+      entries.emplace(entry.beginning(), entry);
+    }
+  }
+  for (const auto& [beginning, entry] : entries) {
+    if (!entry.is_pattern()) continue;
+    for (auto other = entries.lower_bound(beginning);
+         other != entries.end() && other->first.starts_with(beginning); ++other) {
+      const InterfaceEntry& matched = other->second;
+      if (matched.text == entry.text) continue;
+      faults.add(entry.text->line,
+                 fmt::format("[[namespace]] interfaces: {} matches {} of {} (line {}) too",
+                             entry.text->value, matched.text->value, title(*matched.owner),
+                             matched.text->line));
+      break;
     }
   }
 }
@@ -246,12 +313,26 @@ void check_externals(const Draft& draft, const NamespaceDraft& each, Faults& fau
   }
 }
 
+void require_subnets(const NamespaceDraft& each, Faults& faults) {
+  if (!each.interfaces_line || each.subnets_line) return;
+  faults.add(*each.interfaces_line,
+             fmt::format("[[namespace]] interfaces: {} has interfaces but no subnets: every source"
+                         " would be dropped",
+                         title(each)));
+}
+
 void check_range_shape(const NamespaceDraft& each, Faults& faults) {
-  const std::string why = fmt::format(
-      "{} is a range of namespaces, which no interface or route can tell apart; the operator's own"
-      " rules set their fwmarks and routes",
-      title(each));
-  if (each.interfaces_line) faults.add(*each.interfaces_line, "[[namespace]] interfaces: " + why);
+  require_subnets(each, faults);
+  const std::string why =
+      each.interfaces_line
+          ? fmt::format(
+                "{} is a range of namespaces, each of which has its own interface and"
+                " nothing beyond",
+                title(each))
+          : fmt::format(
+                "{} is a range of namespaces, which no route can tell apart; the operator's"
+                " own rules set their fwmarks and routes",
+                title(each));
   if (each.routes_line) faults.add(*each.routes_line, "[[namespace]] routes: " + why);
   if (each.untranslated.empty()) return;
   faults.add(each.untranslated.front().line, "[[namespace]] untranslated: " + why);
@@ -260,13 +341,7 @@ void check_range_shape(const NamespaceDraft& each, Faults& faults) {
 // Whoever is a member of a range may do without interfaces, as the range does.
 void check_shape(const NamespaceDraft& each, bool is_member, Faults& faults) {
   if (is_range(each)) return check_range_shape(each, faults);
-  if (each.interfaces_line && !each.subnets_line) {
-    faults.add(
-        *each.interfaces_line,
-        fmt::format("[[namespace]] interfaces: {} has interfaces but no subnets: every source"
-                    " would be dropped",
-                    title(each)));
-  }
+  require_subnets(each, faults);
   if (each.interfaces_line || !each.subnets_line) return;
   if (!is_member) {
     faults.add(

@@ -25,6 +25,16 @@ constexpr std::optional<std::uint32_t> route_table(std::uint32_t fwmark, std::ui
   return first_route_table + place;
 }
 
+// Of ranges whose members come and go with their interfaces. Each fwmark has `ip rule`s and routes
+// from the start, which must be looked through; and is a conntrack zone, too.
+inline constexpr std::uint32_t members_max = 16'384;
+inline constexpr std::uint32_t member_fwmark_max = 0xffff;
+
+// A range's fwmarks begin with the lowest bit of the mask, which is bit 0 then.
+constexpr std::uint32_t member_route_table(std::uint32_t fwmark) {
+  return first_route_table + fwmark;
+}
+
 constexpr std::uint32_t largest_routed_fwmark(std::uint32_t mask) {
   const std::uint64_t end = std::uint64_t{end_of_route_tables - first_route_table}
                             << std::countr_zero(mask);

@@ -112,19 +112,25 @@ std::optional<IpNetwork> read_subnet(TableReader& table, std::string_view key,
   return subnet;
 }
 
-bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name) {
+bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name,
+                    Patterns patterns) {
   // The kernel allows more, but these are safe in rules, scripts and paths. Two names below
   // /proc/sys/net/ipv4/conf mean no interface.
   constexpr std::string_view allowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
-  const std::string_view text = name.value;
-  const bool odd = text.empty() || text.size() >= IFNAMSIZ || text.starts_with('-') ||
-                   text.find_first_not_of(allowed) != std::string_view::npos || text == "." ||
-                   text == ".." || text == "all" || text == "default";
+  std::string_view text = name.value;
+  const bool is_pattern = patterns == Patterns::allowed && text.ends_with('*');
+  if (is_pattern) text.remove_suffix(1);
+  const bool odd =
+      text.empty() || text.size() >= IFNAMSIZ || text.starts_with('-') ||
+      text.find_first_not_of(allowed) != std::string_view::npos ||
+      (!is_pattern && (text == "." || text == ".." || text == "all" || text == "default"));
   if (odd) {
-    table.fault(key, name.line,
-                fmt::format("\"{}\" is no interface name (allowed: 1 to {} of A-Z a-z 0-9 _ . -)",
-                            text, IFNAMSIZ - 1));
+    table.fault(
+        key, name.line,
+        fmt::format("\"{}\" is no interface name (allowed: 1 to {} of A-Z a-z 0-9 _ . -{})",
+                    name.value, IFNAMSIZ - 1,
+                    patterns == Patterns::allowed ? ", and for those of a range a * behind" : ""));
   }
   return !odd;
 }
@@ -150,7 +156,7 @@ std::vector<Located<IpNetwork>> read_subnets(TableReader& table, std::string_vie
 std::vector<Located<std::string>> read_interfaces(TableReader& table, std::string_view key) {
   std::vector<Located<std::string>> names;
   for (auto& name : table.texts(key)) {
-    if (read_interface(table, key, name)) names.push_back(std::move(name));
+    if (read_interface(table, key, name, Patterns::allowed)) names.push_back(std::move(name));
   }
   return names;
 }

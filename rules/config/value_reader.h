@@ -14,6 +14,8 @@ namespace swnat::rules {
 
 // Whether an address of IPv6 may be one that is unique on its link only.
 enum class LinkLocal { refused, allowed };
+// Whether the beginning of names may stand for them all, as "ppp*".
+enum class Patterns { refused, allowed };
 
 // Each tells the table's faults, naming the key, what is wrong with the text.
 std::optional<IpAddress> read_address(TableReader& table, std::string_view key,
@@ -21,7 +23,8 @@ std::optional<IpAddress> read_address(TableReader& table, std::string_view key,
                                       LinkLocal allowed = LinkLocal::refused);
 std::optional<IpNetwork> read_subnet(TableReader& table, std::string_view key,
                                      const Located<std::string>& text);
-bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name);
+bool read_interface(TableReader& table, std::string_view key, const Located<std::string>& name,
+                    Patterns patterns = Patterns::refused);
 
 std::vector<Located<IpAddress>> read_addresses(TableReader& table, std::string_view key);
 std::vector<Located<IpNetwork>> read_subnets(TableReader& table, std::string_view key);

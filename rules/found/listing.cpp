@@ -7,6 +7,7 @@
 
 #include "rules/iptables/chains.h"
 #include "rules/nft/elements.h"
+#include "rules/nft/member_elements.h"
 #include "rules/system/netlink.h"
 #include "rules/system/process.h"
 #include "rules/text/kernel_error.h"
@@ -39,7 +40,7 @@ std::string nft_part(std::string_view& rest) {
   return text;
 }
 
-// Of the sets and maps that packets do not fill.
+// Of the sets and maps that neither packets fill nor members that come and go.
 void add_elements(Listing& parts) {
   NetlinkSocket netfilter(NETLINK_NETFILTER);
   for (auto& [name, text] : parts) {
@@ -51,6 +52,7 @@ void add_elements(Listing& parts) {
       continue;
     }
     set.remove_prefix(4);
+    if (is_of_members(set.substr(0, set.find(' ')))) continue;
     text += elements_text(netfilter, set.substr(0, set.find(' ')));
   }
 }

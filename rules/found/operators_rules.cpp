@@ -186,7 +186,7 @@ void add_unrouted(const NamespaceConfig& one, const std::array<Markings, 2>& way
 }
 
 bool has_interfaces(const NamespaceConfig& one) {
-  return !one.interfaces.empty();
+  return !one.is_unplaced();
 }
 
 }  // namespace

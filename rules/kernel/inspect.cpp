@@ -59,11 +59,25 @@ std::string other_configuration(const Stock& stock, const Config& config,
       config.file);
 }
 
+// What members may have, but need not, is no difference.
+void add_members(const MemberView& members, PolicyRouting& wanted, PolicyRouting& present) {
+  wanted.routes.insert(wanted.routes.end(), members.routes.begin(), members.routes.end());
+  std::set<FwmarkRoute> optional(members.perhaps.begin(), members.perhaps.end());
+  // Those of interfaces that came too late for us to know their names.
+  for (const FwmarkRoute& each : members.perhaps) {
+    optional.insert({each.family, each.table, each.to, each.via, unknown_interface});
+  }
+  for (const FwmarkRoute& each : members.routes) optional.erase(each);
+  std::erase_if(present.routes, [&](const auto& each) { return optional.contains(each); });
+}
+
 Inspection inspect_recorded(const Record& record, const Config& config, const std::string& digest,
-                            const Interfaces& interfaces, const RuleListing& present) {
+                            const Interfaces& interfaces, const RuleListing& present,
+                            const MemberLook& look) {
   Inspection seen;
   seen.has_record = true;
-  Differences found = differences(record, present, interfaces);
+  PolicyRouting routing = current_policy_routing(interfaces);
+  Differences found = differences(record, present, std::move(routing), interfaces, look.view());
   seen.is_repairable = found.any();
   append_shortened(seen.differences, std::move(found.nft), "parts of nft table inet swnat differ");
   append_shortened(seen.differences, std::move(found.iptables), "parts of iptables differ");
@@ -103,8 +117,9 @@ std::optional<Inspection> Inspector::inspect(std::optional<std::uint32_t> genera
   lister_.begin(generation);
   Inspection seen;
   if (record && record->layout && record->stock) {
+    const MemberLook look(record->layout->members, config_->control_socket);
     const RuleListing present = lister_.list(!record->stock->rules.iptables.empty());
-    seen = inspect_recorded(*record, *config_, digest_, interfaces, present);
+    seen = inspect_recorded(*record, *config_, digest_, interfaces, present, look);
   } else {
     seen = inspect_unrecorded(record.has_value(), lister_.list(false), interfaces);
   }
@@ -146,8 +161,8 @@ PolicyRouting possible(const PolicyRouting& wanted, const Interfaces& interfaces
   return some;
 }
 
-Differences differences(const Record& record, const RuleListing& present,
-                        const Interfaces& interfaces) {
+Differences differences(const Record& record, const RuleListing& present, PolicyRouting routing,
+                        const Interfaces& interfaces, const MemberView& members) {
   Differences found;
   const Stock& stock = *record.stock;
   if (present.nft.empty() && !stock.rules.nft.empty()) {
@@ -156,8 +171,12 @@ Differences differences(const Record& record, const RuleListing& present,
     found.nft = differences(stock.rules.nft, present.nft);
   }
   found.iptables = differences(stock.rules.iptables, present.iptables);
-  add_differences(possible(record.layout->routing, interfaces), current_policy_routing(interfaces),
-                  found);
+  if (members.do_sets_differ) {
+    found.nft.emplace_back("sets of members of nft table inet swnat were changed");
+  }
+  PolicyRouting wanted = possible(record.layout->routing, interfaces);
+  add_members(members, wanted, routing);
+  add_differences(wanted, routing, found);
   found.sysctls = sysctl_differences(stock.sysctls);
   return found;
 }

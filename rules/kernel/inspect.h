@@ -20,6 +20,7 @@
 
 #include "rules/config/config.h"
 #include "rules/found/listing.h"
+#include "rules/kernel/member_view.h"
 #include "rules/kernel/record.h"
 #include "rules/system/interfaces.h"
 
@@ -74,8 +75,8 @@ std::vector<std::string> differences(const Listing& recorded, const Listing& pre
 void add_differences(const PolicyRouting& wanted, const PolicyRouting& present, Differences& found);
 // What of it the kernel can have now.
 PolicyRouting possible(const PolicyRouting& wanted, const Interfaces& interfaces);
-Differences differences(const Record& record, const RuleListing& present,
-                        const Interfaces& interfaces);
+Differences differences(const Record& record, const RuleListing& present, PolicyRouting routing,
+                        const Interfaces& interfaces, const MemberView& members);
 std::vector<std::string> interface_notes(const Config& config, const Interfaces& interfaces,
                                          const std::set<std::string>& addresses);
 // "0-3", "5".

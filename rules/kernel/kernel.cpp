@@ -24,6 +24,8 @@
 #include "rules/found/remains.h"
 #include "rules/iptables/apply.h"
 #include "rules/kernel/choose_format.h"
+#include "rules/kernel/member_store.h"
+#include "rules/kernel/member_work.h"
 #include "rules/kernel/plan.h"
 #include "rules/kernel/record.h"
 #include "rules/nft/text.h"
@@ -82,11 +84,16 @@ std::vector<RemovedTenant> tenants_of(const Config& config) {
 // Interfaces that some earlier up() knew as a tenant's, that are still there, and that this
 // configuration does not have.
 std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& record) {
-  if (record.tenants.empty() && record.removed.empty()) return {};
+  const bool had_members = record.layout && !record.layout->members.empty();
+  if (record.tenants.empty() && record.removed.empty() && !had_members) return {};
   const Interfaces interfaces = current_interfaces();
   const std::vector<std::string> known = tenant_interfaces(config);
+  const std::vector<MemberRange> ranges = member_ranges(config);
   std::set<std::string> seen(known.begin(), known.end());
   seen.insert(config.external_interface);
+  for (const auto& [name, is_up] : interfaces.is_up) {
+    if (range_matching(ranges, name) != nullptr) seen.insert(name);
+  }
   std::vector<RemovedTenant> removed;
   for (const auto* earlier : {&record.removed, &record.tenants}) {
     for (const RemovedTenant& each : *earlier) {
@@ -97,6 +104,14 @@ std::vector<RemovedTenant> removed_tenants(const Config& config, const Record& r
       }
       if (!rest.interfaces.empty()) removed.push_back(std::move(rest));
     }
+  }
+  if (!record.layout) return removed;
+  for (const MemberRange& earlier : record.layout->members) {
+    RemovedTenant rest{{}, earlier.subnets};
+    for (const auto& [name, is_up] : interfaces.is_up) {
+      if (earlier.matches(name) && seen.insert(name).second) rest.interfaces.push_back(name);
+    }
+    if (!rest.interfaces.empty()) removed.push_back(std::move(rest));
   }
   return removed;
 }
@@ -179,10 +194,59 @@ void apply_nft(const std::string& text) {
   run_or_throw({"nft", "-f", "-"}, stale + text);
 }
 
-void bring_to(const Layout& layout) {
-  apply_nft(layout.nft);
+// Members, as long as this lives; nothing where there are none, and never were.
+class LockedMembers {
+ public:
+  LockedMembers(const Layout& layout, const std::string& control_socket) : ranges_(layout.members) {
+    if (ranges_.empty() && !MemberStore::is_there(control_socket)) return;
+    store_.emplace(control_socket);
+    book_ = store_->load();
+  }
+
+  // To the interfaces that are here. Who has no fwmark yet gets one that nobody's sessions are
+  // under; a running daemon sees to the others. Returns what the operator should know.
+  std::vector<std::string> follow_interfaces() {
+    if (!store_) return {};
+    const MemberLinks links = current_links();
+    const MemberChange change = follow_links(ranges_, links, Sessions::cannot_end, book_);
+    note_originals(ranges_, change.came, book_);
+    store_->save(book_);
+    for (const auto& [fwmark, member] : change.went) {
+      const auto link = links.find(member.number);
+      if (link != links.end()) restore_member_sysctls(member, link->second.name);
+    }
+    write_member_sysctls(change.came, book_);
+    std::vector<std::string> told;
+    for (const auto& [range, count] : change.waiting) told.push_back(waiting_text(range, count));
+    return told;
+  }
+
+  // What they have in the kernel beside rules and routes.
+  void forget() {
+    if (!store_) return;
+    const MemberLinks links = current_links();
+    for (const auto& [fwmark, member] : book_) {
+      const auto link = links.find(member.number);
+      if (link != links.end()) restore_member_sysctls(member, link->second.name);
+    }
+    store_->remove();
+  }
+
+  std::string elements() const { return members_text(ranges_, book_); }
+  std::vector<FwmarkRoute> routes() const { return members_routes(ranges_, book_); }
+
+ private:
+  std::vector<MemberRange> ranges_;
+  std::optional<MemberStore> store_;
+  MemberBook book_;
+};
+
+void bring_to(const Layout& layout, const LockedMembers& members) {
+  apply_nft(layout.nft + members.elements());
   apply_iptables(layout.iptables);
-  apply_routing(layout.routing);
+  PolicyRouting routing = layout.routing;
+  for (FwmarkRoute& each : members.routes()) routing.routes.push_back(std::move(each));
+  apply_routing(routing);
 }
 
 void bring_to_nothing(const Record& record) {
@@ -197,7 +261,10 @@ void restore(const std::vector<Sysctl>& writes) {
   for (const Sysctl& each : writes) write_sysctl_if_there(each);
 }
 
-void remove_all(const Record& record, const RecordFolder& folder) {
+void remove_all(const Record& record, const RecordFolder& folder,
+                const std::string& control_socket) {
+  LockedMembers members(record.layout.value_or(Layout{}), control_socket);
+  members.forget();
   restore(sysctl_restoration(record.sysctls));
   bring_to_nothing(record);
   folder.remove(record);
@@ -251,10 +318,13 @@ struct Change {
   SysctlWork work;
   Record pending;            // what is true at any moment until the change is complete
   std::vector<Sysctl> undo;  // of the sysctls written so far, to be written from the last on
+  std::vector<std::string> told = {};  // about members
 
   void apply() {
     folder.save(pending);
-    bring_to(plan.layout);
+    LockedMembers members(plan.layout, config.control_socket);
+    told = members.follow_interfaces();
+    bring_to(plan.layout, members);
     SysctlReader reader;
     for (const Sysctl& each : work.writes) {
       const auto value = reader.read(each.name);
@@ -277,11 +347,13 @@ struct Change {
 
   void revert() const {
     if (!before.layout) {
-      remove_all(pending, folder);
+      remove_all(pending, folder, config.control_socket);
       return;
     }
     restore({undo.rbegin(), undo.rend()});
-    bring_to(*before.layout);
+    LockedMembers members(*before.layout, config.control_socket);
+    members.follow_interfaces();
+    bring_to(*before.layout, members);
     remove_made_chains(pending.made_chains);
     folder.save(before);
   }
@@ -334,6 +406,7 @@ Done up(const Config& config, Format format, const Keep& keep) {
   try {
     change.apply();
     Done done{up_summary(config, format, chosen), what_to_tell(config, plan)};
+    done.to_know.insert(done.to_know.end(), change.told.begin(), change.told.end());
     if (!keep || keep(done)) return done;
   } catch (const std::exception& failure) {
     undo(failure.what());
@@ -352,7 +425,7 @@ Done down(const Config& config) {
   const std::string unrecorded = damage || is_recorded ? "" : remains_of_up();
   const Record record = folder.load();
   std::string summary = down_summary(record, is_recorded);
-  remove_all(record, folder);
+  remove_all(record, folder, config.control_socket);
   if (damage) {
     throw KernelError(
         fmt::format("{}; rules and routes are removed, but sysctls stay as they are", *damage));

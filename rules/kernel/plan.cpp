@@ -141,12 +141,14 @@ Plan make_plan(const Config& config, Format format, const std::vector<RemovedTen
   plan.layout.nft = nft_text(config, format, removed);
   if (format == Format::iptables) plan.layout.iptables = iptables_tables(config);
   plan.layout.routing = policy_routing(config, removed);
+  plan.layout.members = member_ranges(config);
   plan.sysctls = wanted_sysctls(config);
   return plan;
 }
 
 void add_to(Digest& digest, const Plan& plan) {
   digest.add(plan.layout.nft);
+  for (const MemberRange& each : plan.layout.members) digest.add(each.name);
   add_to(digest, plan.layout.iptables);
   add_to(digest, plan.layout.routing);
   add_to(digest, plan.sysctls);

@@ -12,6 +12,7 @@
 #include "rules/routes/policy_route.h"
 #include "rules/system/sysctl.h"
 #include "rules/text/digest.h"
+#include "rules/wanted/member_range.h"
 
 namespace swnat::rules {
 
@@ -20,6 +21,7 @@ struct Layout {
   std::string nft;                      // for `nft -f -`
   std::vector<IptablesTable> iptables;  // empty with Format::nft
   PolicyRouting routing;
+  std::vector<MemberRange> members;  // who comes and goes with interfaces, of whom it has no more
 };
 
 struct Plan {

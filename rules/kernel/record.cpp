@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,57 +18,33 @@
 
 #include "rules/kernel/kernel.h"
 #include "rules/kernel/record_json.h"
+#include "rules/kernel/record_place.h"
 
 namespace swnat::rules {
 namespace {
 
-std::uint64_t namespace_inode() {
-  struct stat found {};
-  if (stat("/proc/self/ns/net", &found) != 0) {
-    throw KernelError(fmt::format("/proc/self/ns/net cannot be read: {}", std::strerror(errno)));
-  }
-  return found.st_ino;
-}
-
-// Unlike inodes, cookies are never given out again. 0 where the kernel has none (before 5.14).
-std::uint64_t namespace_cookie() {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw KernelError(fmt::format("no socket: {}", std::strerror(errno)));
-  std::uint64_t cookie = 0;
-  socklen_t size = sizeof cookie;
-#ifndef SO_NETNS_COOKIE
-  constexpr int SO_NETNS_COOKIE = 71;
-#endif
-  if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) != 0) cookie = 0;
-  close(fd);
-  return cookie;
-}
-
-RecordOrigin origin_here() {
-  constexpr const char* path = "/proc/sys/kernel/random/boot_id";
+// Nothing if there is none.
+std::optional<std::string> read_record(const std::string& path) {
+  errno = 0;
   std::ifstream file(path);
-  RecordOrigin origin;
-  if (!std::getline(file, origin.boot_id)) {
-    throw KernelError(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
-  }
-  origin.namespace_cookie = namespace_cookie();
-  return origin;
+  if (!file && errno == ENOENT) return std::nullopt;
+  std::ostringstream text;
+  // Of an empty file nothing is written, which is no failure of reading.
+  if (file && (file.peek() == EOF || text << file.rdbuf()) && !file.bad()) return text.str();
+  throw KernelError(fmt::format("record {} cannot be read: {}", path, std::strerror(errno)));
 }
 
-// Writes all or throws; the file is on disk afterwards.
-void write_file(const std::string& path, const std::string& text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  bool good = fd >= 0;
-  std::string_view rest = text;
-  while (good && !rest.empty()) {
-    const ssize_t written = write(fd, rest.data(), rest.size());
-    good = written > 0;
-    if (good) rest.remove_prefix(static_cast<std::size_t>(written));
+std::optional<Record> found_record(const std::string& path) {
+  const auto text = read_record(path);
+  if (!text) return std::nullopt;
+  try {
+    return record_from_json(*text, origin_here());
+  } catch (const RecordDamage& damage) {
+    throw KernelError(
+        fmt::format("record {} is damaged: {}; run `swnat-nfq down`, which removes"
+                    " what it recognises, and then `up` again",
+                    path, damage.what()));
   }
-  good = good && fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) close(fd);
-  if (!good) throw KernelError(fmt::format("{} cannot be written: {}", path, std::strerror(error)));
 }
 
 // Folders where something is left stay.
@@ -89,7 +64,7 @@ std::unique_ptr<RecordFolder> RecordFolder::try_to_lock(const std::string& contr
 
 RecordFolder::RecordFolder(const std::string& control_socket, bool waits)
     : folder_(std::filesystem::path(control_socket).parent_path()),
-      file_(fmt::format("{}/up-{}.json", folder_, namespace_inode())) {
+      file_(record_path(control_socket)) {
   // Another process may remove the folder between our making and our locking it.
   while (!open_and_lock(waits)) {
   }
@@ -160,26 +135,11 @@ bool RecordFolder::open_and_lock(bool waits) {
 }
 
 std::optional<std::string> RecordFolder::read() const {
-  errno = 0;
-  std::ifstream file(file_);
-  if (!file && errno == ENOENT) return std::nullopt;
-  std::ostringstream text;
-  // Of an empty file nothing is written, which is no failure of reading.
-  if (file && (file.peek() == EOF || text << file.rdbuf()) && !file.bad()) return text.str();
-  throw KernelError(fmt::format("record {} cannot be read: {}", file_, std::strerror(errno)));
+  return read_record(file_);
 }
 
 std::optional<Record> RecordFolder::find() const {
-  const auto text = read();
-  if (!text) return std::nullopt;
-  try {
-    return record_from_json(*text, origin_here());
-  } catch (const RecordDamage& damage) {
-    throw KernelError(
-        fmt::format("record {} is damaged: {}; run `swnat-nfq down`, which removes"
-                    " what it recognises, and then `up` again",
-                    file_, damage.what()));
-  }
+  return found_record(file_);
 }
 
 std::optional<std::string> RecordFolder::put_damaged_aside() const {
@@ -209,11 +169,7 @@ Record RecordFolder::load() const {
 }
 
 void RecordFolder::save(const Record& record) const {
-  const std::string temporary = file_ + ".new";
-  write_file(temporary, to_json(record, origin_here()));
-  if (rename(temporary.c_str(), file_.c_str()) != 0) {
-    throw KernelError(fmt::format("{} cannot be written: {}", file_, std::strerror(errno)));
-  }
+  replace_file(file_, to_json(record, origin_here()), Survives::machine);
   fsync(fd_);
 }
 
@@ -221,6 +177,14 @@ void RecordFolder::remove(const Record& record) const {
   unlink(file_.c_str());
   unlink((file_ + ".new").c_str());
   remove_empty(record.made_folders);
+}
+
+std::optional<Record> record_beside(const std::string& control_socket) {
+  return found_record(record_path(control_socket));
+}
+
+std::string record_path(const std::string& control_socket) {
+  return place_beside(control_socket, "up") + ".json";
 }
 
 }  // namespace swnat::rules

@@ -44,6 +44,11 @@ struct Record {
   std::vector<std::string> made_folders;  // outer before inner
 };
 
+// Where this network namespace's lies, and what is in it now, for those who only look and need no
+// lock. Nothing if there is none that counts. Throws KernelError if it is damaged.
+std::string record_path(const std::string& control_socket);
+std::optional<Record> record_beside(const std::string& control_socket);
+
 // The folder that records lie in; exclusively locked as long as this lives. If it was made for
 // nothing, it goes again.
 class RecordFolder {

@@ -11,7 +11,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int version = 3;
+constexpr int version = 4;
 
 int to_json(Family family) {
   return family == Family::ipv4 ? 4 : 6;
@@ -21,11 +21,47 @@ Family family_in(const Json& json) {
   return json.at("family") == 6 ? Family::ipv6 : Family::ipv4;
 }
 
+Json to_json(const std::vector<IpNetwork>& networks) {
+  Json json = Json::array();
+  for (const IpNetwork& each : networks) json.push_back(to_text(each));
+  return json;
+}
+
+std::vector<IpNetwork> networks_from_json(const Json& json) {
+  std::vector<IpNetwork> all;
+  for (const Json& text : json) {
+    if (const auto network = parse_network(text.get<std::string>())) all.push_back(*network);
+  }
+  return all;
+}
+
+Json to_json(const MemberRange& range) {
+  Json fwmarks = Json::array();
+  for (const NamespaceRange& each : range.fwmarks) fwmarks.push_back({each.first, each.last});
+  return {{"name", range.name},
+          {"patterns", range.patterns},
+          {"fwmarks", fwmarks},
+          {"subnets", to_json(range.subnets)},
+          {"ipv4", range.has_ipv4}};
+}
+
+MemberRange member_range_from_json(const Json& json) {
+  MemberRange range{json.at("name"),
+                    json.at("patterns"),
+                    {},
+                    networks_from_json(json.at("subnets")),
+                    json.at("ipv4")};
+  for (const Json& each : json.at("fwmarks")) range.fwmarks.push_back({each.at(0), each.at(1)});
+  return range;
+}
+
 Json layout_to_json(const Layout& layout) {
   Json json = {{"nft", layout.nft},
                {"iptables", Json::array()},
                {"rules", Json::array()},
-               {"routes", Json::array()}};
+               {"routes", Json::array()},
+               {"members", Json::array()}};
+  for (const MemberRange& each : layout.members) json["members"].push_back(to_json(each));
   for (const IptablesTable& table : layout.iptables) {
     Json chains = Json::array();
     for (const IptablesChain& chain : table.chains) {
@@ -51,6 +87,8 @@ Json layout_to_json(const Layout& layout) {
 Layout layout_from_json(const Json& json) {
   Layout layout;
   layout.nft = json.at("nft");
+  for (const Json& each : json.at("members"))
+    layout.members.push_back(member_range_from_json(each));
   for (const Json& table : json.at("iptables")) {
     IptablesTable found{family_in(table), table.at("name"), {}};
     for (const Json& chain : table.at("chains")) {
@@ -71,9 +109,7 @@ Layout layout_from_json(const Json& json) {
 Json to_json(const std::vector<RemovedTenant>& tenants) {
   Json json = Json::array();
   for (const RemovedTenant& each : tenants) {
-    std::vector<std::string> sources;
-    for (const IpNetwork& network : each.sources) sources.push_back(to_text(network));
-    json.push_back({{"interfaces", each.interfaces}, {"sources", sources}});
+    json.push_back({{"interfaces", each.interfaces}, {"sources", to_json(each.sources)}});
   }
   return json;
 }
@@ -81,12 +117,7 @@ Json to_json(const std::vector<RemovedTenant>& tenants) {
 std::vector<RemovedTenant> tenants_from_json(const Json& json) {
   std::vector<RemovedTenant> all;
   for (const Json& each : json) {
-    RemovedTenant tenant{each.at("interfaces"), {}};
-    for (const Json& text : each.at("sources")) {
-      const auto network = parse_network(text.get<std::string>());
-      if (network) tenant.sources.push_back(*network);
-    }
-    all.push_back(std::move(tenant));
+    all.push_back({each.at("interfaces"), networks_from_json(each.at("sources"))});
   }
   return all;
 }

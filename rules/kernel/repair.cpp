@@ -4,6 +4,7 @@
 #include "rules/iptables/apply.h"
 #include "rules/kernel/inspect.h"
 #include "rules/kernel/kernel.h"
+#include "rules/kernel/member_work.h"
 #include "rules/system/process.h"
 #include "rules/system/sysctl_reader.h"
 #include "rules/text/lines.h"
@@ -11,15 +12,15 @@
 namespace swnat::rules {
 namespace {
 
-void put_back_nft(Record& record) {
+void put_back_nft(Record& record, const MemberBook& book) {
   Listing& recorded = record.stock->rules.nft;
-  run_or_throw({"nft", "-f", "-"}, record.layout->nft);
+  const std::string text = record.layout->nft + members_text(record.layout->members, book);
+  run_or_throw({"nft", "-f", "-"}, text);
   Listing present = list_nft_rules();
   if (present != recorded) {
     // The text flushes rules and leaves chains and sets, so what others added to the table goes
     // only with the table itself. That drops what waits in queues, once.
-    run_or_throw({"nft", "-f", "-"},
-                 "table inet swnat\ndelete table inet swnat\n" + record.layout->nft);
+    run_or_throw({"nft", "-f", "-"}, "table inet swnat\ndelete table inet swnat\n" + text);
     present = list_nft_rules();
   }
   // The same as before, unless another version of nft lists it now.
@@ -56,12 +57,18 @@ std::optional<std::vector<std::string>> Inspector::repair() const {
   std::optional<Record> record = folder->find();
   std::vector<std::string> done;
   if (!record || !record->layout || !record->stock) return done;
+  const std::vector<MemberRange>& ranges = record->layout->members;
+  std::optional<MemberStore> store;  // members wait until all is put back
+  if (!ranges.empty()) store.emplace(config_->control_socket);
+  const MemberBook book = store ? store->load() : MemberBook{};
   const Interfaces interfaces = current_interfaces();
+  const MemberView members = locked_view(ranges, book, interfaces);
   const RuleListing present = RuleLister().list(!record->stock->rules.iptables.empty());
-  const Differences found = differences(*record, present, interfaces);
+  const Differences found =
+      differences(*record, present, current_policy_routing(interfaces), interfaces, members);
   // The guard first, and forwarding last.
   if (!found.nft.empty()) {
-    put_back_nft(*record);
+    put_back_nft(*record, book);
     done.emplace_back("nft table inet swnat");
   }
   if (!found.iptables.empty()) {
@@ -69,7 +76,9 @@ std::optional<std::vector<std::string>> Inspector::repair() const {
     done.emplace_back("the chains of iptables");
   }
   if (!found.rules.empty() || !found.routes.empty()) {
-    apply_routing(possible(record->layout->routing, interfaces));
+    PolicyRouting wanted = possible(record->layout->routing, interfaces);
+    wanted.routes.insert(wanted.routes.end(), members.routes.begin(), members.routes.end());
+    apply_routing(wanted);
     if (!found.rules.empty()) done.push_back(counted(found.rules.size(), "ip rule"));
     if (!found.routes.empty()) done.push_back(counted(found.routes.size(), "route"));
   }

@@ -84,8 +84,9 @@ void track_by_tenant(const Config& config, const NftWords& word, NftChain& chain
     const NftFamily& family = nft_family(each);
     chain.rule("{} daddr {} notrack return", family.ip, nft_externals(config, each));
   }
-  chain.rule("fib daddr type {{ local, anycast }} ct original zone set iifname map {} return",
-             word.zones);
+  for (const std::string& zone : nft_entry_zones(word)) {
+    chain.rule("fib daddr type {{ local, anycast }} ct original zone set {} return", zone);
+  }
   chain.rule("notrack");
 }
 
@@ -118,8 +119,15 @@ std::string nft_early_chain(const Config& config, const NftWords& word,
     early.comment("Tenants that the configuration has no more.");
     early.rule("iifname {} counter name removed_tenant drop", nft_set(gone));
   }
-  if (word.interfaces.empty()) return early.end();
-  early.rule("iifname {} goto from_tenant", word.interfaces);
+  if (!word.has_interfaces()) return early.end();
+  if (!word.interfaces.empty()) early.rule("iifname {} goto from_tenant", word.interfaces);
+  if (!word.members.empty()) {
+    early.rule("iif {} goto from_tenant", word.members);
+    early.comment("Who is no member yet, or finds no fwmark free.");
+    for (const std::string& pattern : nft_member_patterns(word)) {
+      early.rule("iifname {} counter name waiting_member drop", pattern);
+    }
+  }
   if (has_untranslated(word)) {
     early.comment("From where a tenant is reached without NAT, and errors about what it sent.");
     early.rule("{} != 0 accept", word.fwmark);
@@ -134,6 +142,8 @@ std::string nft_early_chain(const Config& config, const NftWords& word,
     for (const std::string& name : quoted(each.interfaces)) all.push_back({name, each.fwmark});
   }
   fwmarks.give("", {"fwmarks", "type ifname", "iifname"}, all, tenant);
+  fwmarks.give_later({"member_fwmarks", "type iface_index", "iif"}, member_fwmarks(word.ranges),
+                     tenant);
   tenant.rule("jump own_source");
   drop_shared_fragments(tenant);
   track_by_tenant(config, word, tenant);
@@ -158,6 +168,16 @@ std::string nft_own_source_chain(const NftWords& word, NftSets& sets) {
           "{} . {} {} return", word.fwmark, nft_first_bits(family, "saddr", length),
           sets.set(fmt::format("sources{}_{}", family.set_suffix, length),
                    fmt::format("typeof meta mark . {} saddr", family.ip), std::move(elements)));
+    }
+  }
+  for (const MemberRange& range : word.ranges) {
+    for (const NamespaceRange& piece : range.fwmarks) {
+      for (const Family each : all_families) {
+        const std::vector<std::string> subnets = texts(range.subnets, each);
+        if (subnets.empty()) continue;
+        chain.rule("{} {} saddr {} return", nft_from(word, piece.first, piece.last),
+                   nft_family(each).ip, nft_set(subnets));
+      }
     }
   }
   chain.rule("counter name forged_source drop");
@@ -188,7 +208,7 @@ std::vector<std::string> nft_untranslated(const NftWords& word, const NftFamily&
 void nft_check_unplaced_sources(const Config& config, const NftWords& word, NftChain& chain) {
   for (const NamespacePiece& piece : namespace_pieces(config)) {
     const NamespaceConfig& each = *piece.config;
-    if (!each.interfaces.empty()) continue;
+    if (!each.is_unplaced()) continue;
     const std::string match = nft_from(word, piece.first, piece.last);
     chain.rule("{} iifname != {} fib saddr type local counter name forged_source drop", match,
                word.external_interface);

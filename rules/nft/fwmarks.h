@@ -23,6 +23,15 @@ struct NftMarked {
 // A map from element to fwmark would replace the bits that are not ours too. So there is a chain
 // for each value of each of the four octets, which sets its bits and no other, and a map from
 // element to chain for each octet. Octets that are zero need neither.
+struct FwmarkOctet {
+  unsigned number = 0;      // from the lowest
+  std::uint32_t value = 0;  // its bits of the fwmark
+};
+// Those that are not zero.
+std::vector<FwmarkOctet> octets_of(std::uint32_t fwmark);
+// Of an element of the map of an octet: "jump fwmark_0x300".
+std::string jump_to_fwmark(std::uint32_t value);
+
 class NftFwmarks {
  public:
   explicit NftFwmarks(NftSets& sets) : sets_(sets) {}
@@ -35,6 +44,10 @@ class NftFwmarks {
   };
   void give(std::string_view match, const Key& key, const std::vector<NftMarked>& all,
             NftChain& chain);
+
+  // The same for members that get one of these fwmarks when they come: rules, chains and empty
+  // maps.
+  void give_later(const Key& key, const std::vector<std::uint32_t>& fwmarks, NftChain& chain);
 
   // The chains that the rules jump to.
   std::string chains() const;

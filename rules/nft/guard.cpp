@@ -11,8 +11,17 @@ namespace {
 
 // What has a namespace's fwmark reaches no other tenant's interface.
 void keep_to_own_tenant(const NftWords& word, NftChain& chain) {
-  chain.rule("oifname {} {} != 0 oifname . {} != {} counter name other_tenant drop",
-             word.interfaces, word.fwmark, word.fwmark, word.interface_owners);
+  if (!word.interfaces.empty()) {
+    chain.rule("oifname {} {} != 0 oifname . {} != {} counter name other_tenant drop",
+               word.interfaces, word.fwmark, word.fwmark, word.interface_owners);
+  }
+  if (word.members.empty()) return;
+  chain.rule("oif {} {} != 0 oif . {} != {} counter name other_tenant drop", word.members,
+             word.fwmark, word.fwmark, word.member_owners);
+  for (const std::string& pattern : nft_member_patterns(word)) {
+    chain.rule("oifname {} {} != 0 oif != {} counter name waiting_member drop", pattern,
+               word.fwmark, word.members);
+  }
 }
 
 // From a tenant's network. It goes on within its namespace, or to where its namespace gets without
@@ -24,9 +33,12 @@ std::string private_source_chain(const Config& config, const NftWords& word, Nft
   if (!word.interfaces.empty()) {
     chain.rule("oifname . {} {} accept", word.fwmark, word.interface_owners);
   }
+  if (!word.members.empty()) {
+    chain.rule("oif . {} {} accept", word.fwmark, word.member_owners);
+  }
   for (const NamespacePiece& piece : namespace_pieces(config)) {
     const NamespaceConfig& each = *piece.config;
-    if (!each.interfaces.empty()) continue;
+    if (!each.is_unplaced()) continue;
     for (const Family family : all_families) {
       const std::vector<std::string> subnets = texts(each.subnets, family);
       if (subnets.empty()) continue;
@@ -49,13 +61,24 @@ std::string nft_translated_chain(const Config& config, const NftWords& word) {
   NftChain chain("translated");
   if (word.namespaces.empty()) return chain.end();
   chain.rule("{} != {} accept", word.fwmark, word.namespaces);
-  if (!word.interfaces.empty()) {
+  if (word.has_interfaces()) {
     chain.comment("Left by the NAT: for the gateway itself, if for anybody.");
-    for (const NftFamily& family : nft_translated_families(config)) {
-      const std::string to = fmt::format("iifname {} {} daddr {}", word.interfaces, family.ip,
-                                         nft_externals(config, family.family));
+    const auto keep_apart = [&](const NftFamily& family, const std::string& from,
+                                const std::string& zone) {
+      const std::string to =
+          fmt::format("{} {} daddr {}", from, family.ip, nft_externals(config, family.family));
       chain.rule("{} {} counter name fragment_to_gateway drop", to, family.fragment);
-      chain.rule("{} ct original zone set iifname map {} accept", to, word.zones);
+      chain.rule("{} ct original zone set {} accept", to, zone);
+    };
+    for (const NftFamily& family : nft_translated_families(config)) {
+      if (!word.interfaces.empty()) {
+        keep_apart(family, fmt::format("iifname {}", word.interfaces),
+                   fmt::format("iifname map {}", word.zones));
+      }
+      if (!word.members.empty()) {
+        keep_apart(family, fmt::format("iif {}", word.members),
+                   fmt::format("iif map {}", word.member_zones));
+      }
     }
   }
   chain.rule("notrack");
@@ -83,7 +106,7 @@ std::string nft_arriving_chain(const Config& config, const NftWords& word) {
 
 std::string nft_answers_chain(const Config& config, const NftWords& word, NftFwmarks& fwmarks) {
   NftChain chain("answers");
-  if (word.interfaces.empty()) return chain.end();
+  if (!word.has_interfaces()) return chain.end();
   chain.comment("From services of the gateway's own, to the tenant that asked.");
   chain.rule("{} != 0 accept", word.fwmark);
   chain.rule("ct direction original accept");
@@ -107,8 +130,12 @@ std::string nft_apart_chain(const Config& config, const NftWords& word) {
         word.external_interface, word.fwmark, word.namespaces, nft_other_protocols,
         family.set_suffix, family.ip, word.udp_timeout);
   }
-  if (word.interfaces.empty()) return chain.end();
-  chain.rule("oifname {} {} == 0 counter name other_tenant drop", word.interfaces, word.fwmark);
+  if (!word.interfaces.empty()) {
+    chain.rule("oifname {} {} == 0 counter name other_tenant drop", word.interfaces, word.fwmark);
+  }
+  for (const std::string& pattern : nft_member_patterns(word)) {
+    chain.rule("oifname {} {} == 0 counter name other_tenant drop", pattern, word.fwmark);
+  }
   keep_to_own_tenant(word, chain);
   return chain.end();
 }
@@ -123,7 +150,7 @@ std::string nft_guard_chain(const Config& config, Format format, const NftWords&
                word.external_interface, word.fwmark, spare, ~config.fwmark_mask);
   }
   nft_own_reports("accept", chain);
-  if (!word.interfaces.empty()) keep_to_own_tenant(word, chain);
+  keep_to_own_tenant(word, chain);
   if (!word.networks.empty()) {
     chain.comment("A tenant's own address leaves its namespace for where it needs no NAT only.");
     for (const Family each : all_families) {

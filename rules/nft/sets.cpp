@@ -45,6 +45,7 @@ std::string NftSets::flushed() const {
 std::string NftSets::filled() const {
   std::string text;
   for (const Named& each : all_) {
+    if (each.elements.empty()) continue;
     text += fmt::format("\t{} {} {{ {}; elements = {{ {} }} }}\n", each.kind, each.name, each.type,
                         fmt::join(each.elements, ", "));
   }

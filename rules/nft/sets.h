@@ -1,5 +1,6 @@
 // The named sets and maps of the nft table. What has an element for each namespace is in one of
-// these: it is there once, and the rules can be listed without it.
+// these: it is there once, and the rules can be listed without it. What has one for each member
+// that is there now (wanted/member_range.h) is declared here without any.
 #pragma once
 
 #include <string>

@@ -71,6 +71,7 @@ constexpr std::string_view base = R"(table inet swnat {
 	counter other_tenant { comment "to a tenant, but from another one or untranslated"; }
 	counter turned_round { comment "to a tenant, on its way back to the outside"; }
 	counter removed_tenant { comment "from a tenant that the configuration has no more"; }
+	counter waiting_member { comment "to or from an interface of a range, which is no member yet"; }
 	counter fragment_to_gateway { comment "fragment to the gateway itself, which would mix tenants"; }
 	counter unowned { comment "to a port of the NAT that is nobody's"; }
 	set tenant_protocols { typeof ip daddr . meta l4proto; flags dynamic, timeout; timeout 10m; size 65535; }
@@ -96,7 +97,7 @@ std::string nft_text(const Config& config, Format format,
   NftSets sets;
   const NftWords word(config, removed, sets);
   NftFwmarks fwmarks(sets);
-  std::string rules = word.interfaces.empty() ? "" : nft_own_source_chain(word, sets);
+  std::string rules = word.has_interfaces() ? nft_own_source_chain(word, sets) : "";
   // Sets are declared as the chains ask for them, so one chain after the other.
   for (const std::string& chain :
        {nft_early_chain(config, word, removed, fwmarks), nft_telling_chain(config, format, word),

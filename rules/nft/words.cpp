@@ -101,6 +101,7 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
     : tenants(rules::tenants(config)),
       networks(tenant_networks(config, removed)),
       external_interface(fmt::format("\"{}\"", config.external_interface)),
+      ranges(member_ranges(config)),
       fwmark(fmt::format("meta mark & {:#x}", config.fwmark_mask)),
       ports(ports_text(config.policy.ports)) {
   std::vector<std::string> owners;
@@ -115,6 +116,11 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
         sets.set("interface_owners", "typeof oifname . meta mark", std::move(owners));
     zones = sets.map("zones", "typeof iifname : ct zone", interface_zones(config, tenants));
   }
+  if (!ranges.empty()) {
+    members = sets.set("members", "type iface_index", {});
+    member_owners = sets.set("member_owners", "typeof oif . meta mark", {});
+    member_zones = sets.map("member_zones", "typeof iif : ct zone", {});
+  }
   std::vector<std::string> fwmarks;
   for (const NamespaceRange& each : namespace_ranges(config)) {
     fwmarks.push_back(each.first == each.last ? fmt::format("{:#x}", each.first)
@@ -123,6 +129,21 @@ NftWords::NftWords(const Config& config, const std::vector<RemovedTenant>& remov
   if (!fwmarks.empty()) namespaces = nft_set(fwmarks);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(config.policy.timeouts.udp).count();
   udp_timeout = fmt::format("{}s", std::max<std::int64_t>(seconds, 1));
+}
+
+std::vector<std::string> nft_member_patterns(const NftWords& word) {
+  std::vector<std::string> all;
+  for (const MemberRange& range : word.ranges) {
+    for (std::string& name : quoted(range.patterns)) all.push_back(std::move(name));
+  }
+  return all;
+}
+
+std::vector<std::string> nft_entry_zones(const NftWords& word) {
+  std::vector<std::string> all;
+  if (!word.interfaces.empty()) all.push_back(fmt::format("iifname map {}", word.zones));
+  if (!word.members.empty()) all.push_back(fmt::format("iif map {}", word.member_zones));
+  return all;
 }
 
 std::string nft_from(const NftWords& word, std::uint32_t first, std::uint32_t last) {

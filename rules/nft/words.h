@@ -11,6 +11,7 @@
 #include "rules/config/config.h"
 #include "rules/nft/sets.h"
 #include "rules/wanted/family.h"
+#include "rules/wanted/member_range.h"
 #include "rules/wanted/tenant.h"
 
 namespace swnat::rules {
@@ -42,20 +43,32 @@ struct NftWords {
   // Puts what has an element for each namespace into the sets.
   NftWords(const Config& config, const std::vector<RemovedTenant>& removed, NftSets& sets);
 
+  bool has_interfaces() const { return !interfaces.empty() || !members.empty(); }
+
   std::vector<Tenant> tenants;
   std::vector<IpNetwork> networks;  // that must not leave as they are
   std::string external_interface;
   std::string interfaces;        // a set of the tenants' interfaces; empty if there are none
   std::string interface_owners;  // a set of each of them with its fwmark
   std::string zones;             // a map from each of them to its zone (zones.h)
-  std::string fwmark;            // the bits that name a namespace
-  std::string namespaces;        // a set of the fwmarks of all of them
-  std::string ports;             // that the NAT may hand out
+  // The same of members, by the numbers of interfaces; empty if no range has any.
+  std::vector<MemberRange> ranges;
+  std::string members;
+  std::string member_owners;
+  std::string member_zones;
+  std::string fwmark;      // the bits that name a namespace
+  std::string namespaces;  // a set of the fwmarks of all of them
+  std::string ports;       // that the NAT may hand out
   std::string udp_timeout;
 };
 
 // Matches what has one of these namespaces' fwmarks.
 std::string nft_from(const NftWords& word, std::uint32_t first, std::uint32_t last);
+
+// What matches the names of members' interfaces: "\"ppp*\"".
+std::vector<std::string> nft_member_patterns(const NftWords& word);
+// What gives a packet the zone of the tenant whose interface it entered by: "iifname map @zones".
+std::vector<std::string> nft_entry_zones(const NftWords& word);
 
 // "{ a, b }".
 std::string nft_set(const std::vector<std::string>& elements);

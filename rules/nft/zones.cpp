@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::uint32_t last_zone = 0xffff;
 
-// The fwmark itself where it fits, so that zones stay what they are when others come and go.
+// The fwmark itself where it fits, so that zones stay what they are when others come and go. That
+// of a member always does.
 std::vector<std::uint32_t> zones_of(const Config& config, const std::vector<Tenant>& tenants) {
   std::vector<std::uint32_t> zones;
   for (const Tenant& each : tenants) {
@@ -19,8 +20,13 @@ std::vector<std::uint32_t> zones_of(const Config& config, const std::vector<Tena
   if (std::all_of(zones.begin(), zones.end(), [](auto zone) { return zone <= last_zone; })) {
     return zones;
   }
-  for (std::size_t i = 0; i < zones.size(); ++i) {
-    zones[i] = static_cast<std::uint32_t>(i % last_zone + 1);
+  const std::vector<std::uint32_t> taken = member_fwmarks(member_ranges(config));
+  std::uint32_t next = 0;
+  for (std::uint32_t& zone : zones) {
+    do {
+      next = next % last_zone + 1;
+    } while (std::ranges::binary_search(taken, next));
+    zone = next;
   }
   return zones;
 }
@@ -43,6 +49,9 @@ std::vector<NftMarked> zone_fwmarks(const Config& config, const std::vector<Tena
   std::vector<NftMarked> all;
   for (std::size_t i = 0; i < tenants.size(); ++i) {
     all.push_back({fmt::format("{}", zones[i]), tenants[i].fwmark});
+  }
+  for (const std::uint32_t fwmark : member_fwmarks(member_ranges(config))) {
+    all.push_back({fmt::format("{}", member_zone(fwmark)), fwmark});
   }
   return all;
 }

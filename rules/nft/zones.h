@@ -15,6 +15,11 @@ namespace swnat::rules {
 // Elements of a map from a tenant's interface to the tenant's zone.
 std::vector<std::string> interface_zones(const Config& config, const std::vector<Tenant>& tenants);
 
+// Of a member of a range (wanted/member_range.h), whose fwmark no mask shifts.
+constexpr std::uint32_t member_zone(std::uint32_t fwmark) {
+  return fwmark;
+}
+
 // Each zone, and the fwmark of its tenant.
 std::vector<NftMarked> zone_fwmarks(const Config& config, const std::vector<Tenant>& tenants);
 

@@ -36,7 +36,9 @@
 #include "rules/routes/routing_messages.h"
 #include "rules/routes/table_sharing.h"
 #include "rules/system/netlink.h"
+#include "rules/text/kernel_error.h"
 #include "rules/wanted/bit_tree.h"
+#include "rules/wanted/member_range.h"
 
 namespace swnat::rules {
 namespace {
@@ -274,10 +276,25 @@ void add_routes(const NamespaceConfig& each, std::uint32_t table, Family family,
   }
 }
 
+// Of whoever becomes a member: what there is before it comes, and after it went.
+void add_member_routes(const std::vector<MemberRange>& ranges, Family family,
+                       std::vector<std::uint32_t>& fwmarks, std::vector<FwmarkRoute>& routes) {
+  for (const MemberRange& range : ranges) {
+    const std::vector<std::string> subnets = texts(range.subnets, family);
+    if (subnets.empty()) continue;
+    for (const std::uint32_t fwmark : member_fwmarks({range})) {
+      fwmarks.push_back(fwmark);
+      const std::uint32_t table = member_route_table(fwmark);
+      for (const std::string& subnet : subnets) routes.push_back({family, table, subnet, "", ""});
+    }
+  }
+}
+
 }  // namespace
 
 PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTenant>& removed) {
   PolicyRouting routing;
+  const std::vector<MemberRange> ranges = member_ranges(config);
   const std::vector<IpNetwork> networks = tenant_networks(config, removed);
   for (const Family family : all_families) {
     const std::map<std::uint32_t, IpNetwork> sharing = sharing_networks(config, family);
@@ -291,6 +308,7 @@ PolicyRouting policy_routing(const Config& config, const std::vector<RemovedTena
               : route_table(each.fwmark_first(), config.fwmark_mask).value();
       add_routes(each, table, family, routing.routes);
     }
+    add_member_routes(ranges, family, fwmarks, routing.routes);
     std::vector<IpNetwork> own;
     for (const IpNetwork& each : networks) {
       if (family_of(each) == family) own.push_back(each);
@@ -328,6 +346,37 @@ void apply_routing(const PolicyRouting& wanted) {
   for (const Family family : all_families) {
     make(changes(current, wanted, interfaces, family), interfaces, socket);
   }
+}
+
+std::vector<FwmarkRoute> member_routes(const std::vector<IpNetwork>& subnets, std::uint32_t fwmark,
+                                       const std::string& interface) {
+  std::vector<FwmarkRoute> routes;
+  for (const IpNetwork& each : subnets) {
+    routes.push_back({family_of(each), member_route_table(fwmark), to_text(each), "", interface});
+  }
+  return routes;
+}
+
+std::vector<std::size_t> change_routes(const std::vector<FwmarkRoute>& routes, bool is_removal,
+                                       const Interfaces& interfaces) {
+  std::vector<RoutingChange> all;
+  for (const FwmarkRoute& each : routes) all.push_back({is_removal, each});
+  NetlinkSocket socket(NETLINK_ROUTE);
+  try {
+    make(all, interfaces, socket);
+    return {};
+  } catch (const KernelError&) {
+    // One of them, which is no reason to leave out the others.
+  }
+  std::vector<std::size_t> failed;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    try {
+      make({all[i]}, interfaces, socket);
+    } catch (const KernelError&) {
+      if (!is_removal) failed.push_back(i);
+    }
+  }
+  return failed;
 }
 
 }  // namespace swnat::rules

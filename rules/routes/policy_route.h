@@ -38,6 +38,9 @@ struct FwmarkRoute {
   friend auto operator<=>(const FwmarkRoute&, const FwmarkRoute&) = default;
 };
 
+// In place of the name of one that was not there when interfaces were listed.
+inline constexpr const char* unknown_interface = "?";
+
 struct PolicyRouting {
   std::vector<IpRule> rules;
   std::vector<FwmarkRoute> routes;  // subnets before the routes through them
@@ -63,5 +66,13 @@ PolicyRouting current_policy_routing(const Interfaces& interfaces);
 // Makes the kernel's the same as `wanted`, touching nothing that stays. Routes of interfaces that
 // are missing or down are left out: the kernel takes none. Throws KernelError.
 void apply_routing(const PolicyRouting& wanted);
+
+// What leads back to a member of a range, if its interface is up.
+std::vector<FwmarkRoute> member_routes(const std::vector<IpNetwork>& subnets, std::uint32_t fwmark,
+                                       const std::string& interface);
+// Puts these routes, or takes them away, as far as it can. Returns which of them failed; of those
+// to be taken away that were not there none did. `interfaces` has the numbers of theirs.
+std::vector<std::size_t> change_routes(const std::vector<FwmarkRoute>& routes, bool is_removal,
+                                       const Interfaces& interfaces);
 
 }  // namespace swnat::rules

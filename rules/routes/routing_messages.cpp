@@ -158,7 +158,7 @@ std::optional<FwmarkRoute> route_in(const nlmsghdr& message, const InterfaceName
   if (header.rtm_type == RTN_UNREACHABLE) return route;
   // One that came since the interfaces were listed has no name here: it is none that was asked for.
   const auto name = interfaces.find(has.number(RTA_OIF));
-  route.interface = name == interfaces.end() ? "?" : name->second;
+  route.interface = name == interfaces.end() ? unknown_interface : name->second;
   return route;
 }
 

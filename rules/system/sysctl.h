@@ -15,6 +15,8 @@ namespace swnat::rules {
 struct Sysctl {
   std::string name;
   std::string value;
+
+  friend bool operator==(const Sysctl&, const Sysctl&) = default;
 };
 
 // What a configuration asks for.

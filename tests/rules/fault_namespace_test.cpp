@@ -76,7 +76,7 @@ TEST_CASE("interfaces, subnets and routes of namespaces") {
       {"an interface",
        base("interfaces = [\"a/b\"]\nsubnets = [\"10.0.0.0/24\"]"),
        {"7: [[namespace]] interfaces: \"a/b\" is no interface name (allowed: 1 to 15 of A-Z a-z "
-        "0-9 _ . -)"}},
+        "0-9 _ . -, and for those of a range a * behind)"}},
       {"the external interface",
        base("interfaces = [\"wan0\"]\nsubnets = [\"10.0.0.0/24\"]"),
        {"7: [[namespace]] interfaces: wan0 is the external interface (line 2); a tenant needs its "
@@ -115,11 +115,48 @@ TEST_CASE("interfaces, subnets and routes of namespaces") {
        base("interfaces = [\"b\"]"),
        {"7: [[namespace]] interfaces: namespace \"blue\" has interfaces but no subnets: every "
         "source would be dropped"}},
-      {"a range",
-       second("vpn", "\"5-9\"", net),
-       {"10: [[namespace]] interfaces: namespace \"vpn\" is a range of namespaces, which no "
-        "interface or route can tell apart; the operator's own rules set their fwmarks and "
-        "routes"}},
+      {"a pattern in the middle",
+       second("vpn", "\"5-9\"", "interfaces = [\"p*p\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: \"p*p\" is no interface name (allowed: 1 to 15 of A-Z a-z "
+        "0-9 _ . -, and for those of a range a * behind)"}},
+      {"all interfaces",
+       second("vpn", "\"5-9\"", "interfaces = [\"*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: \"*\" is no interface name (allowed: 1 to 15 of A-Z a-z "
+        "0-9 _ . -, and for those of a range a * behind)"}},
+      {"a pattern without a range",
+       base("interfaces = [\"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"7: [[namespace]] interfaces: ppp* stands for many interfaces, and namespace \"blue\" has "
+        "one fwmark; a range of fwmarks has one for each"}},
+      {"a pattern that matches the external interface",
+       second("vpn", "\"5-9\"", "interfaces = [\"wan*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: wan* matches the external interface wan0 (line 2); a tenant "
+        "needs its own"}},
+      {"a pattern that matches another's interface",
+       second(
+           "vpn", "\"5-9\"",
+           "interfaces = [\"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]\n[[namespace]]\nname = \"own\"\n"
+           "fwmark = 2\ninterfaces = [\"ppp7\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: ppp* matches ppp7 of namespace \"own\" (line 15) too"}},
+      {"a pattern within another",
+       second("vpn", "\"5-9\"", "interfaces = [\"ppp1*\", \"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: ppp* matches ppp1* of namespace \"vpn\" (line 10) too"}},
+      {"a pattern twice",
+       second("vpn", "\"5-9\"", "interfaces = [\"ppp*\", \"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"10: [[namespace]] interfaces: ppp* already belongs to namespace \"vpn\" (line 10)"}},
+      {"a range with interfaces and no subnets",
+       second("vpn", "\"5-9\"", "interfaces = [\"ppp*\"]"),
+       {"10: [[namespace]] interfaces: namespace \"vpn\" has interfaces but no subnets: every "
+        "source would be dropped"}},
+      {"more members than fit",
+       second("vpn", "\"5-16389\"", "interfaces = [\"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]"),
+       {"9: [[namespace]] fwmark: 5-16389 brings the fwmarks of ranges with interfaces to 16385; "
+        "at "
+        "most 16384 fit"}},
+      {"fwmarks of members that are no zones",
+       second("vpn", "\"70000-70009\"",
+              "interfaces = [\"ppp*\"]\nsubnets = [\"10.0.0.0/24\"]\n[nat]\nfwmark_mask = 0xfffff"),
+       {"9: [[namespace]] fwmark: 70000-70009 is too large for a conntrack zone of each member "
+        "(allowed for a range with interfaces: up to 65535)"}},
       {"a router outside",
        base(net + "routes = [{ to = \"10.9.0.0/16\", via = \"10.0.1.1\" }]"),
        {"9: [[namespace]] routes: via 10.0.1.1 lies in none of this namespace's subnets"}},

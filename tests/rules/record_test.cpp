@@ -89,7 +89,7 @@ TEST_CASE("what is no record is told from none") {
     CHECK_THROWS_AS(record_from_json(damaged, here), RecordDamage);
   }
   std::string older = text;
-  older.replace(older.find("\"version\":3"), 11, "\"version\":1");
+  older.replace(older.find("\"version\":4"), 11, "\"version\":1");
   CHECK_THROWS_WITH_AS(record_from_json(older, here), "another version of swnat wrote it",
                        RecordDamage);
 }

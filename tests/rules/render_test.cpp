@@ -36,7 +36,7 @@ Config golden_config(const std::string& name) {
 }
 
 TEST_CASE("rendered rules are as they were approved") {
-  for (const std::string name : {"tenants", "hairpin-off"}) {
+  for (const std::string name : {"tenants", "hairpin-off", "members"}) {
     const Config config = golden_config(name + ".toml");
     check_golden(name + "-nft.txt", render(config, Format::nft));
     check_golden(name + "-iptables.txt", render(config, Format::iptables));
