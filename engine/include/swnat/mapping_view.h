@@ -21,6 +21,7 @@ struct MappingView {
   std::optional<IpEndpoint> remote = {};
   std::uint32_t sessions = 0;
   bool is_forward = false;            // the external endpoint is a rule's (Policy::forwards)
+  std::chrono::milliseconds age{0};   // of the oldest session
   std::chrono::milliseconds idle{0};  // of the session that is idle for the shortest time
   TwoWayTraffic traffic{};            // of its sessions that there are
 };
@@ -32,7 +33,7 @@ struct MappingCursor {
   // Of a mapping with many sessions, whose sum goes on with the next call.
   bool is_summing = false;
   bool is_meant = false;
-  std::uint32_t member = 0;
+  std::uint32_t summed = 0;  // records that were looked at for it
   MappingView sum = {};
 };
 
