@@ -44,18 +44,56 @@ void add(const SessionTable<Family>& table, SessionRef member, const SessionPatt
   if (pattern.matches_remote_and_state(one)) cursor.is_meant = true;
 }
 
-// Adds up all sessions of the mapping, and takes them from the budget; false if they are more.
+// The ring's sum goes on with this session.
 template <class Family>
-bool add_ring(const SessionTable<Family>& table, const SessionPattern& pattern,
-              MappingCursor& cursor, std::uint32_t& budget, Tick now) {
+void go_on_with(const SessionTable<Family>& table, SessionRef member, MappingCursor& cursor) {
+  cursor.member = member;
+  cursor.member_made = table.made(member);
+  cursor.member_keeps = table[member].keeps_mapping();
+}
+
+// Whether the session that comes next is still the same, at its place in the ring.
+template <class Family>
+bool is_as_it_was(const SessionTable<Family>& table, const MappingCursor& cursor) {
+  const Session<Family>& next = table[cursor.member];
+  return is_of(next, cursor.sum) && table.made(cursor.member) == cursor.member_made &&
+         next.keeps_mapping() == cursor.member_keeps;
+}
+
+template <class Family>
+void begin(const SessionTable<Family>& table, MappingCursor& cursor) {
+  cursor.is_summing = true;
   cursor.is_meant = false;
+  cursor.is_by_record = false;
   cursor.sum = empty_sum(table, cursor.position);
-  SessionRef member = cursor.position;
+  go_on_with(table, cursor.position, cursor);
+}
+
+// Nothing that was added counts.
+void begin_by_record(MappingCursor& cursor) {
+  cursor.is_meant = false;
+  cursor.is_by_record = true;
+  cursor.member = 0;
+  MappingView& sum = cursor.sum;
+  sum.sessions = 0;
+  sum.age = {};
+  sum.idle = std::chrono::milliseconds::max();
+  sum.traffic = {};
+}
+
+// Adds up sessions along the ring, and takes them from the budget; false if there are more.
+template <class Family>
+bool add_ring(SessionTable<Family>& table, const SessionPattern& pattern, MappingCursor& cursor,
+              std::uint32_t& budget, Tick now) {
+  const SessionRef first = table.first_of_mapping(cursor.member);
+  SessionRef member = cursor.member;
   for (; budget != 0; --budget) {
     add(table, member, pattern, cursor, now);
     member = table.next_of_mapping(member);
-    if (member == cursor.position) return true;
+    // A ring that grew as fast as it was followed would have no end.
+    if (member == first || cursor.sum.sessions > table.used()) return true;
   }
+  go_on_with(table, member, cursor);
   return false;
 }
 
@@ -63,10 +101,10 @@ bool add_ring(const SessionTable<Family>& table, const SessionPattern& pattern,
 template <class Family>
 bool add_records(const SessionTable<Family>& table, const SessionPattern& pattern,
                  MappingCursor& cursor, std::uint32_t& budget, Tick now) {
-  for (; budget != 0 && cursor.summed < table.used(); --budget, ++cursor.summed) {
-    if (is_of(table[cursor.summed], cursor.sum)) add(table, cursor.summed, pattern, cursor, now);
+  for (; budget != 0 && cursor.member < table.used(); --budget, ++cursor.member) {
+    if (is_of(table[cursor.member], cursor.sum)) add(table, cursor.member, pattern, cursor, now);
   }
-  return cursor.summed >= table.used();
+  return cursor.member >= table.used();
 }
 
 // Whether a mapping that the pattern may mean is met at the cursor's position.
@@ -89,24 +127,24 @@ std::size_t copy_mappings(SessionTable<Family>& table, const SessionPattern& pat
   std::size_t copied = 0;
   std::uint32_t budget = records_per_look;
   while (budget != 0 && copied < out.size() && cursor.position < table.used()) {
-    if (cursor.is_summing) {
-      if (!add_records(table, pattern, cursor, budget, now)) break;
-    } else {
+    bool may_be_cut = cursor.is_summing;
+    if (!cursor.is_summing) {
+      may_be_cut = budget == records_per_look;
       --budget;
       if (!meets_mapping(table, pattern, cursor.position)) {
         ++cursor.position;
         continue;
       }
-      // The next call meets it first.
-      const bool has_all_budget = budget == records_per_look - 1;
-      if (!add_ring(table, pattern, cursor, budget, now)) {
-        if (!has_all_budget) break;
-        cursor.is_summing = true;
-        cursor.is_meant = false;
-        cursor.summed = 0;
-        cursor.sum = empty_sum(table, cursor.position);
-        break;
-      }
+      begin(table, cursor);
+    } else if (!cursor.is_by_record && !is_as_it_was(table, cursor)) {
+      begin_by_record(cursor);
+    }
+    const bool is_whole = cursor.is_by_record ? add_records(table, pattern, cursor, budget, now)
+                                              : add_ring(table, pattern, cursor, budget, now);
+    if (!is_whole) {
+      // The next call, which meets it first, may find all of it at one moment.
+      cursor.is_summing = may_be_cut;
+      break;
     }
     const MappingView& sum = cursor.sum;
     if (cursor.is_meant && pattern.matches_idle(sum.idle) && pattern.matches_age(sum.age)) {

@@ -4,9 +4,9 @@
 //
 // A mapping has no record. It is met at the session that the index knows it by, in the order of the
 // session records, and what its sessions have is added up along their ring. Where that is too long
-// for one lock, sessions may come, go and change places while nobody has it: then all records are
-// looked at instead, some with each call, and the cursor keeps the sum. So a session that is there
-// all the time counts once, whatever becomes of others.
+// for one lock, the cursor keeps the sum, with the session that it goes on with. If that one has
+// ended, or has changed its place, nothing tells where to go on: then all records are looked at
+// instead, some under each lock.
 #pragma once
 
 #include <cstdint>

@@ -164,6 +164,7 @@ class SessionTable {
 
   // Of a record that is a session.
   SessionView view(SessionRef ref, Tick now) const;
+  Tick made(SessionRef ref) const { return made_[ref]; }
   Tick age(SessionRef ref, Tick now) const { return age_of(made_[ref], now); }
   // Whether the record is a live session that the pattern means.
   bool is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const;

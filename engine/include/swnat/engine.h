@@ -138,8 +138,10 @@ class Engine {
   // Copies out mappings that have live sessions, as SessionPattern means them; returns, looks and
   // throws as sessions() does. A mapping is there once if the session that stands for it, mostly
   // its first, lives from the first call to the last; else it may be missing, or be there twice.
-  // What it has is the sum of its sessions at one moment if these are few; of some hundred or more
-  // those that there are all the time count, and what comes and goes meanwhile may count or not.
+  // What it has is the sum of its sessions at one moment if these are few. Of some hundred or more
+  // those that there are all the time count once, whatever others do; but what comes and goes
+  // meanwhile may count or not, and a connection that its remote began, and that opens or closes
+  // meanwhile, may count twice or not.
   std::optional<std::size_t> mappings(const SessionPattern& pattern, MappingCursor& cursor,
                                       std::span<MappingView> out, Time now) const;
 

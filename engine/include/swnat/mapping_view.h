@@ -33,7 +33,10 @@ struct MappingCursor {
   // Of a mapping with many sessions, whose sum goes on with the next call.
   bool is_summing = false;
   bool is_meant = false;
-  std::uint32_t summed = 0;  // records that were looked at for it
+  bool is_by_record = false;  // else along its ring
+  bool member_keeps = false;
+  std::uint32_t member = 0;  // that comes next: a session of the ring, or a record
+  std::uint32_t member_made = 0;
   MappingView sum = {};
 };
 
