@@ -20,7 +20,7 @@ class Adoption {
 
   explicit Adoption(Sessions<Family>& sessions) : sessions_(sessions), table_(sessions.table()) {}
 
-  bool adopt(SessionRef ref);
+  bool adopt(SessionRef ref, Tick now);
   bool is_timely(const Record& session, Tick now) const;
 
  private:
@@ -33,7 +33,7 @@ class Adoption {
 };
 
 template <class Family>
-bool Adoption<Family>::adopt(SessionRef ref) {
+bool Adoption<Family>::adopt(SessionRef ref, Tick now) {
   Record& session = table_[ref];
   if (!is_sound(session) || !sessions_.fits(session) ||
       table_.find(Key::of(session, KeyKind::inside_flow)) != no_session ||
@@ -54,7 +54,7 @@ bool Adoption<Family>::adopt(SessionRef ref) {
   uses.add(slot);
   if (mapping == no_session && session.has_chosen_port()) uses.add_port(slot);
   if (is_over(session.state)) uses.add_over(slot);
-  table_.keep(ref, mapping, slot);
+  table_.keep(ref, mapping, slot, now);
   return true;
 }
 
@@ -146,7 +146,7 @@ void adopt_all(Sessions<Family>& sessions, Tick now, bool is_recent) {
   std::ranges::stable_sort(kept, {},
                            [&](SessionRef ref) { return elapsed(now, table[ref].last_active); });
   for (const SessionRef ref : kept) {
-    if (!adoption.adopt(ref)) table.drop(ref);
+    if (!adoption.adopt(ref, now)) table.drop(ref);
   }
 }
 

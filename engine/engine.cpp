@@ -26,6 +26,11 @@ void check(const SessionPattern& pattern) {
   }
 }
 
+// Without room a listing would never end.
+void check_room(std::size_t room) {
+  if (room == 0) throw std::invalid_argument("there must be room for what is listed");
+}
+
 }  // namespace
 
 Engine::Engine(const EngineOptions& options, const std::shared_ptr<const Policy>& policy)
@@ -107,6 +112,10 @@ std::uint64_t Engine::session_count() const {
   return state_->session_count();
 }
 
+std::uint64_t Engine::sessions_made() const {
+  return state_->sessions_made();
+}
+
 EndCounts Engine::ended_sessions() const {
   return state_->ended_sessions();
 }
@@ -151,19 +160,22 @@ Outlook Engine::outlook(const Question& question, Time now) const {
   return state_->outlook(question, tick_of(now));
 }
 
-std::size_t Engine::sessions(Cursor& cursor, std::span<SessionView> out, Time now) const {
-  return state_->sessions({}, cursor, out, tick_of(now));
+std::optional<std::size_t> Engine::sessions(Cursor& cursor, std::span<SessionView> out,
+                                            Time now) const {
+  return sessions({}, cursor, out, now);
 }
 
-std::size_t Engine::sessions(const SessionPattern& pattern, Cursor& cursor,
-                             std::span<SessionView> out, Time now) const {
+std::optional<std::size_t> Engine::sessions(const SessionPattern& pattern, Cursor& cursor,
+                                            std::span<SessionView> out, Time now) const {
   check(pattern);
+  check_room(out.size());
   return state_->sessions(pattern, cursor, out, tick_of(now));
 }
 
-std::size_t Engine::mappings(const SessionPattern& pattern, MappingCursor& cursor,
-                             std::span<MappingView> out, Time now) const {
+std::optional<std::size_t> Engine::mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                                            std::span<MappingView> out, Time now) const {
   check(pattern);
+  check_room(out.size());
   return state_->mappings(pattern, cursor, out, tick_of(now));
 }
 

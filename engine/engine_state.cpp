@@ -198,6 +198,15 @@ std::uint64_t Engine::State::session_count() const {
   return count;
 }
 
+std::uint64_t Engine::State::sessions_made() const {
+  std::uint64_t sum = 0;
+  for_each_shard([&](auto& one) {
+    const Lock lock(one.mutex);
+    sum += one.sessions().made();
+  });
+  return sum;
+}
+
 EndCounts Engine::State::ended_sessions() const {
   EndCounts sum{};
   for_each_shard([&](auto& one) {
@@ -221,7 +230,8 @@ std::vector<NamespaceUse> Engine::State::namespaces() const {
                     .port_block = tenant.policy->port_block,
                     .port_blocks = blocks.contains(tenant.id) ? blocks.at(tenant.id) : 0,
                     .evicted = uses_.evicted(tenant.slot),
-                    .refused = uses_.refused(tenant.slot)});
+                    .refused = uses_.refused(tenant.slot),
+                    .sessions_made = uses_.made(tenant.slot)});
   }
   return uses;
 }
@@ -301,33 +311,27 @@ Outlook Engine::State::outlook(const Question& question, Tick now) const {
   return is_v4 ? v4_.outlook(question, now) : v6_.outlook(question, now);
 }
 
-std::size_t Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
-                                    std::span<SessionView> out, Tick now) const {
-  // A lock's hold may find none that is meant.
-  std::size_t copied = 0;
-  while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
-    copied = with_shard(cursor.shard, [&](auto& one) {
-      const Lock lock(one.mutex);
-      const std::size_t count = one.sessions().table().copy(pattern, cursor.position, out, now);
-      if (count == 0 && one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
-      return count;
-    });
-  }
-  return copied;
+std::optional<std::size_t> Engine::State::sessions(const SessionPattern& pattern, Cursor& cursor,
+                                                   std::span<SessionView> out, Tick now) const {
+  if (cursor.shard >= all_shards_count()) return {};
+  return with_shard(cursor.shard, [&](auto& one) {
+    const Lock lock(one.mutex);
+    const std::size_t count = one.sessions().table().copy(pattern, cursor.position, out, now);
+    if (one.is_end(cursor.position)) cursor = {cursor.shard + 1, 0};
+    return count;
+  });
 }
 
-std::size_t Engine::State::mappings(const SessionPattern& pattern, MappingCursor& cursor,
-                                    std::span<MappingView> out, Tick now) const {
-  std::size_t copied = 0;
-  while (copied == 0 && !out.empty() && cursor.shard < all_shards_count()) {
-    copied = with_shard(cursor.shard, [&](auto& one) {
-      const Lock lock(one.mutex);
-      const std::size_t count = copy_mappings(one.sessions().table(), pattern, cursor, out, now);
-      if (one.is_end(cursor.position)) cursor = {.shard = cursor.shard + 1};
-      return count;
-    });
-  }
-  return copied;
+std::optional<std::size_t> Engine::State::mappings(const SessionPattern& pattern,
+                                                   MappingCursor& cursor,
+                                                   std::span<MappingView> out, Tick now) const {
+  if (cursor.shard >= all_shards_count()) return {};
+  return with_shard(cursor.shard, [&](auto& one) {
+    const Lock lock(one.mutex);
+    const std::size_t count = copy_mappings(one.sessions().table(), pattern, cursor, out, now);
+    if (one.is_end(cursor.position)) cursor = {.shard = cursor.shard + 1};
+    return count;
+  });
 }
 
 std::optional<std::size_t> Engine::State::end_sessions(const SessionPattern& pattern,

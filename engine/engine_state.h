@@ -33,6 +33,7 @@ class Engine::State {
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
   Counters counters() const;
   std::uint64_t session_count() const;
+  std::uint64_t sessions_made() const;
   EndCounts ended_sessions() const;
   std::vector<NamespaceUse> namespaces() const;
   std::optional<std::vector<NamespaceTraffic>> namespace_traffic(TrafficReading& reading) const;
@@ -40,10 +41,10 @@ class Engine::State {
   std::vector<PortBlockView> port_blocks() const;
   std::vector<PortUse> ports(Tick now) const;
   Outlook outlook(const Question& question, Tick now) const;
-  std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
-                       Tick now) const;
-  std::size_t mappings(const SessionPattern& pattern, MappingCursor& cursor,
-                       std::span<MappingView> out, Tick now) const;
+  std::optional<std::size_t> sessions(const SessionPattern& pattern, Cursor& cursor,
+                                      std::span<SessionView> out, Tick now) const;
+  std::optional<std::size_t> mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                                      std::span<MappingView> out, Tick now) const;
   std::optional<std::size_t> end_sessions(const SessionPattern& pattern, Cursor& cursor, Tick now);
   void listen(EventKinds kinds, std::uint32_t capacity);
   std::size_t take_events(std::span<Event> out, Time now);

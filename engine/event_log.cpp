@@ -33,11 +33,12 @@ void EventLog<Family>::made(const Session<Family>& session, Part part, Tick now)
 }
 
 template <class Family>
-void EventLog<Family>::ended(const Session<Family>& session, const TwoWayTraffic& traffic,
+void EventLog<Family>::ended(const Session<Family>& session, const TwoWayTraffic& traffic, Tick age,
                              Part part, EndCause cause, Tick now) {
   Event event = event_of(session, now);
   event.cause = cause;
   Event of_session = event;
+  of_session.age = decltype(of_session.age)(age);
   of_session.traffic = traffic;
   tell(EventKind::session_ended, of_session);
   tell_mapping(EventKind::mapping_ended, event, part);

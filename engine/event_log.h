@@ -20,7 +20,7 @@ class EventLog : public EventOutlet {
 
   // These tell what is heard of it.
   void made(const Session<Family>& session, Part part, Tick now);
-  void ended(const Session<Family>& session, const TwoWayTraffic& traffic, Part part,
+  void ended(const Session<Family>& session, const TwoWayTraffic& traffic, Tick age, Part part,
              EndCause cause, Tick now);
   // `inside`: as the internal end would know the session. `external`: if the packet came to it.
   void refused(Reason reason, NamespaceId id, std::uint8_t protocol, const Leg<Family>& inside,

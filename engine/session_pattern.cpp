@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <span>
 #include <variant>
 
 #include "engine/session/session.h"
@@ -17,13 +18,13 @@ bool matches_ends(const SessionPattern& pattern, const Shown& shown) {
          pattern.remote.matches(shown.remote);
 }
 
+}  // namespace
+
 // There may be thousands of them, and a shard's lock is held.
-bool any_contains(const std::vector<NamespaceRange>& ranges, NamespaceId id) {
+bool any_contains(std::span<const NamespaceRange> ranges, NamespaceId id) {
   const auto after = std::ranges::upper_bound(ranges, id, {}, &NamespaceRange::first);
   return after != ranges.begin() && std::prev(after)->contains(id);
 }
-
-}  // namespace
 
 bool EndpointPattern::matches(const IpEndpoint& endpoint) const {
   if (!ports.contains(endpoint.port)) return false;
@@ -45,7 +46,8 @@ bool SessionPattern::matches_mapping(NamespaceId id, std::uint8_t its_protocol,
 }
 
 bool SessionPattern::matches(const SessionView& session) const {
-  return matches_idle(session.idle) && matches_remote_and_state(session) &&
+  return matches_idle(session.idle) && matches_age(session.age) &&
+         matches_remote_and_state(session) &&
          matches_mapping(session.namespace_id, session.protocol, session.internal,
                          session.external);
 }

@@ -28,8 +28,8 @@ Sessions<Family>::Sessions(const ShardOptions<Family>& options,
       snapshot_(std::move(snapshot)),
       externals_(externals),
       uses_(uses),
-      table_(options.memory.records, options.memory.asides, options.memory.used, options.secret,
-             policy().mapping == Mapping::endpoint_independent, snapshot_->forward_namespaces()) {
+      table_(options.memory, options.secret, policy().mapping == Mapping::endpoint_independent,
+             snapshot_->forward_namespaces()) {
   read_policy();
 }
 
@@ -160,7 +160,9 @@ std::optional<Reason> Sessions<Family>::refusal_of(NamespaceUses::Taken taken) {
 template <class Family>
 void Sessions<Family>::begin(SessionRef ref, SessionState state, const NewSession<Family>& wanted,
                              Tick now) {
-  table_.add(ref, state, wanted.mapping, wanted.slot, wanted.flows);
+  table_.add(ref, state, wanted.mapping, wanted.slot, wanted.flows, now);
+  ++made_;
+  uses_.add_made(table_.namespace_slot(ref));
   if (events_.is_heard()) events_.made(table_[ref], part_of(ref), now);
 }
 
@@ -179,7 +181,8 @@ void Sessions<Family>::end(SessionRef ref, const KeyHashes& hashes, EndCause cau
   const Record& session = table_[ref];
   const EndCause told = told_cause(cause, session.state);
   ++ended_[static_cast<std::size_t>(told)];
-  if (events_.is_heard()) events_.ended(session, table_.traffic(ref), part_of(ref), told, now);
+  if (events_.is_heard())
+    events_.ended(session, table_.traffic(ref), table_.age(ref, now), part_of(ref), told, now);
   if (cause == EndCause::evicted) uses_.add_evicted(table_.namespace_slot(ref));
   const bool has_port = session.has_chosen_port();
   const bool shares_mapping = table_.shares_mapping(session);

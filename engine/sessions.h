@@ -151,6 +151,8 @@ class Sessions {
     end(ref, table_.hashes_of(ref), cause, now);
   }
   void end(SessionRef ref, const KeyHashes& hashes, EndCause cause, Tick now);
+  // None of which the engine took over, unlike those that ended.
+  std::uint64_t made() const { return made_; }
   const EndCounts& ended() const { return ended_; }
   // Those whose time is over; looks at no more than `budget`, and returns at how many.
   std::uint32_t expire(Tick now, std::uint32_t budget);
@@ -206,6 +208,7 @@ class Sessions {
   NamespaceUses& uses_;
   SessionTable<Family> table_;
   EventLog<Family> events_;
+  std::uint64_t made_ = 0;
   EndCounts ended_{};
 };
 

@@ -26,9 +26,6 @@
 namespace swnat::nfq {
 namespace {
 
-// Of Engine::end_sessions(): a few milliseconds of the main thread's at most.
-constexpr int ends_per_piece = 64;
-
 Json queue_json(const QueueReport& queue) {
   Json json{{"queue", queue.number}};
   for (std::size_t i = 0; i < queue.counts.size(); ++i) {
@@ -66,6 +63,7 @@ ControlAnswer status(Daemon& daemon, const Json&) {
                 {"namespaces", daemon.engine().namespaces().size()},
                 {"sessions", daemon.engine().session_count()},
                 {"max_sessions", config->max_sessions},
+                {"sessions_made", daemon.engine().sessions_made()},
                 {"port_blocks", daemon.engine().port_blocks().size()},
                 {"rules", rules_json(daemon.rules())},
                 {"queues", queues_json(daemon)}})};
@@ -97,15 +95,12 @@ ControlAnswer flush(Daemon& daemon, const Json& request) {
   };
   auto all = std::make_shared<Flush>(Flush{requested_sessions(request, *daemon.config())});
   return {{}, [all, &daemon](std::string& text) {
-            for (int i = 0; i < ends_per_piece; ++i) {
-              const auto ended = daemon.engine().end_sessions(all->pattern, all->cursor, now());
-              if (!ended) {
-                text += line({{"ok", true}, {"ended", all->ended}});
-                return false;
-              }
+            if (const auto ended = daemon.engine().end_sessions(all->pattern, all->cursor, now())) {
               all->ended += *ended;
+              return true;
             }
-            return true;
+            text += line({{"ok", true}, {"ended", all->ended}});
+            return false;
           }};
 }
 

@@ -41,6 +41,7 @@ void add_session(Json& json, const Event& event) {
     json["reason"] = reasons[static_cast<std::size_t>(event.reason)].name;
   }
   if (event.kind == EventKind::session_ended) {
+    json["age"] = seconds(event.age);
     json["outbound"] = traffic_json(event.traffic.outbound);
     json["inbound"] = traffic_json(event.traffic.inbound);
   }

@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -27,7 +28,7 @@ class SessionSource {
   SessionSource(const Daemon& daemon, SessionPattern pattern)
       : engine_(daemon.engine()), pattern_(std::move(pattern)), names_(daemon.config()) {}
 
-  std::size_t next(std::span<View> views) {
+  std::optional<std::size_t> next(std::span<View> views) {
     return engine_.sessions(pattern_, cursor_, views, now());
   }
 
@@ -39,6 +40,7 @@ class SessionSource {
             {"external", text_of(view.external, has_ports_or_ids(view.protocol))},
             {"remote", text_of(view.remote, has_ports(view.protocol))},
             {"state", view.state},
+            {"age", seconds(view.age)},
             {"idle", seconds(view.idle)},
             {"expires_in", seconds(view.expires_in)},
             {"outbound", traffic_json(view.traffic.outbound)},
@@ -59,7 +61,7 @@ class MappingSource {
   MappingSource(const Daemon& daemon, SessionPattern pattern)
       : engine_(daemon.engine()), pattern_(std::move(pattern)), names_(daemon.config()) {}
 
-  std::size_t next(std::span<View> views) {
+  std::optional<std::size_t> next(std::span<View> views) {
     return engine_.mappings(pattern_, cursor_, views, now());
   }
 
@@ -72,6 +74,7 @@ class MappingSource {
     if (view.remote) json["remote"] = text_of(*view.remote, has_ports(view.protocol));
     json["sessions"] = view.sessions;
     json["forward"] = view.is_forward;
+    json["age"] = seconds(view.age);
     json["idle"] = seconds(view.idle);
     json["outbound"] = traffic_json(view.traffic.outbound);
     json["inbound"] = traffic_json(view.traffic.inbound);
@@ -107,10 +110,11 @@ class SessionCount {
 
   bool append_piece(std::string& text) {
     std::array<SessionView, views_per_piece> views;
-    const std::size_t count = engine_.sessions(pattern_, cursor_, views, now());
-    for (const SessionView& view : std::span(views).first(count)) add(view);
-    count_ += count;
-    if (count != 0) return true;
+    if (const auto count = engine_.sessions(pattern_, cursor_, views, now())) {
+      for (const SessionView& view : std::span(views).first(*count)) add(view);
+      count_ += *count;
+      return true;
+    }
     Json json{{"ok", true}, {"count", count_}};
     if (by_ != CountBy::nothing) json["by"] = by_json();
     text += line(json);

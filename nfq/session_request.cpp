@@ -94,17 +94,38 @@ std::string read_state(std::string_view text) {
   return std::string(text);
 }
 
-void read_idle(std::string_view text, SessionPattern& pattern) {
+struct TimeRange {
+  std::chrono::milliseconds at_least{0};
+  std::chrono::milliseconds at_most = std::chrono::milliseconds::max();
+};
+
+// `what` and `allowed` are for people.
+TimeRange read_times(std::string_view text, std::chrono::seconds longest, std::string_view what,
+                     std::string_view allowed) {
   const bool is_shorter = text.starts_with('<');
   const std::string_view time = text.substr(is_shorter || text.starts_with('>') ? 1 : 0);
   std::optional<std::chrono::seconds> duration = rules::parse_duration(time);
   if (const auto number = parse_number<std::uint32_t>(time)) duration.emplace(*number);
-  if (!duration) refuse(text, "idle time", "seconds or text like 5m or 2h4m; <5m for shorter ones");
-  if (is_shorter) {
-    pattern.idle_at_most = *duration - std::chrono::milliseconds(1);
-  } else {
-    pattern.idle_at_least = *duration;
-  }
+  if (!duration || *duration > longest) refuse(text, what, allowed);
+  if (is_shorter) return {.at_most = *duration - std::chrono::milliseconds(1)};
+  return {.at_least = *duration};
+}
+
+void read_idle(std::string_view text, SessionPattern& pattern) {
+  const TimeRange idle = read_times(text, std::chrono::seconds::max(), "idle time",
+                                    "seconds or text like 5m or 2h4m; <5m for shorter ones");
+  pattern.idle_at_least = idle.at_least;
+  pattern.idle_at_most = idle.at_most;
+}
+
+void read_age(std::string_view text, SessionPattern& pattern) {
+  static_assert(session_age_max == std::chrono::hours(24 * 30));
+  const TimeRange age =
+      read_times(text, std::chrono::duration_cast<std::chrono::seconds>(session_age_max), "age",
+                 "seconds or text like 5m or 2h4m, up to 30d, which is told of older ones, too; "
+                 "<5m for younger ones");
+  pattern.age_at_least = age.at_least;
+  pattern.age_at_most = age.at_most;
 }
 
 }  // namespace
@@ -126,6 +147,7 @@ SessionPattern requested_sessions(const nlohmann::ordered_json& request,
   read("remote", [&](Text text) { pattern.remote = read_endpoint(text); });
   read("state", [&](Text text) { pattern.state = read_state(text); });
   read("idle", [&](Text text) { read_idle(text, pattern); });
+  read("age", [&](Text text) { read_age(text, pattern); });
   return pattern;
 }
 

@@ -8,9 +8,9 @@
 
 namespace swnat::nfq {
 
-// By the keys "namespace", "protocol", "internal", "external", "remote", "state" and "idle", each
-// text and optional (session_request.cpp has what they may be). Throws Error, which says what is
-// wrong and what is allowed.
+// By the keys "namespace", "protocol", "internal", "external", "remote", "state", "idle" and "age",
+// each text and optional (session_request.cpp has what they may be). Throws Error, which says what
+// is wrong and what is allowed.
 SessionPattern requested_sessions(const nlohmann::ordered_json& request,
                                   const rules::Config& config);
 

@@ -23,17 +23,28 @@ struct NamedKey {
   SortKey key;
 };
 constexpr NamedKey session_keys[] = {
-    {"idle", SortKey::idle},         {"expires", SortKey::expires},
-    {"packets", SortKey::packets},   {"bytes", SortKey::bytes},
-    {"state", SortKey::state},       {"namespace", SortKey::namespace_id},
-    {"protocol", SortKey::protocol}, {"internal", SortKey::internal},
-    {"external", SortKey::external}, {"remote", SortKey::remote},
+    {"age", SortKey::age},
+    {"idle", SortKey::idle},
+    {"expires", SortKey::expires},
+    {"packets", SortKey::packets},
+    {"bytes", SortKey::bytes},
+    {"state", SortKey::state},
+    {"namespace", SortKey::namespace_id},
+    {"protocol", SortKey::protocol},
+    {"internal", SortKey::internal},
+    {"external", SortKey::external},
+    {"remote", SortKey::remote},
 };
 constexpr NamedKey mapping_keys[] = {
-    {"idle", SortKey::idle},         {"sessions", SortKey::sessions},
-    {"packets", SortKey::packets},   {"bytes", SortKey::bytes},
-    {"protocol", SortKey::protocol}, {"namespace", SortKey::namespace_id},
-    {"internal", SortKey::internal}, {"external", SortKey::external},
+    {"age", SortKey::age},
+    {"idle", SortKey::idle},
+    {"sessions", SortKey::sessions},
+    {"packets", SortKey::packets},
+    {"bytes", SortKey::bytes},
+    {"protocol", SortKey::protocol},
+    {"namespace", SortKey::namespace_id},
+    {"internal", SortKey::internal},
+    {"external", SortKey::external},
     {"remote", SortKey::remote},
 };
 
@@ -91,6 +102,8 @@ int compare_by_own(SortKey, const MappingView& a, const MappingView& b) {
 template <class View>
 int compare_by(SortKey key, const View& a, const View& b) {
   switch (key) {
+    case SortKey::age:
+      return compare(a.age, b.age);
     case SortKey::idle:
       return compare(a.idle, b.idle);
     case SortKey::packets:

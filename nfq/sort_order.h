@@ -12,6 +12,7 @@
 namespace swnat::nfq {
 
 enum class SortKey : std::uint8_t {
+  age,
   idle,
   expires,
   packets,  // of both directions, most first, as are the next two

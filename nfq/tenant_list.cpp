@@ -15,6 +15,7 @@
 #include "nfq/namespace_report.h"
 #include "nfq/namespace_request.h"
 #include "nfq/protocol_name.h"
+#include "swnat/session_pattern.h"
 
 namespace swnat::nfq {
 namespace {
@@ -33,11 +34,6 @@ Forwards limited_forwards(const Daemon& daemon) {
                                           {"session_limit", use.session_limit}});
   }
   return forwards;
-}
-
-bool contains(const std::vector<NamespaceRange>& ranges, NamespaceId id) {
-  const auto after = std::ranges::upper_bound(ranges, id, {}, &NamespaceRange::first);
-  return after != ranges.begin() && std::prev(after)->contains(id);
 }
 
 bool has_something(const NamespaceReport& report, const Forwards& forwards) {
@@ -96,8 +92,8 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
   auto all = std::make_shared<List>(
       List{daemon.config(), limited_forwards(daemon), daemon.member_interfaces()});
   const auto is_left_out = [=, ranges = ranges_of(*all->config)](const NamespaceReport& one) {
-    const bool may_be_left_out = !has_all && contains(ranges, one.use.id);
-    return !contains(wanted, one.use.id) || (only_used && !is_used(one)) ||
+    const bool may_be_left_out = !has_all && any_contains(ranges, one.use.id);
+    return !any_contains(wanted, one.use.id) || (only_used && !is_used(one)) ||
            (may_be_left_out && !has_something(one, all->forwards) &&
             !all->interfaces->contains(one.use.id));
   };
@@ -115,6 +111,7 @@ ControlAnswer list_namespaces(Daemon& daemon, const Json& request) {
           {"fwmark", use.id},
           {"sessions", use.sessions},
           {"session_limit", use.session_limit},
+          {"sessions_made", use.sessions_made},
           {"ports", use.ports},
           {"port_limit", use.port_limit},
           {"port_block", use.port_block},

@@ -17,8 +17,8 @@
 
 namespace swnat::nfq {
 
-// A Source has `View`, `std::size_t next(std::span<View>)`, where 0 is the end, and
-// `Json json(const View&)`.
+// A Source has `View`, `std::optional<std::size_t> next(std::span<View>)`, which may have none and
+// still not be at the end, where it has nothing, and `Json json(const View&)`. Each call is short.
 template <class Source>
 class ViewList {
  public:
@@ -33,30 +33,34 @@ class ViewList {
   bool append_piece(std::string& text) { return sorted_ ? append_sorted(text) : append_next(text); }
 
  private:
-  // A client that takes one piece makes room for the next.
-  static constexpr std::size_t piece_max = 64;
+  // Between two pieces the daemon does what else there is to do: none takes longer than a batch of
+  // packets, whether it is lines that are written or records that are looked at.
+  static constexpr std::size_t lines_max = 16;
+  static constexpr std::size_t views_max = 64;
 
   bool append_next(std::string& text) {
-    std::array<View, piece_max> views;
-    const std::size_t count =
-        source_.next(std::span(views).first(std::min(piece_max, left_.value_or(piece_max))));
-    for (const View& view : std::span(views).first(count)) text += line(source_.json(view));
-    if (left_) *left_ -= count;
-    const bool goes_on = count != 0 && left_ != 0u;
+    std::array<View, lines_max> views;
+    const auto count =
+        source_.next(std::span(views).first(std::min(lines_max, left_.value_or(lines_max))));
+    for (const View& view : std::span(views).first(count.value_or(0))) {
+      text += line(source_.json(view));
+    }
+    if (left_) *left_ -= count.value_or(0);
+    const bool goes_on = count && left_ != 0u;
     if (!goes_on) text += line({{"end", true}});
     return goes_on;
   }
 
   bool append_sorted(std::string& text) {
     if (!order_) {
-      std::array<View, piece_max> views;
-      const std::size_t count = source_.next(views);
-      for (const View& view : std::span(views).first(count)) sorted_->add(view);
-      met_ += count;
-      if (count == 0) order_ = sorted_->sort();
+      std::array<View, views_max> views;
+      const auto count = source_.next(views);
+      for (const View& view : std::span(views).first(count.value_or(0))) sorted_->add(view);
+      met_ += count.value_or(0);
+      if (!count) order_ = sorted_->sort();
       return true;
     }
-    const std::size_t count = std::min(piece_max, order_->size());
+    const std::size_t count = std::min(lines_max, order_->size());
     for (const View& view : order_->first(count)) text += line(source_.json(view));
     order_ = order_->subspan(count);
     if (!order_->empty()) return true;

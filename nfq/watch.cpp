@@ -91,7 +91,7 @@ EventKinds requested_events(const Json& request) {
 }
 
 ControlAnswer watch(Daemon& daemon, const Json& request) {
-  for (const char* key : {"state", "idle"}) {
+  for (const char* key : {"state", "idle", "age"}) {
     if (request.contains(key)) throw Error(fmt::format("events are not chosen by '{}'", key));
   }
   SessionPattern pattern = requested_sessions(request, *daemon.config());

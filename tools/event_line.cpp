@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <ctime>
 
+#include "tools/swnatctl_text.h"
 #include "tools/time_of_day.h"
 
 namespace swnat::ctl {
@@ -47,6 +48,7 @@ std::string happening_text(const Json& event) {
   for (const char* key : {"cause", "reason"}) {
     if (event.contains(key)) text += ' ' + event[key].get<std::string>();
   }
+  if (event.contains("age")) text += " after " + duration(event["age"].get<double>());
   return text;
 }
 

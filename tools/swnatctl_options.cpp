@@ -25,6 +25,7 @@ constexpr TextOption other_options[] = {
     {"remote", "ENDPOINT", "likewise"},
     {"state", "STATE", "active, opening, established, half-closed, closing or reset", true},
     {"idle", "TIME", "idle for at least that long, like 5m; <5m: for less", true},
+    {"age", "TIME", "made at least that long ago, like 5m, up to 30d; <5m: later", true},
 };
 
 void add(CLI::App& command, Json& request, const TextOption& option) {

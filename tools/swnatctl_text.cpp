@@ -137,11 +137,11 @@ std::string status_text(const Json& document) {
              "swnat-nfq {}, process {}, running for {}\n"
              "configuration: {}\n"
              "namespaces: {}\n"
-             "sessions: {} of at most {}\n",
+             "sessions: {} of at most {}; {} made since the start\n",
              document.at("version").get<std::string>(), number(document.at("pid")),
              duration(document.at("uptime")), document.at("configuration").get<std::string>(),
              number(document.at("namespaces")), number(document.at("sessions")),
-             number(document.at("max_sessions"))) +
+             number(document.at("max_sessions")), number(document.at("sessions_made"))) +
          blocks_text(document) + rules_text(document.at("rules")) + queues_text(document);
 }
 

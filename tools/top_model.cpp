@@ -37,6 +37,8 @@ double value(const TopLine& line, TopSort sort) {
       return line.rates ? line.rates->bytes_in : unknown;
     case TopSort::sessions:
       return static_cast<double>(line.row.sessions);
+    case TopSort::made:
+      return line.rates ? line.rates->sessions_made : unknown;
     case TopSort::ports:
       return static_cast<double>(line.row.ports);
     case TopSort::name:
@@ -65,6 +67,7 @@ TopRates& TopRates::operator+=(const TopRates& other) {
   bytes_out += other.bytes_out;
   packets_in += other.packets_in;
   bytes_in += other.bytes_in;
+  sessions_made += other.sessions_made;
   return *this;
 }
 
@@ -80,14 +83,17 @@ void TopModel::take(TopReading reading) {
     const TopRow& after = line.row;
     const auto found = before_.find(names);
     if (found != before_.end() && !is_less(after.outbound, found->second.outbound) &&
-        !is_less(after.inbound, found->second.inbound)) {
-      const auto& [outbound, inbound] = found->second;
+        !is_less(after.inbound, found->second.inbound) &&
+        after.sessions_made >= found->second.sessions_made) {
+      const auto& [outbound, inbound, sessions_made] = found->second;
       line.rates = TopRates{rate(outbound.packets, after.outbound.packets, seconds),
                             rate(outbound.bytes, after.outbound.bytes, seconds),
                             rate(inbound.packets, after.inbound.packets, seconds),
-                            rate(inbound.bytes, after.inbound.bytes, seconds)};
+                            rate(inbound.bytes, after.inbound.bytes, seconds),
+                            rate(sessions_made, after.sessions_made, seconds)};
     }
-    now.insert_or_assign(std::move(names), Before{after.outbound, after.inbound});
+    now.insert_or_assign(std::move(names),
+                         Before{after.outbound, after.inbound, after.sessions_made});
     lines_.push_back(std::move(line));
   }
   before_ = std::move(now);

@@ -10,7 +10,7 @@
 
 namespace swnat::ctl {
 
-enum class TopSort { bytes, packets, outbound, inbound, sessions, ports, name };
+enum class TopSort { bytes, packets, outbound, inbound, sessions, made, ports, name };
 
 struct TopSortKey {
   TopSort sort;
@@ -25,6 +25,7 @@ inline constexpr TopSortKey top_sort_keys[] = {
     {TopSort::outbound, 'o', "out", "bytes a second that it sends"},
     {TopSort::inbound, 'i', "in", "bytes a second that it gets"},
     {TopSort::sessions, 's', "sessions", "sessions"},
+    {TopSort::made, 'm', "new", "new sessions a second"},
     {TopSort::ports, 't', "ports", "external ports"},
     {TopSort::name, 'n', "name", "namespace and endpoints, by the alphabet"},
 };
@@ -36,6 +37,7 @@ struct TopRates {
   double bytes_out = 0;
   double packets_in = 0;
   double bytes_in = 0;
+  double sessions_made = 0;  // of a namespace
 
   TopRates& operator+=(const TopRates& other);
 };
@@ -69,6 +71,7 @@ class TopModel {
   struct Before {
     TopTraffic outbound;
     TopTraffic inbound;
+    std::uint64_t sessions_made;
   };
 
   TopBy by_ = TopBy::namespaces;

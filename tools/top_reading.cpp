@@ -20,6 +20,7 @@ TopRow row_of(const Json& item, TopBy by) {
   if (by == TopBy::namespaces) {
     row.sessions = item.at("sessions");
     row.session_limit = item.at("session_limit");
+    row.sessions_made = item.at("sessions_made");
     row.ports = item.at("ports");
   } else {
     row.protocol = item.at("protocol");

@@ -25,6 +25,7 @@ struct TopRow {
   // Of a namespace.
   std::uint64_t sessions = 0;
   std::uint64_t session_limit = 0;
+  std::uint64_t sessions_made = 0;
   std::uint64_t ports = 0;
   // Of a session.
   std::string protocol = {};

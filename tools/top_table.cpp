@@ -15,11 +15,11 @@ struct Column {
   bool is_number;
 };
 
-constexpr std::array by_namespace{Column{"NAMESPACE", false}, Column{"SESSIONS", true},
-                                  Column{"LIMIT", true},      Column{"PORTS", true},
-                                  Column{"OUT P/S", true},    Column{"OUT B/S", true},
-                                  Column{"IN P/S", true},     Column{"IN B/S", true}};
 // What a narrow screen cuts off is what is missed least.
+constexpr std::array by_namespace{
+    Column{"NAMESPACE", false}, Column{"SESSIONS", true}, Column{"LIMIT", true},
+    Column{"PORTS", true},      Column{"NEW/S", true},    Column{"OUT P/S", true},
+    Column{"OUT B/S", true},    Column{"IN P/S", true},   Column{"IN B/S", true}};
 constexpr std::array by_session{
     Column{"OUT P/S", true},   Column{"OUT B/S", true},    Column{"IN P/S", true},
     Column{"IN B/S", true},    Column{"NAMESPACE", false}, Column{"PROTO", false},
@@ -43,7 +43,7 @@ Cells cells_of(TopBy by, const TopLine& line) {
   Cells cells;
   if (by == TopBy::namespaces) {
     cells = {row.name, std::to_string(row.sessions), std::to_string(row.session_limit),
-             std::to_string(row.ports)};
+             std::to_string(row.ports), line.rates ? short_number(line.rates->sessions_made) : "-"};
     add_rates(cells, line.rates);
   } else {
     add_rates(cells, line.rates);
@@ -112,10 +112,13 @@ std::string top_summary(const TopModel& model) {
   const TopRates total = model.total();
   std::string text;
   if (model.by() == TopBy::namespaces) text = fmt::format("namespaces {}, ", model.lines().size());
-  return text + fmt::format("sessions {}{}, out {} p/s {} B/s, in {} p/s {} B/s", model.sessions(),
-                            model.is_cut() ? " and more" : "", short_number(total.packets_out),
-                            short_number(total.bytes_out), short_number(total.packets_in),
-                            short_number(total.bytes_in));
+  text += fmt::format("sessions {}{}", model.sessions(), model.is_cut() ? " and more" : "");
+  if (model.by() == TopBy::namespaces) {
+    text += fmt::format(", {} new/s", short_number(total.sessions_made));
+  }
+  return text + fmt::format(", out {} p/s {} B/s, in {} p/s {} B/s",
+                            short_number(total.packets_out), short_number(total.bytes_out),
+                            short_number(total.packets_in), short_number(total.bytes_in));
 }
 
 }  // namespace swnat::ctl

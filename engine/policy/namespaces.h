@@ -172,6 +172,10 @@ class NamespaceUses {
   }
 
   // Since the engine was made, by the slot of a namespace.
+  void add_made(std::uint32_t slot) { add_one(uses_[slot].made); }
+  std::uint64_t made(std::uint32_t slot) {
+    return std::atomic_ref(uses_[slot].made).load(std::memory_order_relaxed);
+  }
   void add_evicted(std::uint32_t slot) { add_one(losses_[slot].evicted); }
   void add_refused(std::uint32_t slot) { add_one(losses_[slot].refused); }
   std::uint64_t evicted(std::uint32_t slot) {
@@ -188,6 +192,7 @@ class NamespaceUses {
     std::uint32_t sessions;
     std::uint32_t ports;
     std::uint32_t over;  // of the sessions
+    std::uint64_t made;  // sessions, of a namespace
   };
   // Apart, because few namespaces have any.
   struct Losses {

@@ -3,8 +3,10 @@
 // Theory of operation
 //
 // A mapping has no record. It is met at the session that the index knows it by, in the order of the
-// session records, and what its sessions have is added up along their ring. Of that only so much is
-// done under one lock: the cursor keeps an unfinished sum, with the session that it goes on with.
+// session records, and what its sessions have is added up along their ring. Where that is too long
+// for one lock, the cursor keeps the sum, with the session that it goes on with. If that one has
+// ended, or has changed its place, nothing tells where to go on: then all records are looked at
+// instead, some under each lock.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +19,11 @@
 namespace swnat {
 
 // Copies out mappings that the pattern means, from the cursor's position on, which moves to where
-// the next call begins. Returns how many, which may be none before the end.
+// the next call begins. Looks at records_per_look records, and returns how many mappings it copied,
+// which may be none before the end.
 template <class Family>
 std::size_t copy_mappings(SessionTable<Family>& table, const SessionPattern& pattern,
                           MappingCursor& cursor, std::span<MappingView> out, Tick now);
-
-// Session records that are looked at under one lock. Each may be nowhere in the caches.
-inline constexpr std::uint32_t mapping_records_per_look = 256;
 
 extern template std::size_t copy_mappings(SessionTable<Ipv4>&, const SessionPattern&,
                                           MappingCursor&, std::span<MappingView>, Tick);

@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint64_t magic = 0x6e6f'6973'7377'6e74;
 // Some ticks may be of another clock than others.
 constexpr std::uint64_t magic_of_rebasing = ~magic;
-constexpr std::uint32_t version = 4;
+constexpr std::uint32_t version = 5;
 
 // Records of one family, of all shards.
 template <class Family>
@@ -23,11 +23,22 @@ std::size_t record_count(std::uint32_t shards, std::uint32_t capacity, const Pol
   return Family::of(policy.external).empty() ? 0 : std::size_t{shards} * capacity;
 }
 
+// Of both families.
+std::size_t all_records_count(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
+  return record_count<Ipv4>(shards, capacity, policy) +
+         record_count<Ipv6>(shards, capacity, policy);
+}
+
 // Where what is not the records' begins.
 std::size_t asides_offset(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
   return session_memory_header_size +
          record_count<Ipv4>(shards, capacity, policy) * sizeof(Session<Ipv4>) +
          record_count<Ipv6>(shards, capacity, policy) * sizeof(Session<Ipv6>);
+}
+
+std::size_t made_offset(std::uint32_t shards, std::uint32_t capacity, const Policy& policy) {
+  return asides_offset(shards, capacity, policy) +
+         all_records_count(shards, capacity, policy) * sizeof(TcpAside);
 }
 
 std::uint64_t fingerprint(const Policy& policy) {
@@ -75,9 +86,8 @@ SessionMemoryFormat session_memory_format(std::uint32_t shards, std::uint32_t ca
 
 std::size_t session_memory_size(std::uint32_t shards, std::uint32_t capacity,
                                 const Policy& policy) {
-  const std::size_t records =
-      record_count<Ipv4>(shards, capacity, policy) + record_count<Ipv6>(shards, capacity, policy);
-  return asides_offset(shards, capacity, policy) + records * sizeof(TcpAside);
+  return made_offset(shards, capacity, policy) +
+         all_records_count(shards, capacity, policy) * sizeof(Tick);
 }
 
 template <class Family>
@@ -91,10 +101,12 @@ SessionMemoryPart<Family> session_memory_part(std::span<std::byte> block, std::u
                                                      before * sizeof(Session<Ipv4>));
   auto* asides =
       reinterpret_cast<TcpAside*>(block.data() + asides_offset(shards, capacity, policy)) + before;
+  auto* made =
+      reinterpret_cast<Tick*>(block.data() + made_offset(shards, capacity, policy)) + before;
   const std::size_t first = std::size_t{shard} * capacity;
   std::uint32_t& used = is_v4 ? header.used_v4[shard] : header.used_v6[shard];
   used = std::min(used, capacity);
-  return {{records + first, capacity}, {asides + first, capacity}, used};
+  return {{records + first, capacity}, {asides + first, capacity}, {made + first, capacity}, used};
 }
 template SessionMemoryPart<Ipv4> session_memory_part(std::span<std::byte>, std::uint32_t,
                                                      std::uint32_t, const Policy&, std::uint32_t);
@@ -152,6 +164,7 @@ void move_ticks(std::span<std::byte> block, const SessionMemoryFormat& format, c
     const auto part =
         session_memory_part<Family>(block, format.shards, format.capacity, policy, shard);
     for (Session<Family>& session : part.records.first(part.used)) session.last_active += shift;
+    for (Tick& made : part.made.first(part.used)) made += shift;
   }
 }
 

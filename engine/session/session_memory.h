@@ -2,9 +2,9 @@
 //
 // The block may outlive the process that filled it: in a shared mapping of a file, every committed
 // record is there for the next one, even if this one is killed at any instruction. It holds no
-// pointers. Behind the header lie the shards' records of IPv4, then those of IPv6, and then what
-// the records of both have apart (TcpAside), in the same order; a family without an external
-// address has none.
+// pointers. Behind the header lie the shards' records of IPv4, then those of IPv6, and then, in the
+// same order, what the records of both have apart: first TcpAside of all, then when each session
+// was made. A family without an external address has none.
 #pragma once
 
 #include <atomic>
@@ -106,6 +106,7 @@ template <class Family>
 struct SessionMemoryPart {
   std::span<Session<Family>> records;
   std::span<TcpAside> asides;  // of each record
+  std::span<Tick> made;        // when each session was (age.h)
   std::uint32_t& used;
 };
 template <class Family>

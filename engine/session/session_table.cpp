@@ -7,28 +7,31 @@
 namespace swnat {
 
 template <class Family>
-SessionTable<Family>::SessionTable(std::span<Record> records, std::span<TcpAside> asides,
-                                   std::uint32_t& used, const Secret& secret, bool shares_mappings,
+SessionTable<Family>::SessionTable(const SessionMemoryPart<Family>& memory, const Secret& secret,
+                                   bool shares_mappings,
                                    std::shared_ptr<const ForwardNamespaces> forward_namespaces)
     : secret_(secret),
       shares_mappings_(shares_mappings),
       forward_namespaces_(std::move(forward_namespaces)),
-      slab_(records, used),
-      asides_(asides),
-      links_(records.size()),
-      flows_(records.size() * flow_keys),
-      mappings_(records.size() * mapping_keys) {}
+      slab_(memory.records, memory.used),
+      asides_(memory.asides),
+      made_(memory.made),
+      links_(memory.records.size()),
+      flows_(memory.records.size() * flow_keys),
+      mappings_(memory.records.size() * mapping_keys) {}
 
 template <class Family>
 void SessionTable<Family>::add(SessionRef ref, SessionState state, SessionRef mapping,
-                               std::uint32_t slot, const FlowHashes& flows) {
+                               std::uint32_t slot, const FlowHashes& flows, Tick now) {
+  made_[ref] = now;
   slab_.commit(ref, state);
   link(ref, mapping, slot, flows);
 }
 
 template <class Family>
-void SessionTable<Family>::keep(SessionRef ref, SessionRef mapping, std::uint32_t slot) {
+void SessionTable<Family>::keep(SessionRef ref, SessionRef mapping, std::uint32_t slot, Tick now) {
   slab_.keep();
+  bound_age(ref, now);
   // Counted by another process, whose wide counters are gone.
   std::ranges::fill(slab_[ref].recent_traffic, RecentTraffic{});
   link(ref, mapping, slot, flow_hashes(slab_[ref]));
@@ -217,12 +220,14 @@ SessionRef SessionTable<Family>::next_due(Tick now) {
   if (ref == no_session) return no_session;
   const Record& session = slab_[ref];
   activity_.keep_comparable(links_, ref, session.last_active);
+  if (!expired(session, now)) bound_age(ref, now);
   wheel_.add(links_, ref, session.last_active + static_cast<Tick>(timeout(session)), now);
   return ref;
 }
 
 template <class Family>
-SessionView SessionTable<Family>::view(const Record& session, Tick now) const {
+SessionView SessionTable<Family>::view(SessionRef ref, Tick now) const {
+  const Record& session = slab_[ref];
   // Another thread's clock may be a little ahead.
   const std::int32_t idle = std::max(elapsed(session.last_active, now), 0);
   return {session.namespace_id,
@@ -231,15 +236,17 @@ SessionView SessionTable<Family>::view(const Record& session, Tick now) const {
           {session.outside.local, session.outside.local_port},
           {session.outside.remote, session.outside.remote_port},
           text_of(session.state),
+          std::chrono::milliseconds(age(ref, now)),
           std::chrono::milliseconds(idle),
-          std::chrono::milliseconds(timeout(session) - idle)};
+          std::chrono::milliseconds(timeout(session) - idle),
+          traffic(ref)};
 }
 
 template <class Family>
 bool SessionTable<Family>::is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const {
   const Record& session = slab_[ref];
   return session.state != SessionState::free && !expired(session, now) &&
-         pattern.matches(view(session, now));
+         pattern.matches(view(ref, now));
 }
 
 template <class Family>

@@ -18,9 +18,11 @@
 
 #include "engine/policy/namespaces.h"
 #include "engine/session/activity.h"
+#include "engine/session/age.h"
 #include "engine/session/flow_key.h"
 #include "engine/session/links.h"
 #include "engine/session/session_index.h"
+#include "engine/session/session_memory.h"
 #include "engine/session/slab.h"
 #include "engine/session/timeouts.h"
 #include "engine/session/timer_wheel.h"
@@ -39,10 +41,7 @@ class SessionTable {
   using Key = FlowKey<Family>;
   using Record = Session<Family>;
 
-  // Of each record its part of `asides`. `used` is where the memory remembers how many records were
-  // ever used.
-  SessionTable(std::span<Record> records, std::span<TcpAside> asides, std::uint32_t& used,
-               const Secret& secret, bool shares_mappings,
+  SessionTable(const SessionMemoryPart<Family>& memory, const Secret& secret, bool shares_mappings,
                std::shared_ptr<const ForwardNamespaces> forward_namespaces);
 
   Record& operator[](SessionRef ref) { return slab_[ref]; }
@@ -120,7 +119,7 @@ class SessionTable {
   Record& blank(SessionRef ref) { return slab_.blank(ref); }
   // `mapping`: a session of its mapping, no_session for the first. `slot`: its namespace's.
   void add(SessionRef ref, SessionState state, SessionRef mapping, std::uint32_t slot,
-           const FlowHashes& flows);
+           const FlowHashes& flows, Tick now);
 
   // Its state has changed, and with it the time to look at it, its rank, and what it does for its
   // mapping.
@@ -149,7 +148,7 @@ class SessionTable {
   SessionRef first_to_go(std::uint32_t slot) { return activity_.first_to_go(links_, slab_, slot); }
 
   // For records that the memory already held: each is either kept, and linked, or dropped.
-  void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot);
+  void keep(SessionRef ref, SessionRef mapping, std::uint32_t slot, Tick now);
   void drop(SessionRef ref) { slab_.drop(ref, links_); }
 
   // The session of the mapping that the index knows it by: another one when that ends.
@@ -172,11 +171,9 @@ class SessionTable {
   }
 
   // Of a record that is a session.
-  SessionView view(SessionRef ref, Tick now) const {
-    SessionView view = this->view(slab_[ref], now);
-    view.traffic = traffic(ref);
-    return view;
-  }
+  SessionView view(SessionRef ref, Tick now) const;
+  Tick made(SessionRef ref) const { return made_[ref]; }
+  Tick age(SessionRef ref, Tick now) const { return age_of(made_[ref], now); }
   // Whether the record is a live session that the pattern means.
   bool is_meant(SessionRef ref, const SessionPattern& pattern, Tick now) const;
   // Copies out such sessions from `position` on, which moves to where the next call begins.
@@ -203,11 +200,12 @@ class SessionTable {
   bool add_traffic(std::uint64_t& position, std::span<TwoWayTraffic> by_slot) const;
 
  private:
-  SessionView view(const Record& session, Tick now) const;
   SessionIndex& index_of(KeyKind kind) {
     const bool is_flow = kind == KeyKind::inside_flow || kind == KeyKind::outside_flow;
     return is_flow ? flows_ : mappings_;
   }
+  // For a session that may be too old for ticks to tell.
+  void bound_age(SessionRef ref, Tick now) { made_[ref] = now - age_of(made_[ref], now); }
   void link(SessionRef ref, SessionRef mapping, std::uint32_t slot, const FlowHashes& flows);
   void join_mapping(SessionRef ref, SessionRef known);
   std::uint64_t hash(const Record& session, KeyKind kind) const {
@@ -230,6 +228,7 @@ class SessionTable {
   StateTimeouts timeouts_{};
   Slab<Family> slab_;
   std::span<TcpAside> asides_;
+  std::span<Tick> made_;
   LinkTable links_;
   SessionIndex flows_;
   SessionIndex mappings_;
@@ -239,8 +238,9 @@ class SessionTable {
   ReservedArray<TwoWayTraffic> settled_{namespaces_max};
 };
 
-// Records that are looked at under one lock, one after the other, to find some of them.
-inline constexpr std::uint32_t records_per_look = 1024;
+// Records that are looked at under one lock, one after the other, to find some of them: for about
+// as long as a batch of packets takes, where none is in the caches.
+inline constexpr std::uint32_t records_per_look = 256;
 
 extern template class SessionTable<Ipv4>;
 extern template class SessionTable<Ipv6>;

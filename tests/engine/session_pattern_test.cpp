@@ -42,9 +42,9 @@ std::size_t listed(Gateway& gateway, const SessionPattern& pattern) {
   SessionView page[3];
   Engine::Cursor cursor;
   std::size_t all = 0;
-  while (const std::size_t count = gateway.engine.sessions(pattern, cursor, page, gateway.now)) {
-    for (std::size_t i = 0; i < count; ++i) CHECK(pattern.matches(page[i]));
-    all += count;
+  while (const auto count = gateway.engine.sessions(pattern, cursor, page, gateway.now)) {
+    for (std::size_t i = 0; i < *count; ++i) CHECK(pattern.matches(page[i]));
+    all += *count;
   }
   return all;
 }

@@ -53,17 +53,53 @@ TEST_CASE("sessions: pages of any size show every session once") {
       std::set<Key> seen;
       std::size_t shown = 0;
       Engine::Cursor cursor;
-      while (const std::size_t count = gateway.engine.sessions(cursor, page, gateway.now)) {
-        REQUIRE_LE(count, page_size);
-        shown += count;
-        for (std::size_t i = 0; i < count; ++i) seen.insert(key_of(page[i]));
+      while (const auto count = gateway.engine.sessions(cursor, page, gateway.now)) {
+        REQUIRE_LE(*count, page_size);
+        shown += *count;
+        for (std::size_t i = 0; i < *count; ++i) seen.insert(key_of(page[i]));
       }
       CHECK_EQ(shown, 500);
       CHECK((seen == wanted));
       // The end stays the end.
-      CHECK_EQ(gateway.engine.sessions(cursor, page, gateway.now), 0);
+      CHECK_FALSE(gateway.engine.sessions(cursor, page, gateway.now));
     }
   }
+}
+
+TEST_CASE("sessions: a call looks at a few hundred records, whether it finds any or not") {
+  for (const bool are_gone : {false, true}) {
+    Gateway gateway(roomy_policy(), options_of(2, 8192));
+    constexpr int count = 6000;
+    for (int i = 0; i < count; ++i) {
+      gateway.open(protocol::udp, blue, at(client, static_cast<std::uint16_t>(1000 + i)), server);
+    }
+    if (are_gone) gateway.end_all();
+    const SessionPattern nobody{.namespaces = {{green, green}}};
+    SessionView page[3];
+    Engine::Cursor cursor;
+    int calls = 0;
+    for (; const auto some = gateway.engine.sessions(nobody, cursor, page, gateway.now); ++calls) {
+      CHECK_EQ(*some, 0);
+    }
+    CHECK_GE(calls, count / 256);
+    MappingView mappings[3];
+    MappingCursor mapping_cursor;
+    calls = 0;
+    for (; const auto some = gateway.engine.mappings(nobody, mapping_cursor, mappings, gateway.now);
+         ++calls) {
+      CHECK_EQ(*some, 0);
+    }
+    CHECK_GE(calls, count / 256);
+  }
+}
+
+TEST_CASE("sessions: there must be room for what is listed") {
+  const Gateway gateway;
+  Engine::Cursor cursor;
+  MappingCursor mapping_cursor;
+  CHECK_THROWS_AS(gateway.engine.sessions(cursor, {}, gateway.now), std::invalid_argument);
+  CHECK_THROWS_AS(gateway.engine.mappings({}, mapping_cursor, {}, gateway.now),
+                  std::invalid_argument);
 }
 
 TEST_CASE("sessions: none are shown where there are none, and expired ones are not shown") {
@@ -105,8 +141,8 @@ TEST_CASE("sessions: what lives all the while is shown once, whatever else comes
     std::map<std::uint16_t, int> shown;
     SessionView page[5];
     Engine::Cursor cursor;
-    while (const std::size_t count = gateway.engine.sessions(cursor, page, gateway.now)) {
-      for (std::size_t i = 0; i < count; ++i) {
+    while (const auto count = gateway.engine.sessions(cursor, page, gateway.now)) {
+      for (std::size_t i = 0; i < *count; ++i) {
         if (page[i].namespace_id == blue) ++shown[page[i].internal.port];
       }
       gateway.travel(1ms);

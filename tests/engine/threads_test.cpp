@@ -138,7 +138,7 @@ void disturb(Engine& engine, std::atomic<std::int64_t>& clock, const std::atomic
         std::make_shared<const Policy>(policy_of(few ? 10 : 40, few ? tenants - 1 : tenants)), now);
     for (std::uint32_t shard = 0; shard < shards; ++shard) engine.expire(shard, now, 16);
     Engine::Cursor cursor;
-    while (engine.sessions(cursor, page, now) != 0) {
+    while (engine.sessions(cursor, page, now)) {
     }
     engine.counters();
     engine.namespaces();

@@ -75,8 +75,8 @@ Listing listing_of(const Engine& engine, Time now) {
   Listing listing;
   Engine::Cursor cursor;
   std::array<SessionView, 5> some;
-  while (const std::size_t count = engine.sessions(cursor, some, now)) {
-    listing.insert(listing.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count));
+  while (const auto count = engine.sessions(cursor, some, now)) {
+    listing.insert(listing.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(*count));
   }
   return listing;
 }
@@ -88,7 +88,8 @@ bool is_same(const SessionView& a, const SessionView& b) {
 
 bool is_unchanged(const Listing& before, const Listing& after) {
   return std::ranges::equal(before, after, [](const SessionView& a, const SessionView& b) {
-    return is_same(a, b) && a.state == b.state && a.idle == b.idle && a.expires_in == b.expires_in;
+    return is_same(a, b) && a.state == b.state && a.age == b.age && a.idle == b.idle &&
+           a.expires_in == b.expires_in;
   });
 }
 

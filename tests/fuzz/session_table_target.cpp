@@ -25,7 +25,8 @@ class Trial {
         shares_mappings_(input.byte() % 2 == 0),
         records_(capacity),
         asides_(capacity),
-        table_(records_, asides_, used_, secret, shares_mappings_,
+        made_(capacity),
+        table_({records_, asides_, made_, used_}, secret, shares_mappings_,
                std::make_shared<const ForwardNamespaces>()) {
     StateTimeouts timeouts{};
     timeouts.fill(5000);
@@ -91,7 +92,7 @@ class Trial {
     require(std::ranges::count(live_, ref) == 0, "a place is handed out once");
     table_.blank(ref) = record;
     table_.add(ref, (who & 1) == 0 ? SessionState::udp : SessionState::tcp_established, mapping,
-               record.namespace_id, table_.hashes_of(ref).flows);
+               record.namespace_id, table_.hashes_of(ref).flows, now_);
     live_.push_back(ref);
     ever_.push_back(record);
   }
@@ -151,6 +152,7 @@ class Trial {
   bool shares_mappings_;
   std::vector<Record> records_;
   std::vector<TcpAside> asides_;
+  std::vector<Tick> made_;
   std::uint32_t used_ = 0;
   Table table_;
   Tick now_ = 0xffff'f000;

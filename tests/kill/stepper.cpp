@@ -103,6 +103,7 @@ bool Stepper::has_changed() {
     const auto used = part.records.first(std::min<std::size_t>(part.used + 1, part.records.size()));
     changed |= has_changed(std::as_bytes(used));
     changed |= has_changed(std::as_bytes(part.asides.first(used.size())));
+    changed |= has_changed(std::as_bytes(part.made.first(used.size())));
   }
   return changed;
 }

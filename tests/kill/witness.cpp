@@ -99,11 +99,11 @@ void Witness::examine(std::span<const std::byte> memory) {
 }
 
 std::vector<SessionView> Witness::sessions_at(const Engine& engine, Time time) const {
-  std::vector<SessionView> all(ledger_.entries_max * workers * 2);
+  std::vector<SessionView> all(ledger_.entries_max * workers * 2 + 1);
   std::size_t size = 0;
   Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(cursor, std::span(all).subspan(size), time)) {
-    size += count;
+  while (const auto count = engine.sessions(cursor, std::span(all).subspan(size), time)) {
+    size += *count;
   }
   all.resize(size);
   return all;

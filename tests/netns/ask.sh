@@ -64,6 +64,9 @@ filtered 51 41 --state active
 filtered 56 46 --idle 0
 filtered 0 0 --idle 1h
 filtered 56 46 --idle '<1h'
+filtered 56 46 --age 0
+filtered 0 0 --age 1h
+filtered 56 46 --age '<1h'
 for family in "${LAB_FAMILIES[@]}"; do
   expect "sessions of one family's remote" 56 "$(count --remote "${LAB_REMOTE_OF[family]}")"
   expect "mappings of one family's external address" 46 "$(listed mappings --external "${LAB_EXTERNAL_OF[family]}")"
@@ -101,6 +104,9 @@ for command in sessions mappings; do
   ordered $command packets '-(.outbound.packets + .inbound.packets)'
   ordered $command bytes '-(.outbound.bytes + .inbound.bytes)'
 done
+for command in sessions mappings; do
+  expect "$command by age" true "$(control "$command" --sort age --json | jq "[.${command}[].age] | . == sort and .[0] > 0 and .[0] < 3600")"
+done
 ordered sessions state .state
 ordered mappings sessions '-.sessions'
 expect "the first ports" "20001 20002 20003" "$(control sessions --namespace blue --remote "$LAB_REMOTE:7000" --sort internal \
@@ -130,7 +136,7 @@ for width in 40 80 200; do
   control sessions --json | jq -r '.sessions[] | .internal, .external, .remote' | sort -u >"$LAB_DIR/ends"
   expect "endpoints that are cut at $width characters" "" "$(comm -23 "$LAB_DIR/ends" <(grep -oFf "$LAB_DIR/ends" "$LAB_DIR/shown" | sort -u))"
 done
-expect "columns of no terminal" 12 "$(control sessions | head -n 1 | sed 's/  \+/\n/g' | wc -l)"
+expect "columns of no terminal" 13 "$(control sessions | head -n 1 | sed 's/  \+/\n/g' | wc -l)"
 
 # Namespaces.
 expect "namespaces" "blue green" "$(control namespaces --json | jq -r '.namespaces[].name' | xargs)"
@@ -172,9 +178,10 @@ wrong 2 "sort" sessions --reverse
 wrong 2 "namespace" count --by remote
 wrong 2 "interval" namespaces --interval 0
 wrong 2 "sort" count --sort idle
-wrong 1 "'size' is nothing to sort by .allowed: idle, expires" sessions --sort size
-wrong 1 "'state' is nothing to sort by .allowed: idle, sessions" mappings --sort state
+wrong 1 "'size' is nothing to sort by .allowed: age, idle, expires" sessions --sort size
+wrong 1 "'state' is nothing to sort by .allowed: age, idle, sessions" mappings --sort state
 wrong 1 "4097 are more than can be sorted .allowed: a limit of 1 to 4096" sessions --sort idle --limit 4097
+wrong 1 "'31d' is no age .allowed: seconds .*, up to 30d" count --age 31d
 wrong 1 "'vpn-1010' is no namespace .allowed: a name" count --namespace vpn-1010
 wrong 1 "'x\*' is no namespace" namespaces --namespace 'x*'
 wrong 1 "is no protocol" mappings --protocol tpc
@@ -182,6 +189,11 @@ wrong 1 "is no protocol" mappings --protocol tpc
 # More than is told at once: in an order a part is kept, and said to be one.
 lab_exec blue /usr/bin/python3 "$HERE/traffic.py" udp "$LAB_REMOTE" 7000 --name blue --ports 21001-26000 >"$LAB_DIR/asked"
 expect_at_least "sessions" 5000 "$(count --namespace blue)"
+expect "a count of none of many" 0 "$(count --namespace vpn)"
+expect "mappings, none of many" 0 "$(listed mappings --namespace vpn)"
+expect_at_least "sessions made, of all" 5000 "$(control status --json | jq .sessions_made)"
+expect "sessions made, of the namespaces together" "$(control status --json | jq .sessions_made)" \
+  "$(control namespaces --json | jq '[.namespaces[].sessions_made] | add')"
 expect "in an order" 4096 "$(control sessions --sort idle --json-lines | wc -l)"
 control sessions --sort bytes --columns internal >"$LAB_DIR/out" 2>"$LAB_DIR/err"
 expect_match "a part is said to be one" "the first 4096 of [0-9]+" "$(cat "$LAB_DIR/err")"

@@ -26,10 +26,10 @@ wait_until 10 green_has 5 || fail "green has not its sessions"
 expect "top without a terminal: status" 1 "$(status_of control top </dev/null)"
 expect_match "top without a terminal: what is said" "swnatctl top --batch" "$(cat "$LAB_DIR/out")"
 control top --batch --count 2 --interval 0.2 --sort sessions | cat >"$LAB_DIR/batch"
-expect "top --batch: tables" 2 "$(grep -c '^NAMESPACE  SESSIONS  LIMIT  PORTS  OUT P/S' "$LAB_DIR/batch")"
+expect "top --batch: tables" 2 "$(grep -c '^NAMESPACE  SESSIONS  LIMIT  PORTS  NEW/S  OUT P/S' "$LAB_DIR/batch")"
 expect "top --batch: by sessions" "green blue green blue" "$(sed -nE 's/^(blue|green) .*/\1/p' "$LAB_DIR/batch" | xargs)"
-expect_match "top --batch: green's line" "green +5 +5 +5 +0 +0 +0 +0" "$(cat "$LAB_DIR/batch")"
-expect_match "top --batch: blue's line" "blue +1 +20000 +1 +[1-9][0-9.k]* +[1-9][0-9.k]* " "$(cat "$LAB_DIR/batch")"
+expect_match "top --batch: green's line" "green +5 +5 +5 +0 +0 +0 +0 +0" "$(cat "$LAB_DIR/batch")"
+expect_match "top --batch: blue's line" "blue +1 +20000 +1 +0 +[1-9][0-9.k]* +[1-9][0-9.k]* " "$(cat "$LAB_DIR/batch")"
 control top -b -n 1 -i 0.2 --sort bytes --limit 1 >"$LAB_DIR/batch"
 expect "top --batch --limit 1: by bytes" "blue" "$(sed -nE 's/^(blue|green) .*/\1/p' "$LAB_DIR/batch" | xargs)"
 control top -b -n 1 -i 0.2 --by session --filter icmp >"$LAB_DIR/batch"
@@ -82,8 +82,8 @@ sees "a shell" '^\$'
 TERMINAL=$(lab_tmux display-message -p -t lab '#{pane_tty}')
 STTY=$(stty --file="$TERMINAL" -g)
 run_top ""
-sees "all together" '^namespaces 2, sessions 6, out [1-9][0-9.]*k? p/s'
-sees "heads" '^NAMESPACE +SESSIONS +LIMIT +PORTS +OUT P/S +OUT B/S +IN P/S +IN B/S'
+sees "all together" '^namespaces 2, sessions 6, [0-9.]+ new/s, out [1-9][0-9.]*k? p/s'
+sees "heads" '^NAMESPACE +SESSIONS +LIMIT +PORTS +NEW/S +OUT P/S +OUT B/S +IN P/S +IN B/S'
 has_order "by bytes" "blue green"
 keys s
 has_order "s: by sessions" "green blue"
@@ -92,6 +92,9 @@ has_order "r: the other way round" "blue green"
 sees "r is told" 'sorted by sessions \(reverse\)'
 keys r n
 has_order "n: by name" "blue green"
+keys m
+sees "m: by new sessions" 'sorted by new'
+keys n
 keys /
 keys -l GREe
 has_order "/: a filter while it is typed" "green"
@@ -124,7 +127,7 @@ sees "v: by namespace" '^blue '
 
 # Narrower, lower, and as before.
 lab_tmux resize-window -t lab -x 60 -y 8
-sees "narrow: cut" '^NAMESPACE +SESSIONS +LIMIT +PORTS +OUT P/S +OUT B/S'
+sees "narrow: cut" '^NAMESPACE +SESSIONS +LIMIT +PORTS +NEW/S +OUT P/S +OUT B/S'
 sees_not "narrow: cut" 'IN B/S|h help  q quit.'
 is_low() { [[ $(screen | tail -n 1) == 'h help  q quit' && $(screen | wc -l) == 8 ]]; }
 wait_until 10 is_low || fail "top: the last of 8 lines is another one: $(screen)"

@@ -58,20 +58,20 @@ TIME='^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]'
 PING="blue icmp 10\.0\.0\.2:[0-9]+ > 203\.0\.113\.1:[0-9]+"
 told all "a mapping, made" "$TIME mapping made   $PING"
 told all "a session, made" "$TIME session made   $PING > $REMOTE\$"
-told all "a session, ended" "$TIME session ended  $PING > $REMOTE expired\$"
+told all "a session, ended" "$TIME session ended  $PING > $REMOTE expired after [0-9.]+s\$"
 told all "a mapping, ended" "$TIME mapping ended  $PING.* expired\$"
 expect "a mapping is told before its session, and its end after it" "mapping made session made session ended mapping ended" \
   "$(sed -nE 's/^[^ ]+ (mapping|session) (made|ended) +blue.*/\1 \2/p' "$LAB_DIR/all.log" | xargs)"
 
 traffic green udp "$LAB_REMOTE" 7000 --name green --ports 20001-20006 >"$LAB_DIR/asked"
-told green "a session, evicted" "session ended  green udp 10\.0\.0\.2:20001 > .* evicted\$"
+told green "a session, evicted" "session ended  green udp 10\.0\.0\.2:20001 > .* evicted after [0-9.]+s\$"
 lab_exec blue ncat --send-only "$LAB_REMOTE" 7000 </dev/null
-told all "a session, closed" "session ended  blue tcp .* > $REMOTE:7000 closed\$"
+told all "a session, closed" "session ended  blue tcp .* > $REMOTE:7000 closed after [0-9.]+s\$"
 lab_exec blue ncat --wait 1 "$LAB_REMOTE" 25 </dev/null >"$LAB_DIR/refused.out" 2>&1 || true
 told all "a packet, refused" "refused        blue tcp 10\.0\.0\.2:[0-9]+ > - > $REMOTE:25 dropped_by_rule\$"
 control flush --namespace green >"$LAB_DIR/out"
-told green "a session, flushed" "session ended  green udp 10\.0\.0\.2:20006 > .* flushed\$"
-told ports "a session, flushed" "session ended  green udp 10\.0\.0\.2:20002 > .* flushed\$"
+told green "a session, flushed" "session ended  green udp 10\.0\.0\.2:20006 > .* flushed after [0-9.]+s\$"
+told ports "a session, flushed" "session ended  green udp 10\.0\.0\.2:20002 > .* flushed after [0-9.]+s\$"
 expect "another tenant's events where one is asked for" "" "$(grep -E ' (blue|refused) ' "$LAB_DIR/green.log" || true)"
 expect "sessions where their internal ports are asked for" "made made ended ended" \
   "$(sed -nE 's/^[^ ]+ session (made|ended) +green udp 10.0.0.2:2000[12] > .*/\1/p' "$LAB_DIR/ports.log" | sort -r | xargs)"

@@ -129,6 +129,21 @@ TEST_CASE("session_request: state and idle time") {
   }
 }
 
+TEST_CASE("session_request: age, as far as it is told") {
+  CHECK_EQ(read("age", "5m").age_at_least, 5min);
+  CHECK_EQ(read("age", "<90").age_at_most, 90s - 1ms);
+  CHECK_EQ(read("age", "30d").age_at_least, session_age_max);
+  CHECK_EQ(read("age", "<30d").age_at_most, session_age_max - 1ms);
+  CHECK((read("age", "5m").idle_at_least == 0ms));
+  for (const char* wrong : {"", "<", "old", "30d1s", "<31d"}) {
+    CHECK_THROWS_AS(read("age", wrong), Error);
+  }
+  CHECK_THROWS_WITH_AS(read("age", "31d"),
+                       "'31d' is no age (allowed: seconds or text like 5m or 2h4m, up to 30d, "
+                       "which is told of older ones, too; <5m for younger ones)",
+                       Error);
+}
+
 TEST_CASE("session_request: what is wrong is said with what is allowed") {
   CHECK_THROWS_WITH_AS(read("protocol", "tpc"),
                        "'tpc' is no protocol; did you mean 'tcp'? (allowed: tcp, udp, icmp of "

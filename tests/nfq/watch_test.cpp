@@ -70,10 +70,12 @@ TEST_CASE("watch: a line has what belongs to the event") {
   ended.cause = EndCause::evicted;
   ended.is_from_outside = ended.is_forward = true;
   ended.traffic = {{2, 200}, {1, 90}};
+  ended.age = std::chrono::milliseconds(61'500);
   const Json of_ended = json(ended);
   CHECK_EQ(of_ended["cause"], "evicted");
   CHECK_EQ(of_ended["direction"], "inbound");
   CHECK_EQ(of_ended["forward"], true);
+  CHECK_EQ(of_ended["age"], 61.5);
   CHECK_EQ(of_ended["outbound"].dump(), R"({"packets":2,"bytes":200})");
   CHECK_EQ(of_ended["inbound"].dump(), R"({"packets":1,"bytes":90})");
 

@@ -23,6 +23,7 @@ std::string name(NamespaceId tenant, const Shown& shown, const IpEndpoint& remot
 
 struct Detail {
   std::string state;
+  Time age;
   Time idle;
   Time expires_in;
   TwoWayTraffic traffic;
@@ -38,9 +39,9 @@ std::string text(const TwoWayTraffic& traffic) {
 }
 
 std::string text(const std::string& session, const Detail& detail) {
-  return session + ", " + detail.state + ", idle " + std::to_string(detail.idle.count()) +
-         " ms, expires in " + std::to_string(detail.expires_in.count()) + " ms, " +
-         text(detail.traffic);
+  return session + ", " + detail.state + ", " + std::to_string(detail.age.count()) +
+         " ms old, idle " + std::to_string(detail.idle.count()) + " ms, expires in " +
+         std::to_string(detail.expires_in.count()) + " ms, " + text(detail.traffic);
 }
 
 }  // namespace
@@ -292,11 +293,12 @@ void Model::check_sessions(Time now) {
   std::map<std::string, Detail> wanted;
   for (const ModelSession& one : sessions_) {
     const Time idle = now - one.last_active;
-    wanted[name_of(one)] = {std::string(one.state()), idle, timeout_of(one) - idle, one.traffic};
+    wanted[name_of(one)] = {std::string(one.state()), std::min(now - one.made, session_age_max),
+                            idle, timeout_of(one) - idle, one.traffic};
   }
   for (const SessionView& view : witness_.sessions()) {
     if (!options_.tenants.contains(view.namespace_id)) continue;
-    const Detail is{std::string(view.state), view.idle, view.expires_in, view.traffic};
+    const Detail is{std::string(view.state), view.age, view.idle, view.expires_in, view.traffic};
     const auto found = wanted.find(name_of(view));
     if (found == wanted.end()) throw Disagreement("nobody has session " + text(name_of(view), is));
     if (found->second != is) {

@@ -69,6 +69,7 @@ Sessions::iterator Model::establish_out(NamespaceId tenant, const Message& messa
   session.inside_remote = message.ends.destination;
   session.outside_remote = redirected(tenant, message.protocol, message.ends.destination);
   session.realm = realm_of(tenant, session.inside_remote, session.outside_remote);
+  session.made = now_;
   session.last_active = now_;
   if (addresses_of(tenant, is_v6(session.internal.address)).empty()) {
     throw Dropped{{"no_external_address"}};
@@ -147,6 +148,7 @@ Sessions::iterator Model::establish_in(const Message& message) {
   session.internal = rule != nullptr ? rule->to : known->internal;
   session.external = message.ends.destination;
   session.inside_remote = session.outside_remote = message.ends.source;
+  session.made = now_;
   session.last_active = now_;
   session.forwarded = rule != nullptr;
   session.from_outside = true;

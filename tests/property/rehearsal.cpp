@@ -135,8 +135,8 @@ std::vector<SessionView> sessions_of(const Engine& engine, Time now,
   std::vector<SessionView> all;
   SessionView page[16];
   Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(pattern, cursor, page, now)) {
-    all.insert(all.end(), page, page + count);
+  while (const auto count = engine.sessions(pattern, cursor, page, now)) {
+    all.insert(all.end(), page, page + *count);
   }
   return all;
 }

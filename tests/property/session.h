@@ -28,6 +28,7 @@ struct ModelSession {
   // The namespace that whom it talks to is in: the tenant's own after a redirect that stays inside,
   // else 0.
   NamespaceId realm = 0;
+  Time made{0};
   Time last_active{0};
   TcpModel tcp;
   bool forwarded = false;     // its external endpoint is that of a forward

@@ -77,8 +77,8 @@ std::vector<SessionView> Gateway::sessions() {
   std::vector<SessionView> all;
   SessionView page[7];
   Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(cursor, page, now)) {
-    all.insert(all.end(), page, page + count);
+  while (const auto count = engine.sessions(cursor, page, now)) {
+    all.insert(all.end(), page, page + *count);
   }
   return all;
 }

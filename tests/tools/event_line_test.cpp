@@ -31,6 +31,14 @@ TEST_CASE("event line: who, as what, with whom, and why no more") {
            "22:13:20 mapping ended  blue tcp [fd00::2]:1 > [2001:db8::1]:4 expired\n");
 }
 
+TEST_CASE("event line: a session that ended says how long it lived") {
+  CHECK_EQ(line(R"({"event":"session_ended","namespace":"blue","protocol":"tcp","age":61.5,
+                    "internal":"10.0.0.2:1","external":"203.0.113.1:4","remote":"198.51.100.7:53",
+                    "cause":"closed"})"),
+           "22:13:20 session ended  blue tcp 10.0.0.2:1 > 203.0.113.1:4 > 198.51.100.7:53 closed "
+           "after 1m 1s\n");
+}
+
 TEST_CASE("event line: a refused packet has no external endpoint") {
   CHECK_EQ(line(R"({"event":"refused","namespace":"vpn-1000","protocol":"icmp",
                     "internal":"10.0.0.2:1","remote":"198.51.100.7","reason":"session_limit"})"),

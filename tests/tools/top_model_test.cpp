@@ -22,6 +22,11 @@ TopRow with_use(TopRow row, std::uint64_t sessions, std::uint64_t ports) {
   return row;
 }
 
+TopRow with_made(TopRow row, std::uint64_t sessions_made) {
+  row.sessions_made = sessions_made;
+  return row;
+}
+
 TopReading reading(std::chrono::milliseconds time, std::vector<TopRow> rows) {
   return {.time = std::chrono::steady_clock::time_point(time), .rows = std::move(rows)};
 }
@@ -61,6 +66,20 @@ TEST_CASE("top model: rates are what came between two readings, for each second"
   // One that was late, or two looks of which one failed.
   model.take(reading(11'500ms, {row("blue", 1020, 505)}));
   CHECK_EQ(model.lines()[0].rates->packets_out, doctest::Approx(1));
+}
+
+TEST_CASE("top model: new sessions a second, of each and of all") {
+  TopModel model;
+  model.take(reading(1s, {with_made(row("blue", 0, 0), 100), with_made(row("green", 0, 0), 7)}));
+  model.take(reading(3s, {with_made(row("blue", 0, 0), 105), with_made(row("green", 0, 0), 27)}));
+  CHECK_EQ(model.lines()[0].rates->sessions_made, doctest::Approx(2.5));
+  CHECK_EQ(model.lines()[1].rates->sessions_made, doctest::Approx(10));
+  CHECK_EQ(model.total().sessions_made, doctest::Approx(12.5));
+  CHECK_EQ(names(model, {.sort = TopSort::made}), "green blue");
+  // A daemon that was started again.
+  model.take(reading(4s, {with_made(row("blue", 0, 0), 104), with_made(row("green", 0, 0), 28)}));
+  CHECK_FALSE(model.lines()[0].rates);
+  CHECK_EQ(model.total().sessions_made, doctest::Approx(1));
 }
 
 TEST_CASE("top model: who comes, or comes back, has no rate yet; who goes is gone") {

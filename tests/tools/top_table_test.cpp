@@ -16,7 +16,7 @@ TEST_CASE("top table: numbers are short, and nothing is only what is nothing") {
 }
 
 TEST_CASE("top table: a namespace's line") {
-  TopLine known{{.name = "blue"}, TopRates{1, 1500, 2, 3000}};
+  TopLine known{{.name = "blue"}, TopRates{1, 1500, 2, 3000, 12'345}};
   known.row.sessions = 12;
   known.row.session_limit = 20'000;
   known.row.ports = 7;
@@ -24,11 +24,11 @@ TEST_CASE("top table: a namespace's line") {
   const TopLine* const lines[] = {&known, &unknown};
   const TopTable table = top_table(TopBy::namespaces, lines);
   CHECK_EQ(table.heads,
-           "NAMESPACE           SESSIONS  LIMIT  PORTS  OUT P/S  OUT B/S  IN P/S  IN B/S");
+           "NAMESPACE           SESSIONS  LIMIT  PORTS  NEW/S  OUT P/S  OUT B/S  IN P/S  IN B/S");
   CHECK_EQ(table.rows[0],
-           "blue                      12  20000      7        1    1.50k       2   3.00k");
+           "blue                      12  20000      7  12.3k        1    1.50k       2   3.00k");
   CHECK_EQ(table.rows[1],
-           "a-rather-long-name         0      0      0        -        -       -       -");
+           "a-rather-long-name         0      0      0      -        -        -       -       -");
 }
 
 TEST_CASE("top table: a session's line") {
@@ -56,7 +56,7 @@ TEST_CASE("top table: all together") {
   reading.is_cut = true;
   model.take(reading);
   CHECK_EQ(top_summary(model),
-           "namespaces 2, sessions 7 and more, out 0 p/s 0 B/s, in 0 p/s 0 B/s");
+           "namespaces 2, sessions 7 and more, 0 new/s, out 0 p/s 0 B/s, in 0 p/s 0 B/s");
   reading.by = TopBy::sessions;
   reading.is_cut = false;
   model.take(reading);

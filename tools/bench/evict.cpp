@@ -85,10 +85,9 @@ class FullNamespaces {
     std::size_t count = 0;
     const Time now = scene_.next_tick();
     while (count < views.size()) {
-      const std::size_t more =
-          scene_.engine().sessions(cursor, std::span(views).subspan(count), now);
-      if (more == 0) break;
-      count += more;
+      const auto more = scene_.engine().sessions(cursor, std::span(views).subspan(count), now);
+      if (!more) break;
+      count += *more;
     }
     views.resize(count);
     return views;

@@ -33,8 +33,8 @@ struct Network {
   void show() {
     std::array<swnat::SessionView, 16> page;
     swnat::Engine::Cursor cursor;
-    while (const std::size_t count = engine.sessions(cursor, page, now)) {
-      for (std::size_t i = 0; i < count; ++i) {
+    while (const auto count = engine.sessions(cursor, page, now)) {
+      for (std::size_t i = 0; i < *count; ++i) {
         std::cout << "  session of namespace " << page[i].namespace_id << ": "
                   << to_text(page[i].internal) << ", idle for " << page[i].idle / 1s << " s\n";
       }

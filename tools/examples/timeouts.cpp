@@ -25,8 +25,8 @@ const char* name_of(std::uint8_t protocol) {
 void show(const swnat::Engine& engine, swnat::Time now) {
   std::array<swnat::SessionView, 16> page;
   swnat::Engine::Cursor cursor;
-  while (const std::size_t count = engine.sessions(cursor, page, now)) {
-    for (std::size_t i = 0; i < count; ++i) {
+  while (const auto count = engine.sessions(cursor, page, now)) {
+    for (std::size_t i = 0; i < *count; ++i) {
       std::cout << "  " << name_of(page[i].protocol) << ' ' << page[i].state << ", expires in "
                 << page[i].expires_in / 1s << " s\n";
     }

@@ -119,7 +119,9 @@ class Engine {
   // Consistent within a shard, not over them.
   Counters counters() const;
   std::uint64_t session_count() const;
-  EndCounts ended_sessions() const;  // since the engine was made
+  // Since the engine was made; those that it took over were not made by it, but may end.
+  std::uint64_t sessions_made() const;
+  EndCounts ended_sessions() const;
   std::vector<NamespaceUse> namespaces() const;
   // What the namespaces of the policy have sent and received since the engine was made, sorted by
   // id (traffic.h says what counts). Never less than what was told before, also of a namespace that
@@ -147,27 +149,30 @@ class Engine {
   // families.
   Outlook outlook(const Question& question, Time now) const;
 
-  // Copies out live sessions, at most `out.size()` of them, starting where `cursor` says (begin
-  // with a default one). Returns how many; 0 is the end. Holds one shard's lock for a bounded time.
+  // Copies out live sessions that the pattern means, at most `out.size()` of them, starting where
+  // `cursor` says (begin with a default one). Returns how many, which may be none, and nothing at
+  // the end. Each call looks at some hundred session records under one shard's lock, which it holds
+  // no longer than a batch of packets does, whatever it finds. A session that is there from the
+  // first call to the last is copied once. Throws std::invalid_argument for a state that no session
+  // has, for namespaces that are not sorted and apart, and where there is no room for any.
   struct Cursor {
     std::uint32_t shard = 0;  // counted through both families
     std::uint32_t position = 0;
   };
-  std::size_t sessions(Cursor& cursor, std::span<SessionView> out, Time now) const;
-  // Those that the pattern means. Looks at as many as it must to find one, under one lock after the
-  // other. Throws std::invalid_argument for a state that no session has, and for namespaces that
-  // are not sorted and apart.
-  std::size_t sessions(const SessionPattern& pattern, Cursor& cursor, std::span<SessionView> out,
-                       Time now) const;
+  std::optional<std::size_t> sessions(const SessionPattern& pattern, Cursor& cursor,
+                                      std::span<SessionView> out, Time now) const;
+  std::optional<std::size_t> sessions(Cursor& cursor, std::span<SessionView> out,
+                                      Time now) const;  // all
 
-  // Copies out mappings that have live sessions, as SessionPattern means them, at most `out.size()`
-  // of them. Returns how many; 0 is the end. Looks at as many sessions as it must to find one,
-  // under one lock after the other, each held for a bounded time. A mapping is there once if the
-  // session that stands for it, mostly its first, lives from the first call to the last; else it
-  // may be missing, or be there twice. Of one with hundreds of sessions, what comes and goes
-  // meanwhile may count or not. Throws as sessions() does.
-  std::size_t mappings(const SessionPattern& pattern, MappingCursor& cursor,
-                       std::span<MappingView> out, Time now) const;
+  // Copies out mappings that have live sessions, as SessionPattern means them; returns, looks and
+  // throws as sessions() does. A mapping is there once if the session that stands for it, mostly
+  // its first, lives from the first call to the last; else it may be missing, or be there twice.
+  // What it has is the sum of its sessions at one moment if these are few. Of some hundred or more
+  // those that there are all the time count once, whatever others do; but what comes and goes
+  // meanwhile may count or not, and a connection that its remote began, and that opens or closes
+  // meanwhile, may count twice or not.
+  std::optional<std::size_t> mappings(const SessionPattern& pattern, MappingCursor& cursor,
+                                      std::span<MappingView> out, Time now) const;
 
   // Ends live sessions that the pattern means, some of them with each call, starting where `cursor`
   // says (begin with a default one). Returns how many, which may be none, and nothing at the end.

@@ -134,6 +134,8 @@ struct Event {
   bool is_from_outside = false;  // the first packet came, or the refused one comes, from outside
   bool is_forward = false;  // made, ended: the external endpoint is a rule's (Policy::forwards)
   NamespaceId namespace_id = 0;
+  // session_ended: how long it lived, as SessionView::age.
+  std::chrono::duration<std::uint32_t, std::milli> age{0};
   std::uint64_t count = 0;  // lost: how many, since `time`; blocks: of how many ports
   IpEndpoint internal = {};
   // Of blocks with the first port. The unspecified address without a port if a packet was refused

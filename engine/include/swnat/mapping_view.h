@@ -21,6 +21,7 @@ struct MappingView {
   std::optional<IpEndpoint> remote = {};
   std::uint32_t sessions = 0;
   bool is_forward = false;            // the external endpoint is a rule's (Policy::forwards)
+  std::chrono::milliseconds age{0};   // of the oldest session
   std::chrono::milliseconds idle{0};  // of the session that is idle for the shortest time
   TwoWayTraffic traffic{};            // of its sessions that there are
 };
@@ -32,7 +33,10 @@ struct MappingCursor {
   // Of a mapping with many sessions, whose sum goes on with the next call.
   bool is_summing = false;
   bool is_meant = false;
-  std::uint32_t member = 0;
+  bool is_by_record = false;  // else along its ring
+  bool member_keeps = false;
+  std::uint32_t member = 0;  // that comes next: a session of the ring, or a record
+  std::uint32_t member_made = 0;
   MappingView sum = {};
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,10 +35,12 @@ struct SessionPattern {
   std::string state = {};  // as SessionView::state has it; "": any
   std::chrono::milliseconds idle_at_least{0};
   std::chrono::milliseconds idle_at_most = std::chrono::milliseconds::max();
+  std::chrono::milliseconds age_at_least{0};  // session_age_max at most, or none is meant
+  std::chrono::milliseconds age_at_most = std::chrono::milliseconds::max();
 
   bool matches(const SessionView& session) const;
-  // A mapping is meant by its own ends, by the shortest idle time of its sessions, and by one of
-  // them that has the remote and the state.
+  // A mapping is meant by its own ends, by the shortest idle time and the greatest age of its
+  // sessions, and by one of them that has the remote and the state.
   bool matches_mapping(NamespaceId id, std::uint8_t its_protocol, const IpEndpoint& its_internal,
                        const IpEndpoint& its_external) const;
   bool matches_remote_and_state(const SessionView& session) const {
@@ -46,12 +49,18 @@ struct SessionPattern {
   bool matches_idle(std::chrono::milliseconds idle) const {
     return idle >= idle_at_least && idle <= idle_at_most;
   }
+  bool matches_age(std::chrono::milliseconds age) const {
+    return age >= age_at_least && age <= age_at_most;
+  }
   // An event of such a session or mapping, or of a packet that would have made such a session, or
   // of a block that has any of the external ports; state and time do not count. What an event does
   // not have matches only what is not asked for.
   bool matches(const Event& event) const;
   friend bool operator==(const SessionPattern&, const SessionPattern&) = default;
 };
+
+// Whether any of the ranges, which are sorted and apart, has it.
+bool any_contains(std::span<const NamespaceRange> ranges, NamespaceId id);
 
 // Whether there are sessions of a state that is called so.
 bool is_session_state(std::string_view text);

@@ -25,6 +25,7 @@ struct NamespaceUse {
   // Since the engine was made, also over policies that did not have the namespace.
   std::uint64_t evicted = 0;  // sessions that ended for new ones (EndCause::evicted)
   std::uint64_t refused = 0;  // packets of it or to it that got no session (is_refusal)
+  std::uint64_t sessions_made = 0;
 };
 
 // The external ports of one address and protocol that may be handed out (Policy::ports). Each is
