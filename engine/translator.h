@@ -18,6 +18,7 @@
 #include "engine/policy_change.h"
 #include "engine/ports/externals.h"
 #include "engine/shards.h"
+#include "swnat/engine.h"
 #include "swnat/engine_options.h"
 #include "swnat/usage.h"
 
@@ -40,6 +41,8 @@ class Translator {
   // Gives the packets at these places their reason, but those of another IP version, whose places
   // are returned.
   Places translate(std::span<Packet> packets, Places places, Tick now);
+  // As Engine has it, of an endpoint of this family.
+  Engine::Kept keep_session(const SessionName& name, Tick now);
   // Gives a packet this reason; nothing else is done with it.
   void finish(Packet& packet, Reason reason);
 
