@@ -15,6 +15,7 @@
 #include "nfq/daemon.h"
 #include "nfq/error.h"
 #include "nfq/rule_counters.h"
+#include "nfq/session_keep.h"
 #include "nfq/session_list.h"
 #include "nfq/session_request.h"
 #include "nfq/tenant_list.h"
@@ -169,6 +170,7 @@ constexpr Command commands[] = {
     {"log", Access::reads, mapping_log},
     {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch},
+    {"session-keep", Access::changes, keep_session},
 };
 
 }  // namespace
