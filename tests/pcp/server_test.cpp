@@ -352,9 +352,11 @@ TEST_CASE("nat-pmp: the address, a port, and its end") {
            octets("00 82 0000 00000005 0050 9c4a 00000e10"));
   CHECK_EQ(room.control.forwards.at("blue tcp 10.0.0.2:80")["external"], "203.0.113.1:40010");
   CHECK_EQ(room.control.forwards.at("blue tcp 10.0.0.2:80")["note"], "nat-pmp");
+  // No longer than it is wanted.
+  CHECK_EQ(read_32(room.ask(octets("00 02 0000 0051 0000 00000009")), 12), 9);
   CHECK_EQ(room.ask(octets("00 02 0000 0050 0000 00000000")),
            octets("00 82 0000 00000005 0050 0000 00000000"));
-  CHECK(room.control.forwards.empty());
+  CHECK_EQ(room.control.forwards.size(), 1);
 }
 
 TEST_CASE("nat-pmp: all of one protocol are given up at once") {

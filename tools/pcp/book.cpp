@@ -13,7 +13,6 @@ namespace swnat::pcp {
 namespace {
 
 constexpr std::size_t most_under_way = 8;  // of a namespace
-constexpr Seconds shortest_given{120};     // RFC 6887 section 15
 
 // As session-keep tells it.
 Result result_of(const std::string& reason) {
@@ -68,8 +67,8 @@ std::optional<IpAddress> Book::external_address(const std::string& tenant,
   return own->second.v6.empty() ? std::nullopt : std::optional<IpAddress>(own->second.v6.front());
 }
 
-Seconds Book::given(Seconds lifetime) const {
-  return std::clamp(lifetime, std::min(shortest_given, longest_), longest_);
+Seconds Book::given(Seconds lifetime, Seconds shortest) const {
+  return std::clamp(lifetime, std::min(shortest, longest_), longest_);
 }
 
 // --- who may
@@ -111,10 +110,9 @@ bool Book::ask(const std::string& tenant, const Key& key, const Json& request, C
 }
 
 // A refusal that is the same again and again is one line.
-void Book::complain(const Json& answer, const Key& key) {
+void Book::complain(const std::string& what, const Json& answer) {
   const std::string error = text_in(answer, "error");
-  if (std::exchange(complained_, error) == error) return;
-  log("the daemon refuses {} {}: {}", name_of(key.protocol), key.internal, error);
+  if (std::exchange(complained_, error) != error) log("the daemon refuses {}: {}", what, error);
 }
 
 // --- ports
@@ -155,7 +153,7 @@ void Book::map(const std::string& tenant, const Wish& wish, Seconds now, Reply r
                {"protocol", name_of(wish.protocol)},
                {"namespace", tenant},
                {"to", key.internal},
-               {"lifetime", given(wish.lifetime).count()},
+               {"lifetime", given(wish.lifetime, wish.shortest).count()},
                {"owner", owner},
                {"note", wish.holder},
                {"any_port", !wish.is_exact || wish.suggested.port == 0}};
@@ -164,7 +162,7 @@ void Book::map(const std::string& tenant, const Wish& wish, Seconds now, Reply r
     if (answer == nullptr) return;
     const auto forward = answer->find("forward");
     if (!is_ok(*answer) || forward == answer->end() || !forward->is_object()) {
-      complain(*answer, key);
+      complain("a forward", *answer);
       const Result result = wish.is_exact ? Result::cannot_provide_external : Result::no_resources;
       return reply({result, {}, Seconds(0)});
     }
@@ -186,7 +184,7 @@ void Book::remove(const std::string& tenant, const Key& key, std::function<void(
                      {"owner", owner}};
   ask(tenant, key, request, [=, this, done = std::move(done)](const Json* answer) {
     if (answer == nullptr) return;
-    if (!is_ok(*answer)) complain(*answer, key);
+    if (!is_ok(*answer)) complain("to end a forward", *answer);
     tenants_[tenant].entries.erase(key);
     is_changed_ = true;
     done();
@@ -252,7 +250,7 @@ void Book::keep(const std::string& tenant, const SessionWish& wish, Seconds now,
                               (!is_unspecified(wish.suggested.address) &&
                                wish.suggested.address != external->address);
         if (is_other) return reply({Result::cannot_provide_external, {}, Seconds(0)});
-        const Seconds lifetime = given(wish.lifetime);
+        const Seconds lifetime = given(wish.lifetime, shortest_lifetime);
         tenants_[tenant].entries[key] = {wish.holder, *external, now + lifetime};
         schedule(tenant, key, now + repeat_after_);
         is_changed_ = true;

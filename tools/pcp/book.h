@@ -37,6 +37,8 @@ namespace swnat::pcp {
 
 using Seconds = std::chrono::seconds;  // of a clock that counts from the machine's start
 
+inline constexpr Seconds shortest_lifetime{120};  // RFC 6887 section 15
+
 // A port that a tenant wants, or wants no longer.
 struct Wish {
   std::uint8_t protocol = 0;
@@ -45,6 +47,7 @@ struct Wish {
   IpEndpoint suggested;
   bool is_exact = false;  // what is suggested, or nothing
   Seconds lifetime{0};
+  Seconds shortest = shortest_lifetime;  // that is given
 };
 
 // A session that a tenant wants to be kept.
@@ -131,14 +134,14 @@ class Book {
   void remove_all(const std::string& tenant, std::vector<Key> keys, const Reply& reply);
   bool has_external(const std::string& tenant, const IpAddress& address) const;
   std::optional<std::string> wanted_external(const std::string& tenant, const Wish& wish) const;
-  Seconds given(Seconds lifetime) const;
+  Seconds given(Seconds lifetime, Seconds shortest) const;
   void compare(const Json& forwards, Seconds now);
   void begin_epoch(Seconds now);
   void look_at_daemon(Seconds now);
   void schedule(const std::string& tenant, const Key& key, Seconds when);
   void repeat(Seconds now);
   void keep_again(const std::string& tenant, const Key& key, Seconds now);
-  void complain(const Json& answer, const Key& key);
+  void complain(const std::string& what, const Json& answer);
   static Json keep_request(const std::string& tenant, const Key& key);
 
   Control& control_;

@@ -114,7 +114,7 @@ void Book::synchronise(Seconds now) {
         if (answer == nullptr) return;
         const auto forwards = answer->find("forwards");
         if (!is_ok(*answer) || forwards == answer->end() || !forwards->is_array()) {
-          return log("the daemon does not list its forwards: {}", text_in(*answer, "error"));
+          return complain("to list its forwards", *answer);
         }
         compare(*forwards, now);
       });

@@ -187,7 +187,8 @@ void Server::natpmp_map(const Asked& asked, const NatPmpRequest& request) {
                   .holder = natpmp_holder,
                   // Its answer has no address, so it is the one that the client was told.
                   .suggested = {external.value_or(Ipv4Address{}), request.external_port},
-                  .lifetime = request.lifetime};
+                  .lifetime = request.lifetime,
+                  .shortest = Seconds(1)};  // no longer than it wants (RFC 6886 section 3.3)
   if (request.internal_port == 0) {
     if (!is_delete) return done({Result::not_authorized, {}, Seconds(0)});
     return book_.unmap_all(asked.tenant, wish, asked.now, done);
