@@ -76,7 +76,7 @@ class FakeControl final : public pcp::Control {
     if (command == "forward-list") {
       Json all = Json::array();
       for (const auto& [key, each] : forwards) all.push_back(each);
-      return {{"ok", true}, {"forwards", all}};
+      return {{"ok", true}, {"lines", all}};
     }
     if (command == "forward-add") {
       if (!refusal.empty()) return {{"ok", false}, {"error", refusal}};

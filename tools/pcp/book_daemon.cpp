@@ -112,7 +112,7 @@ void Book::synchronise(Seconds now) {
       {{"command", "forward-list"}, {"owner", owner}}, [this, now](const Json* answer) {
         is_asking_ = false;
         if (answer == nullptr) return;
-        const auto forwards = answer->find("forwards");
+        const auto forwards = answer->find("lines");
         if (!is_ok(*answer) || forwards == answer->end() || !forwards->is_array()) {
           return complain("to list its forwards", *answer);
         }

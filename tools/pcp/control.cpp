@@ -1,5 +1,7 @@
 #include "tools/pcp/control.h"
 
+#include <cmath>
+
 #include "swnat/protocol.h"
 
 namespace swnat::pcp {
@@ -16,7 +18,7 @@ std::string text_in(const Json& json, const char* key) {
 std::chrono::seconds seconds_in(const Json& json, const char* key) {
   const auto found = json.find(key);
   if (found == json.end() || !found->is_number()) return {};
-  return std::chrono::seconds(static_cast<std::int64_t>(found->get<double>()));
+  return std::chrono::seconds(std::llround(found->get<double>()));
 }
 
 bool is_ok(const Json& answer) {

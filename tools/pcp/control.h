@@ -14,7 +14,8 @@ using Json = nlohmann::ordered_json;
 
 class Control {
  public:
-  // The first line of the answer; null if there is none, because the daemon is away or slow.
+  // The first line of the answer, and the others of a list as "lines" in it; null if there is none,
+  // because the daemon is away or slow.
   using Done = std::function<void(const Json* answer)>;
 
   virtual ~Control() = default;

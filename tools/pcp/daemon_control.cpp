@@ -7,9 +7,35 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 namespace swnat::pcp {
+
+namespace {
+
+// Null for what is no whole answer.
+Json answer_of(std::string_view text) {
+  Json answer;
+  Json lines = Json::array();
+  bool is_ended = false;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    Json line = Json::parse(text.substr(0, end), nullptr, false);
+    if (end == std::string_view::npos || !line.is_object()) return nullptr;
+    text.remove_prefix(end + 1);
+    is_ended = line.contains("end");
+    if (answer.is_null()) {
+      answer = std::move(line);
+    } else if (!is_ended) {
+      lines.push_back(std::move(line));
+    }
+  }
+  if (is_ended) answer["lines"] = std::move(lines);
+  return is_ended || lines.empty() ? answer : Json(nullptr);
+}
+
+}  // namespace
 
 class DaemonControl::Question {
  public:
@@ -59,19 +85,18 @@ class DaemonControl::Question {
                static_cast<ssize_t>(text_.size());
   }
 
+  // The daemon closes the connection when all is said.
   void read() {
     std::array<char, 65536> bytes;
     const ssize_t size = ::recv(file_.get(), bytes.data(), bytes.size(), 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (size <= 0) return control_.finish(this, nullptr);
-    answer_.append(bytes.data(), static_cast<std::size_t>(size));
-    const std::size_t end = answer_.find('\n', answer_.size() - static_cast<std::size_t>(size));
-    if (end != std::string::npos) {
-      const Json json = Json::parse(answer_.substr(0, end), nullptr, false);
-      control_.finish(this, json.is_object() ? &json : nullptr);
-    } else if (answer_.size() > longest_answer) {
-      control_.finish(this, nullptr);
+    if (size > 0) {
+      answer_.append(bytes.data(), static_cast<std::size_t>(size));
+      if (answer_.size() > longest_answer) control_.finish(this, nullptr);
+      return;
     }
+    const Json answer = answer_of(answer_);
+    control_.finish(this, size == 0 && answer.is_object() ? &answer : nullptr);
   }
 
   DaemonControl& control_;

@@ -33,7 +33,7 @@ class Outlet {
 
 class Server {
  public:
-  static constexpr std::uint32_t requests_a_second = 20;
+  static constexpr std::uint32_t requests_a_second = 5;
   static constexpr std::uint32_t requests_at_once = 100;
 
   // Both must outlive this.
