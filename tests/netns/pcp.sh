@@ -48,11 +48,14 @@ write_config true 8 1h
 start_swnat
 capture blue eth0 first "udp port 5350"
 start_pcp
-for tenant in blue green; do
-  for port in 7000 7001 7002; do
-    lab_spawn "$tenant" "name-$tenant-$port" /usr/bin/python3 "$HERE/pcp.py" name "$tenant" "$port"
-    wait_until 10 lab_listens "$tenant" tcp "$port" || fail "$tenant's server does not listen"
-  done
+# serve_name TENANT PORT: a server over TCP and UDP that answers with the tenant's name.
+serve_name() {
+  lab_spawn "$1" "name-$1-$2" /usr/bin/python3 "$HERE/pcp.py" name "$1" "$2"
+  wait_until 10 lab_listens "$1" tcp "$2" || fail "$1's server does not listen"
+}
+for port in 7000 7001 7002; do
+  serve_name blue "$port"
+  serve_name green "$port"
 done
 
 # --- natpmpc, both tenants at once
@@ -81,10 +84,11 @@ expect "natpmpc: green's stays" green "$(who udp "$LAB_EXTERNAL:${natpmp[green-u
 # --- PCP, by libtorrent
 
 for tenant in blue green; do
-  lab_exec "$tenant" env OWN_ADDRESS="$LAB_TENANT" /usr/bin/python3 "$HERE/pcp.py" torrent "$LAB_GATEWAY" 7001 \
+  lab_exec "$tenant" env OWN_ADDRESS="$LAB_TENANT" /usr/bin/python3 "$HERE/pcp.py" torrent "$LAB_GATEWAY" 7100 \
     >"$LAB_DIR/torrent-$tenant.log" 2>&1 || fail "libtorrent gets no port: $(cat "$LAB_DIR/torrent-$tenant.log")"
   expect_match "libtorrent: $tenant asks by PCP" 'transport: PCP protocol: tcp' "$(cat "$LAB_DIR/torrent-$tenant.log")"
   port=$(sed -nE 's/.*successfully mapped port.*TCP\/([0-9]+)$/\1/p' "$LAB_DIR/torrent-$tenant.log" | sed -n 1p)
+  serve_name "$tenant" 7100 # in the place of libtorrent, which has ended
   expect "libtorrent: $tenant is reached from outside" "$tenant" "$(who tcp "$LAB_EXTERNAL:$port")"
 done
 
