@@ -143,7 +143,7 @@ expect_match "at its limit blue gets no more" '^USER_EX_QUOTA ' "$(map blue 7010
 end_capture first
 expect_at_least "announcements that hosts heard of the first start" 3 \
   "$(packets first "ip.dst == 224.0.0.1 && portcontrol" | wc -l)"
-# What natpmpc's forward of green's goes through, and blue's by PCP.
+# Green's by natpmpc, and blue's by PCP.
 expect_same_port() {
   expect "$1: green's port is open" green "$(who tcp "$LAB_EXTERNAL:${natpmp[green-tcp]}")"
   expect "$1: blue's port is open" blue "$(who udp "$wanted")"
@@ -168,6 +168,15 @@ wait_until 20 is_answered || fail "nobody is answered after a restart of the dae
 expect_at_least "the epoch went on" "$before" "$(epoch_of "$(pcp blue announce "$LAB_GATEWAY")")"
 end_capture restart
 expect "announcements while nothing was lost" 0 "$(packets restart | wc -l)"
+
+# --- a link that goes and comes
+
+green_is() { [[ $(pcp green announce "$LAB_GATEWAY" --attempts 1) == "$1"* ]]; }
+rename_link gw green0 gone0
+wait_until 10 green_is "no answer" || fail "a link that is no tenant's is served"
+rename_link gw gone0 green0
+wait_until 20 green_is SUCCESS || fail "a link that comes later is not served"
+passed "a link that comes later is served"
 
 # --- what is lost is told
 

@@ -285,7 +285,7 @@ TEST_CASE("peer: a session is kept until its time is over") {
   CHECK_EQ(result_in(answer), Result::success);
   CHECK_EQ(external_in(answer), "203.0.113.1:50000");
   CHECK_EQ(answer.size(), 80);
-  room.travel(300);
+  room.travel(310);
   CHECK_EQ(room.control.count("session-keep"), 11);
   // A renewal does not make it be asked for twice.
   room.ask(message_of(peer));

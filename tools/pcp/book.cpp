@@ -198,7 +198,7 @@ void Book::unmap(const std::string& tenant, const Wish& wish, Seconds now, Reply
   remove(tenant, key, [reply = std::move(reply)] { reply({}); });
 }
 
-void Book::unmap_all(const std::string& tenant, const Wish& wish, Seconds now, Reply reply) {
+void Book::unmap_all(const std::string& tenant, const Wish& wish, Seconds now, const Reply& reply) {
   std::vector<Key> keys;
   std::optional<Seconds> others;  // until when the last of them lasts
   for (const auto& [key, entry] : tenants_[tenant].entries) {
@@ -258,7 +258,8 @@ void Book::keep(const std::string& tenant, const SessionWish& wish, Seconds now,
       });
 }
 
-void Book::release(const std::string& tenant, const SessionWish& wish, Seconds now, Reply reply) {
+void Book::release(const std::string& tenant, const SessionWish& wish, Seconds now,
+                   const Reply& reply) {
   const Key key = key_of(wish);
   if (const auto refused = refusal(tenants_[tenant], key, wish.holder, now)) return reply(*refused);
   if (tenants_[tenant].entries.erase(key) != 0) is_changed_ = true;

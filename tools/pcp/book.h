@@ -86,10 +86,10 @@ class Book {
   void map(const std::string& tenant, const Wish& wish, Seconds now, Reply reply);
   void unmap(const std::string& tenant, const Wish& wish, Seconds now, Reply reply);
   // All of this address and holder; a protocol of 0 means all protocols.
-  void unmap_all(const std::string& tenant, const Wish& wish, Seconds now, Reply reply);
+  void unmap_all(const std::string& tenant, const Wish& wish, Seconds now, const Reply& reply);
   void keep(const std::string& tenant, const SessionWish& wish, Seconds now, Reply reply);
   // The session lives on as long as others do, but is asked for no more.
-  void release(const std::string& tenant, const SessionWish& wish, Seconds now, Reply reply);
+  void release(const std::string& tenant, const SessionWish& wish, Seconds now, const Reply& reply);
 
   // The external address that this host has, or would most probably get; nothing if there is none
   // of its family.

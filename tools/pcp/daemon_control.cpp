@@ -31,8 +31,9 @@ Json answer_of(std::string_view text) {
       lines.push_back(std::move(line));
     }
   }
-  if (is_ended) answer["lines"] = std::move(lines);
-  return is_ended || lines.empty() ? answer : Json(nullptr);
+  if (!is_ended) return lines.empty() ? answer : Json(nullptr);
+  answer["lines"] = std::move(lines);
+  return answer;
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ namespace {
 
 constexpr int datagrams_a_turn = 16;
 // Links often come and go by the hundred; they are looked at together.
-constexpr std::uint64_t look_delay = 200'000;  // in microseconds
+constexpr std::uint64_t look_delay = 200'000;     // in microseconds
+constexpr std::uint64_t retry_delay = 5'000'000;  // where one could not be served
 
 void set(int fd, int level, int option, int value) {
   ::setsockopt(fd, level, option, &value, sizeof value);
@@ -93,12 +94,14 @@ int Links::on_link_event(sd_event_source*, int fd, std::uint32_t, void* self) {
   std::array<char, 65536> bytes;
   while (::recv(fd, bytes.data(), bytes.size(), 0) > 0) {
   }
-  auto* source = static_cast<Links*>(self)->look_source_.get();
-  int enabled = SD_EVENT_OFF;
-  sd_event_source_get_enabled(source, &enabled);
-  if (enabled != SD_EVENT_OFF) return 0;
-  sd_event_source_set_time_relative(source, look_delay);
-  return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+  auto& links = *static_cast<Links*>(self);
+  if (!std::exchange(links.is_look_near_, true)) links.look_in(look_delay);
+  return 0;
+}
+
+void Links::look_in(std::uint64_t delay) {
+  sd_event_source_set_time_relative(look_source_.get(), delay);
+  sd_event_source_set_enabled(look_source_.get(), SD_EVENT_ONESHOT);
 }
 
 int Links::on_look(sd_event_source*, std::uint64_t, void* self) {
@@ -107,11 +110,13 @@ int Links::on_look(sd_event_source*, std::uint64_t, void* self) {
 }
 
 void Links::look() {
+  is_look_near_ = false;
   std::map<std::string, unsigned, std::less<>> numbers;
   try {
     numbers = rules::current_interfaces().numbers;
   } catch (const std::exception& error) {
-    return log("the interfaces cannot be listed: {}", error.what());
+    log("the interfaces cannot be listed: {}", error.what());
+    return look_in(retry_delay);
   }
   std::erase_if(links_, [&](const auto& each) {
     const Link& link = *each.second;
@@ -120,15 +125,16 @@ void Links::look() {
     return wanted == wanted_.end() || wanted->second != link.tenant || number == numbers.end() ||
            number->second != link.number;
   });
+  bool are_all_served = true;
   for (const auto& [name, tenant] : wanted_) {
     const auto number = numbers.find(name);
-    if (number != numbers.end() && !links_.contains(number->second)) {
-      open(name, tenant, number->second);
-    }
+    if (number == numbers.end() || links_.contains(number->second)) continue;
+    are_all_served &= open(name, tenant, number->second);
   }
+  if (!are_all_served) look_in(retry_delay);
 }
 
-void Links::open(const std::string& name, const std::string& tenant, unsigned number) {
+bool Links::open(const std::string& name, const std::string& tenant, unsigned number) {
   auto link = std::make_unique<Link>();
   link->links = this;
   link->number = number;
@@ -138,10 +144,12 @@ void Links::open(const std::string& name, const std::string& tenant, unsigned nu
     if (wants_v4_) watch(*link, open_socket(name, false), false);
     if (wants_v6_) watch(*link, open_socket(name, true), true);
   } catch (const Error& error) {
-    return complain(name, error.what());
+    complain(name, error.what());
+    return false;
   }
   complained_.erase(name);
   links_[number] = std::move(link);
+  return true;
 }
 
 void Links::complain(const std::string& name, const std::string& fault) {

@@ -53,7 +53,8 @@ class Links final : public Outlet {
   static int on_link_event(sd_event_source*, int fd, std::uint32_t, void* self);
   static int on_look(sd_event_source*, std::uint64_t, void* self);
   void look();
-  void open(const std::string& name, const std::string& tenant, unsigned number);
+  void look_in(std::uint64_t delay);
+  bool open(const std::string& name, const std::string& tenant, unsigned number);
   File open_socket(const std::string& name, bool is_v6);
   void watch(Link& link, File socket, bool is_v6);
   void complain(const std::string& name, const std::string& fault);
@@ -69,6 +70,7 @@ class Links final : public Outlet {
   File events_;
   Source events_source_;
   Source look_source_;
+  bool is_look_near_ = false;  // it comes as soon as an event asks for
 };
 
 }  // namespace swnat::pcp

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "rules/config/config.h"
-#include "tools/pcp/log.h"
 #include "tools/pcp/program.h"
 
 namespace {
@@ -36,9 +35,7 @@ int run(const std::string& file) {
   return program.run();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_command_line(int argc, char** argv) {
   std::string file = "/etc/swnat/swnat.toml";
   CLI::App app(description, "swnat-pcp");
   app.footer(footer);
@@ -51,10 +48,16 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
+  return run(file);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return run(file);
+    return run_command_line(argc, argv);
   } catch (const std::exception& error) {
-    swnat::pcp::log("{}", error.what());
+    std::fprintf(stderr, "swnat-pcp: %s\n", error.what());
     return 1;
   }
 }
