@@ -101,6 +101,10 @@ void Engine::set_policy(const std::shared_ptr<const Policy>& policy, Time now) {
   state_->set_policy(policy, tick_of(now));
 }
 
+std::optional<IpEndpoint> Engine::propose_external(const ForwardWish& wish, Time now) {
+  return state_->propose_external(wish, tick_of(now));
+}
+
 void Engine::withhold(std::uint8_t protocol, const PortBits& ports) {
   state_->withhold(protocol, ports);
 }

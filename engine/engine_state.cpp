@@ -123,6 +123,16 @@ void Engine::State::set_policy(const std::shared_ptr<const Policy>& policy, Tick
   enforce_limits(now);
 }
 
+std::optional<IpEndpoint> Engine::State::propose_external(const ForwardWish& wish, Tick now) {
+  const Lock lock(policy_mutex_);
+  const NamespaceEntry* tenant = snapshot_->find(wish.namespace_id);
+  const bool has_ports = wish.protocol == protocol::tcp || wish.protocol == protocol::udp;
+  if (tenant == nullptr || !has_ports) return {};
+  return std::holds_alternative<Ipv4Address>(wish.internal.address)
+             ? v4_.propose_external(*tenant, wish, now)
+             : v6_.propose_external(*tenant, wish, now);
+}
+
 void Engine::State::withhold(std::uint8_t protocol, const PortBits& ports) {
   if (protocol != protocol::tcp && protocol != protocol::udp) {
     throw std::invalid_argument("only TCP and UDP ports can be withheld");

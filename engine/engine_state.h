@@ -29,6 +29,7 @@ class Engine::State {
   void translate(std::span<Packet> packets, Time now);
   Kept keep_session(const SessionName& name, Time now);
   void set_policy(const std::shared_ptr<const Policy>& policy, Tick now);
+  std::optional<IpEndpoint> propose_external(const ForwardWish& wish, Tick now);
   void withhold(std::uint8_t protocol, const PortBits& ports);
   std::uint32_t expire(std::uint32_t shard, Time now, std::uint32_t budget);
   Counters counters() const;

@@ -173,6 +173,39 @@ void Translator<Family>::set_snapshot(std::shared_ptr<const Snapshot> snapshot, 
 }
 
 template <class Family>
+std::optional<IpEndpoint> Translator<Family>::propose_external(const NamespaceEntry& tenant,
+                                                               const Engine::ForwardWish& wish,
+                                                               Tick now) {
+  using Address = typename Family::Address;
+  if (shards_.empty()) return {};
+  const Leg<Family> inside{std::get<Address>(wish.internal.address), {}, wish.internal.port, 0};
+  const std::uint32_t number = shard_of_port(inside.local_port, shards_.count());
+  {
+    Shard<Family>& shard = shards_[number];
+    const Lock lock(shard.mutex);
+    Sessions<Family>& sessions = shard.sessions();
+    const auto key = FlowKey<Family>::internal(tenant.id, wish.protocol, inside);
+    const SessionRef ref = sessions.policy().mapping == Mapping::endpoint_independent
+                               ? sessions.find_mapping(key, now)
+                               : no_session;
+    if (ref != no_session && !sessions[ref].is_forward) {
+      const Leg<Family>& outside = sessions[ref].outside;
+      return IpEndpoint{outside.local, outside.local_port};
+    }
+  }
+  const Address* wanted = wish.external ? std::get_if<Address>(&*wish.external) : nullptr;
+  if (wish.external && (wanted == nullptr || !externals_.contains(*wanted))) return {};
+  const Address address =
+      wish.external ? *wanted : externals_.paired(inside.local, tenant.id, *tenant.policy);
+  // Taken for as long as it takes to know that it is free.
+  PortSpace& ports = externals_.ports(address, wish.protocol);
+  const auto port = ports.take(number, wish.like, wish.random, now);
+  if (!port) return {};
+  ports.release(number, *port, now, PortSpace::Rest::none);
+  return IpEndpoint{address, *port};
+}
+
+template <class Family>
 std::uint32_t Translator<Family>::expire(std::uint32_t number, Tick now, std::uint32_t budget) {
   if (shards_.empty()) return 0;
   datagrams_.expire(number, now, budget);

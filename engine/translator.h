@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,10 @@ class Translator {
   void withhold(std::uint8_t protocol, std::uint16_t port, bool is_withheld) {
     externals_.withhold(protocol, port, is_withheld);
   }
+
+  // As Engine has it, of the wish's family and namespace.
+  std::optional<IpEndpoint> propose_external(const NamespaceEntry& tenant,
+                                             const Engine::ForwardWish& wish, Tick now);
 
   // Of all external addresses, appended in their order.
   void append_port_blocks(std::vector<PortBlockView>& all) const;

@@ -14,6 +14,7 @@
 #include "nfq/control_request.h"
 #include "nfq/daemon.h"
 #include "nfq/error.h"
+#include "nfq/rule_commands.h"
 #include "nfq/rule_counters.h"
 #include "nfq/session_keep.h"
 #include "nfq/session_list.h"
@@ -171,6 +172,12 @@ constexpr Command commands[] = {
     {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch},
     {"session-keep", Access::changes, keep_session},
+    {"forward-add", Access::changes, add_forward},
+    {"forward-remove", Access::changes, remove_forward},
+    {"forward-list", Access::reads, list_forwards},
+    {"drop-add", Access::changes, add_drop},
+    {"drop-remove", Access::changes, remove_drop},
+    {"drop-list", Access::reads, list_drops},
 };
 
 }  // namespace

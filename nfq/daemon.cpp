@@ -1,12 +1,8 @@
 #include "nfq/daemon.h"
 
 #include <fmt/ranges.h>
-#include <linux/capability.h>
-#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
-#include <sys/syscall.h>
 #include <systemd/sd-daemon.h>
 
 #include <algorithm>
@@ -23,6 +19,7 @@
 #include "nfq/error.h"
 #include "nfq/log.h"
 #include "nfq/memory_limits.h"
+#include "nfq/own_process.h"
 #include "nfq/rule_counters.h"
 #include "rules/kernel/kernel.h"
 
@@ -36,34 +33,6 @@ static_assert(longest_silence >= 4 * Worker::longest_pause);
 constexpr std::uint64_t socket_look_pause = 1'000'000;  // in microseconds
 
 constexpr std::array stop_signals{SIGTERM, SIGINT};
-
-void require_net_admin() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> data{};
-  const bool known = ::syscall(SYS_capget, &header, data.data()) == 0;
-  if (!known || (data[0].effective & 1u << CAP_NET_ADMIN) == 0) {
-    throw Error("CAP_NET_ADMIN is missing, without which no queue can be bound; run as root");
-  }
-}
-
-std::array<std::uint64_t, 4> random_words() {
-  std::array<std::uint64_t, 4> words{};
-  if (::getrandom(words.data(), sizeof words, 0) != ssize_t{sizeof words}) {
-    throw Error(fmt::format("getrandom: {}", std::strerror(errno)));
-  }
-  return words;
-}
-
-std::vector<int> allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> cpus;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(static_cast<std::size_t>(cpu), &set)) cpus.push_back(cpu);
-  }
-  return cpus;
-}
 
 EventLoop make_loop() {
   sd_event* loop = nullptr;
@@ -114,7 +83,6 @@ Daemon::~Daemon() {
 
 // Sessions of an earlier daemon go on. State that is of no use must not keep the NAT from working.
 void Daemon::make_engine() {
-  const auto policy = std::make_shared<const Policy>(rules::make_policy(*config_));
   EngineOptions options{.shards = config_->workers,
                         .max_sessions = config_->max_sessions,
                         .secret = random_words(),
@@ -125,6 +93,12 @@ void Daemon::make_engine() {
   try {
     if (!config_->state_file.empty()) {
       state_ = std::make_unique<StateFile>(config_->state_file);
+    }
+    // Read under the state file's lock: no other daemon has it.
+    policy_ = std::make_unique<PolicyInForce>(*config_,
+                                              state_ ? state_->path() + ".rules" : std::string());
+    const auto policy = policy_->policy();
+    if (state_) {
       // The tenants' external addresses stay even where their sessions cannot.
       options.pairing_key = Engine::pairing_key(state_->bytes()).value_or(options.pairing_key);
       const auto fault = Engine::session_memory_fault(options, *policy, state_->bytes());
@@ -248,6 +222,7 @@ int Daemon::run() {
     const std::string put_aside = state_->keep();
     if (!put_aside.empty()) write_log(put_aside);
   }
+  policy_->start(loop_.get(), *engine_);
   log("{}", memory_notice_);
   keeper_->start();
   metrics_outlets_->write_file(*config_);
@@ -348,19 +323,21 @@ ReloadOutcome Daemon::try_reload() {
   if (!outcome.faults.empty()) return outcome;
   auto loaded = std::make_shared<const rules::Config>(std::move(*result.config));
   const auto before = config_;
-  put_in_force(loaded);
+  const std::vector<std::string> gone = put_in_force(loaded);
   outcome.changes = changes_between(*before, *loaded);
+  outcome.changes.insert(outcome.changes.end(), gone.begin(), gone.end());
   outcome.wants_up = rules_text(*before) != rules_text(*loaded);
   return outcome;
 }
 
-// All of it or, with an exception, nothing.
-void Daemon::put_in_force(std::shared_ptr<const rules::Config> config) {
+// All of it or, with an exception, nothing. Returns a line for each added rule that it ends.
+std::vector<std::string> Daemon::put_in_force(std::shared_ptr<const rules::Config> config) {
+  std::vector<std::string> gone;
   // First what may fail.
   log_->follow(config, engine_->session_count());
   try {
     metrics_outlets_->write_file(*config);
-    engine_->set_policy(std::make_shared<const Policy>(rules::make_policy(*config)), now());
+    gone = policy_->follow(*config);
   } catch (...) {
     log_->follow(config_, engine_->session_count());
     metrics_outlets_->write_file(*config_);
@@ -369,6 +346,7 @@ void Daemon::put_in_force(std::shared_ptr<const rules::Config> config) {
   config_ = std::move(config);
   keeper_->set_config(config_);
   control_->give_to(socket_group(*config_));
+  return gone;
 }
 
 StrayPackets Daemon::stray_packets() const {

@@ -18,6 +18,7 @@
 #include "nfq/metrics.h"
 #include "nfq/metrics_outlets.h"
 #include "nfq/own_sockets.h"
+#include "nfq/policy_in_force.h"
 #include "nfq/reload.h"
 #include "nfq/report.h"
 #include "nfq/rule_keeper.h"
@@ -46,6 +47,9 @@ class Daemon {
   std::shared_ptr<const rules::Config> config() const { return config_; }
   const Engine& engine() const { return *engine_; }
   Engine& engine() { return *engine_; }
+  PolicyInForce& policy_in_force() { return *policy_; }
+  const PolicyInForce& policy_in_force() const { return *policy_; }
+  const OwnSockets& own_sockets() const { return own_sockets_; }
   EventFeed& events() { return *events_; }
   const LogSwitch& mapping_log() const { return *log_; }
   WatchPlaces& watch_places() { return watch_places_; }
@@ -74,7 +78,7 @@ class Daemon {
   bool workers_make_progress() const;
   StrayPackets stray_packets() const;
   ReloadOutcome try_reload();
-  void put_in_force(std::shared_ptr<const rules::Config> config);
+  std::vector<std::string> put_in_force(std::shared_ptr<const rules::Config> config);
 
   std::shared_ptr<const rules::Config> config_;
   Time started_;
@@ -85,6 +89,7 @@ class Daemon {
   std::unique_ptr<StateFile> state_;  // holds the engine's sessions, if the configuration names one
   std::string memory_notice_;         // what may be needed, for the log
   std::unique_ptr<Engine> engine_;
+  std::unique_ptr<PolicyInForce> policy_;  // the engine's
   std::unique_ptr<EventFeed> events_;
   std::unique_ptr<LogSwitch> log_;
   WatchPlaces watch_places_;

@@ -63,6 +63,12 @@ std::string OwnSockets::update(Engine& engine) {
   return {};
 }
 
+bool OwnSockets::have(std::uint8_t protocol, std::uint16_t port) const {
+  const auto found = std::ranges::find(protocols, protocol);
+  return found != protocols.end() &&
+         known_[static_cast<std::size_t>(found - protocols.begin())].test(port);
+}
+
 bool OwnSockets::read(std::uint8_t protocol, PortBits& ports) {
   if (!socket_) {
     socket_.reset(mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC));

@@ -24,6 +24,9 @@ class OwnSockets {
   // not answer, and then leaves the engine as it was; empty if all is well.
   std::string update(Engine& engine);
 
+  // Whether one had the port, of TCP or UDP, at the last answer.
+  bool have(std::uint8_t protocol, std::uint16_t port) const;
+
  private:
   struct Close {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }

@@ -20,6 +20,7 @@
 #include "tools/swnatctl_options.h"
 #include "tools/swnatctl_output.h"
 #include "tools/swnatctl_rates.h"
+#include "tools/swnatctl_rules.h"
 #include "tools/swnatctl_stream.h"
 #include "tools/swnatctl_text.h"
 #include "tools/swnatctl_top.h"
@@ -103,6 +104,16 @@ constexpr Command commands[] = {
     {"log", "how the mapping log fares; reopen: begin its file anew", nullptr, log_text},
 };
 
+// As the daemon calls them.
+constexpr Command rule_commands[] = {
+    {"forward-add", "", nullptr, added_forward_text},
+    {"forward-remove", "", nullptr, removed_text},
+    {"forward-list", "", "forwards", nullptr, nothing, forward_columns},
+    {"drop-add", "", nullptr, added_drop_text},
+    {"drop-remove", "", nullptr, removed_text},
+    {"drop-list", "", "drops", nullptr, nothing, drop_columns},
+};
+
 struct Options {
   std::string socket = "/run/swnat/control.sock";
   int timeout = usual_timeout;
@@ -148,7 +159,8 @@ void tell_left_out(const Answer& answer, const Json& request, std::size_t shown)
 }
 
 void print_columns(Answer& answer, const std::vector<ListColumn>& columns, const Json& request) {
-  const bool is_unsorted = !request.contains("sort") && request.at("command") != "ports";
+  const bool has_order = request.at("command") == "sessions" || request.at("command") == "mappings";
+  const bool is_unsorted = has_order && !request.contains("sort");
   ListText list(columns,
                 is_unsorted ? ListText::Order::by_namespace : ListText::Order::as_it_comes);
   std::size_t shown = 0;
@@ -293,6 +305,7 @@ int run_command_line(int argc, char** argv) {
           "action", [&](const std::string& text) { log_action = "-" + text; }, "reopen")
       ->check(CLI::IsMember({"reopen"}))
       ->type_name("ACTION");
+  add_rule_commands(app, request);
   WhoOptions who_options;
   add_who(app, who_options);
   add_watch_options(*app.add_subcommand("watch", "mappings and sessions as they come and go"),
@@ -311,6 +324,11 @@ int run_command_line(int argc, char** argv) {
   const std::chrono::seconds patience(options.timeout);
   if (chosen == "who") {
     return run(options.socket, [&] { return show_who(who_options, options); });
+  }
+  if (chosen == "forward" || chosen == "drop") {
+    const auto* command =
+        std::ranges::find(rule_commands, request["command"].get<std::string>(), &Command::name);
+    return run(*command, request, options);
   }
   request["command"] = chosen + log_action;
   if (!is_confirmed(request)) return 1;

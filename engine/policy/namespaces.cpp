@@ -24,32 +24,7 @@ bool is_subset(const std::vector<Address>& some, const std::vector<Address>& all
       some, [&](const Address& address) { return std::ranges::find(all, address) != all.end(); });
 }
 
-const Policy& checked(const std::shared_ptr<const Policy>& policy) {
-  require(policy != nullptr, "an engine needs a policy");
-  check_policy_rules(*policy);
-  return *policy;
-}
-
-// The slots, and one for each of the policy's forwards that has room of its own.
-Slots with_forwards(const Policy& policy, const Slots& slots) {
-  const auto limited = std::ranges::count_if(
-      policy.forwards, [](const ForwardRule& one) { return one.session_limit != 0; });
-  require(limited <= max_limited_forwards, "at most 4096 forwards may have a session limit");
-  Slots next = slots;
-  std::vector<bool> is_used(max_forward_slots);
-  for (const auto& [key, slot] : next.forwards) is_used[slot - namespaces_max] = true;
-  for (const ForwardRule& rule : policy.forwards) {
-    if (rule.session_limit == 0) continue;
-    const auto [entry, added] = next.forwards.try_emplace(room_of(rule));
-    if (!added) continue;
-    const auto spare = std::ranges::find(is_used, false);
-    *spare = true;
-    entry->second = namespaces_max + static_cast<std::uint32_t>(spare - is_used.begin());
-  }
-  return next;
-}
-
-std::uint64_t checked_namespace_count(const Policy& policy) {
+void check_settings(const Policy& policy) {
   require(!policy.external.empty(), "a policy needs an external address");
   require(policy.external.v4.size() <= external_addresses_max &&
               policy.external.v6.size() <= external_addresses_max,
@@ -74,7 +49,40 @@ std::uint64_t checked_namespace_count(const Policy& policy) {
     count += next_id - one.first;
   }
   require(count <= namespaces_max, "there may be at most 65536 namespaces");
+}
+
+const Policy& checked(const std::shared_ptr<const Policy>& policy) {
+  require(policy != nullptr, "an engine needs a policy");
+  check_settings(*policy);
+  check_policy_rules(*policy);
+  return *policy;
+}
+
+std::uint64_t namespace_count(const Policy& policy) {
+  std::uint64_t count = 0;
+  for (const NamespacePolicy& one : policy.namespaces) {
+    count += std::uint64_t{one.last} - one.first + 1;
+  }
   return count;
+}
+
+// The slots, and one for each of the policy's forwards that has room of its own.
+Slots with_forwards(const Policy& policy, const Slots& slots) {
+  const auto limited = std::ranges::count_if(
+      policy.forwards, [](const ForwardRule& one) { return one.session_limit != 0; });
+  require(limited <= max_limited_forwards, "at most 4096 forwards may have a session limit");
+  Slots next = slots;
+  std::vector<bool> is_used(max_forward_slots);
+  for (const auto& [key, slot] : next.forwards) is_used[slot - namespaces_max] = true;
+  for (const ForwardRule& rule : policy.forwards) {
+    if (rule.session_limit == 0) continue;
+    const auto [entry, added] = next.forwards.try_emplace(room_of(rule));
+    if (!added) continue;
+    const auto spare = std::ranges::find(is_used, false);
+    *spare = true;
+    entry->second = namespaces_max + static_cast<std::uint32_t>(spare - is_used.begin());
+  }
+  return next;
 }
 
 }  // namespace
@@ -93,7 +101,7 @@ Snapshot::Snapshot(const std::shared_ptr<const Policy>& policy, Slots& slots)
 Snapshot::Snapshot(std::shared_ptr<const Policy> policy, Slots& slots, Slots next)
     : policy_(std::move(policy)),
       rules_(RuleBook<Ipv4>(*policy_, next.forwards), RuleBook<Ipv6>(*policy_, next.forwards)) {
-  const std::uint64_t count = checked_namespace_count(*policy_);
+  const std::uint64_t count = namespace_count(*policy_);
   namespaces_.reserve(count);
   const auto table_size =
       static_cast<std::uint32_t>(std::bit_ceil(std::max<std::uint64_t>(count * 2, 2)));

@@ -1,6 +1,7 @@
 #include "engine/policy/rule_book.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 
@@ -31,9 +32,8 @@ bool is_external(const Policy& policy, const IpAddress& address) {
 }
 
 bool has_namespace(const Policy& policy, NamespaceId id) {
-  return std::ranges::any_of(policy.namespaces, [&](const NamespacePolicy& one) {
-    return id >= one.first && id <= one.last;
-  });
+  const auto after = std::ranges::upper_bound(policy.namespaces, id, {}, &NamespacePolicy::first);
+  return after != policy.namespaces.begin() && std::prev(after)->last >= id;
 }
 
 bool has_valid_length(const IpNetwork& network) {

@@ -83,7 +83,8 @@ class RuleBook {
   std::unordered_map<Key, End, Hash> forwarded_;
 };
 
-// Throws std::invalid_argument for rules that break their documented ranges.
+// Throws std::invalid_argument for rules that break their documented ranges. The policy's
+// namespaces must be sorted and apart.
 void check_policy_rules(const Policy& policy);
 
 extern template class RuleBook<Ipv4>;

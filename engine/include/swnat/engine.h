@@ -115,6 +115,22 @@ class Engine {
   // then changes nothing.
   void set_policy(const std::shared_ptr<const Policy>& policy, Time now);
 
+  // Which external endpoint a new forward would best have: that of the mapping which `internal` has
+  // already, so that both are one (RFC 6887 section 11.3), unless a forward has it; else a free
+  // port of `external`, best of all `like`. With address-and-port-dependent mapping a port that
+  // only sessions have counts as free. Nothing if there is none, or no such namespace or external
+  // address. It is not kept: a packet that comes before the policy that has the forward may take
+  // it, and then its session ends by that policy.
+  struct ForwardWish {
+    NamespaceId namespace_id = 0;
+    std::uint8_t protocol = 6;  // 6 or 17
+    IpEndpoint internal;
+    std::optional<IpAddress> external = {};  // nothing: the address that `internal` is paired with
+    std::uint16_t like = 0;
+    std::uint64_t random = 0;  // says where to look, so that ports are hard to guess
+  };
+  std::optional<IpEndpoint> propose_external(const ForwardWish& wish, Time now);
+
   // From now on no session gets one of these external ports that has none yet: somebody else uses
   // them, on any of the external addresses. Replaces what was withheld of the protocol before.
   // Sessions keep their ports, and forwards theirs; once such a port is free it is withheld too.
