@@ -181,12 +181,16 @@ passed "a link that comes later is served"
 # --- what is lost is told
 
 capture blue eth0 lost "udp port 5350"
-end_pcp
-rm "$LAB_DIR/run/pcp"
-start_pcp
+end_daemon
+rm "$LAB_DIR/run/state.rules"
+start_daemon
 has_announced() { [[ $(taken lost) -ge 4 ]]; }
-wait_until 10 has_announced || fail "hosts are not told that state was lost"
+wait_until 30 has_announced || fail "hosts are not told that state was lost"
 end_capture lost
+epoch=$(epoch_of "$(pcp blue announce "$LAB_GATEWAY")")
+((epoch < before)) || fail "the epoch goes on though the daemon has lost what was given: $epoch"
+passed "the epoch began anew: $epoch"
+is_nobody udp "$wanted" || fail "a port that was lost is open"
 expect_at_least "announcements by PCP" 1 "$(packets lost 'ip.dst == 224.0.0.1 && portcontrol' | wc -l)"
 expect_at_least "announcements of the address by NAT-PMP" 1 \
   "$(packets lost 'ip.dst == 224.0.0.1 && nat-pmp' | wc -l)"
