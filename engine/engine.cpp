@@ -88,6 +88,16 @@ Engine::Outcome Engine::inbound(std::span<std::uint8_t> bytes, Time now) {
   return {packet.reason, packet.namespace_id, packet.datagram};
 }
 
+Engine::Kept Engine::keep_session(const SessionName& name, Time now) {
+  if (name.protocol != protocol::tcp && name.protocol != protocol::udp) {
+    throw std::invalid_argument("only sessions of TCP and UDP can be kept");
+  }
+  if (name.internal.address.index() != name.remote.address.index()) {
+    throw std::invalid_argument("both ends of a session are of one family");
+  }
+  return state_->keep_session(name, now);
+}
+
 std::uint32_t Engine::expire(std::uint32_t shard, Time now, std::uint32_t budget) {
   return state_->expire(shard, now, budget);
 }

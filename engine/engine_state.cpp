@@ -91,6 +91,12 @@ void Engine::State::translate(std::span<Packet> packets, Time time) {
   });
 }
 
+Engine::Kept Engine::State::keep_session(const SessionName& name, Time time) {
+  note_use(time);
+  const bool is_v4 = std::holds_alternative<Ipv4Address>(name.internal.address);
+  return is_v4 ? v4_.keep_session(name, tick_of(time)) : v6_.keep_session(name, tick_of(time));
+}
+
 template <class Do>
 void Engine::State::for_each_shard(Do&& act) const {
   for (const auto& one : v4_.shards()) act(*one);

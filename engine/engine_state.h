@@ -27,6 +27,7 @@ class Engine::State {
   State(const EngineOptions& options, const std::shared_ptr<const Policy>& policy);
 
   void translate(std::span<Packet> packets, Time now);
+  Kept keep_session(const SessionName& name, Time now);
   void set_policy(const std::shared_ptr<const Policy>& policy, Tick now);
   std::optional<IpEndpoint> propose_external(const ForwardWish& wish, Tick now);
   void withhold(std::uint8_t protocol, const PortBits& ports);

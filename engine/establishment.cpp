@@ -71,6 +71,14 @@ void Establishment<Family>::prefetch(std::span<const Packet* const> packets) con
 template <class Family>
 Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& packet,
                                        std::uint64_t flow, Tick now) {
+  SessionRef made = no_session;
+  const Reason reason = keep(parsed, packet, flow, made, now);
+  return made == no_session ? reason : send(made, parsed, packet);
+}
+
+template <class Family>
+Reason Establishment<Family>::keep(const Parsed<Family>& parsed, const Packet& packet,
+                                   std::uint64_t flow, SessionRef& made, Tick now) {
   const Judgement<Family> judged = judge(sessions_, packet.namespace_id, parsed.protocol,
                                          {parsed.destination, parsed.destination_port});
   if (judged.reason) return *judged.reason;
@@ -95,7 +103,11 @@ Reason Establishment<Family>::outbound(const Parsed<Family>& parsed, Packet& pac
   std::optional<Reason> fault = Reason::table_full;
   if (ref != no_session) {
     fault = externals_.choose(wanted, parsed.protocol, Choice::taken, now);
-    if (!fault) return establish(wanted, ref, parsed, packet, now);
+    if (!fault) {
+      establish(wanted, ref, parsed, packet, now);
+      made = ref;
+      return Reason::translated_outbound;
+    }
     sessions_.table().give_back(ref);
   }
   sessions_.give_back_room(room.slot);
@@ -156,7 +168,8 @@ Reason Establishment<Family>::inbound(const Parsed<Family>& parsed, Packet& pack
   wanted.mapping = receiver.mapping;
   wanted.is_forward = forward != nullptr;
   wanted.flows = {entry.answer_hash, flow};
-  return establish(wanted, ref, parsed, packet, now);
+  establish(wanted, ref, parsed, packet, now);
+  return send(ref, parsed, packet);
 }
 
 // Whose the packet is, before there is room for it; why it may not come in else.
@@ -231,8 +244,9 @@ SessionRef Establishment<Family>::permitting(SessionRef mapping, const Parsed<Fa
 
 // `ref`: the record that was taken for it.
 template <class Family>
-Reason Establishment<Family>::establish(NewSession<Family>& wanted, SessionRef ref,
-                                        const Parsed<Family>& parsed, Packet& packet, Tick now) {
+void Establishment<Family>::establish(NewSession<Family>& wanted, SessionRef ref,
+                                      const Parsed<Family>& parsed, const Packet& packet,
+                                      Tick now) {
   SessionTable<Family>& table = sessions_.table();
   const bool is_outbound = packet.direction != Direction::inbound;
   Session<Family>& session = table.blank(ref);
@@ -257,11 +271,18 @@ Reason Establishment<Family>::establish(NewSession<Family>& wanted, SessionRef r
          syn, is_outbound ? TcpSender::internal : TcpSender::remote);
   }
   sessions_.begin(ref, state, wanted, now);
-  table.count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
+}
+
+// The packet that the session was made for.
+template <class Family>
+Reason Establishment<Family>::send(SessionRef ref, const Parsed<Family>& parsed, Packet& packet) {
+  const Session<Family>& session = sessions_[ref];
+  const bool is_outbound = packet.direction != Direction::inbound;
+  sessions_.table().count_traffic(ref, !is_outbound, Family::length(packet.bytes.data()));
   rewrite_packet(is_outbound ? outbound_rewrite(session) : inbound_rewrite(session), parsed,
                  packet);
   if (!is_outbound) {
-    packet.namespace_id = wanted.tenant.id;
+    packet.namespace_id = session.namespace_id;
   } else if (packet.direction == Direction::hairpin) {
     packet.namespace_id = session.realm();
   }

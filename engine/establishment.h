@@ -34,6 +34,10 @@ class Establishment {
   // the hash of its key.
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
   Reason inbound(const Parsed<Family>& parsed, Packet& packet, std::uint64_t flow, Tick now);
+  // As outbound(), but the packet is not sent: it stays as it is and counts as no traffic. `made`
+  // is the session, or stays as it is where there is none.
+  Reason keep(const Parsed<Family>& parsed, const Packet& packet, std::uint64_t flow,
+              SessionRef& made, Tick now);
 
   // What they would come to, with nothing made for it (establishment_outlook.cpp).
   OutboundForetold<Family> foretell_outbound(const Parsed<Family>& parsed, NamespaceId id,
@@ -73,8 +77,9 @@ class Establishment {
   std::optional<Reason> find_receiver(const Parsed<Family>& parsed, const Forward* forward,
                                       Receiver& receiver, Tick now);
   SessionRef permitting(SessionRef mapping, const Parsed<Family>& parsed, Tick now);
-  Reason establish(NewSession<Family>& wanted, SessionRef ref, const Parsed<Family>& parsed,
-                   Packet& packet, Tick now);
+  void establish(NewSession<Family>& wanted, SessionRef ref, const Parsed<Family>& parsed,
+                 const Packet& packet, Tick now);
+  Reason send(SessionRef ref, const Parsed<Family>& parsed, Packet& packet);
 
   Sessions<Family>& sessions_;
   ExternalChoice<Family> externals_;

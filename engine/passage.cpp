@@ -14,12 +14,26 @@ constexpr int eviction_rounds = 32;
 template <class Family>
 Reason Passage<Family>::outbound(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   if (parsed.is_icmp_error) return icmp_error(parsed, packet, now);
+  return pass_out(parsed, packet, nullptr, now);
+}
+
+template <class Family>
+Reason Passage<Family>::keep(const Parsed<Family>& parsed, Packet& packet, End& external,
+                             Tick now) {
+  return pass_out(parsed, packet, &external, now);
+}
+
+// `kept`: of a packet that is not sent, where the external endpoint is to be written.
+template <class Family>
+Reason Passage<Family>::pass_out(const Parsed<Family>& parsed, Packet& packet, End* kept,
+                                 Tick now) {
   Shard<Family>& own = shards_.of_inside(parsed);
   for (int rounds_left = eviction_rounds;; --rounds_left) {
     std::optional<RoomWanted> room_wanted;
     {
       const SoonLock lock(own.mutex);
-      const Reason reason = own.outbound(parsed, packet, now);
+      const Reason reason = kept == nullptr ? own.outbound(parsed, packet, now)
+                                            : own.keep(parsed, packet, *kept, now);
       if (reason == Reason::session_limit && rounds_left > 0) {
         room_wanted = own.sessions().room_wanted(packet.namespace_id);
       }

@@ -14,15 +14,20 @@ namespace swnat {
 template <class Family>
 class Passage {
  public:
+  using End = Endpoint<typename Family::Address>;
+
   // Both must outlive this.
   Passage(const Shards<Family>& shards, Eviction& eviction)
       : shards_(shards), eviction_(eviction) {}
 
   Reason outbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
   Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now);
+  // As outbound(), but the packet is not sent (Shard::keep).
+  Reason keep(const Parsed<Family>& parsed, Packet& packet, End& external, Tick now);
   Reason icmp_error(const Parsed<Family>& parsed, Packet& error, Tick now);
 
  private:
+  Reason pass_out(const Parsed<Family>& parsed, Packet& packet, End* kept, Tick now);
   Reason error_about_sent(NamespaceId sender, const Parsed<Family>& parsed,
                           const Quoted<Family>& quoted, Packet& error, Tick now);
 

@@ -45,6 +45,25 @@ Reason Shard<Family>::inbound(const Parsed<Family>& parsed, Packet& packet, std:
 }
 
 template <class Family>
+Reason Shard<Family>::keep(const Parsed<Family>& parsed, const Packet& packet,
+                           Endpoint<typename Family::Address>& external, Tick now) {
+  const Key key = inside_flow(parsed, packet);
+  const std::uint64_t flow = key.hash(sessions_.secret());
+  SessionRef ref = sessions_.find_live(key, flow, now);
+  Reason reason = Reason::translated_outbound;
+  if (ref != no_session) {
+    // What is over stays so, until a packet opens it again.
+    if (!is_over(sessions_[ref].state)) refresh(sessions_[ref], Direction::outbound, now);
+  } else {
+    reason = establishment_.keep(parsed, packet, flow, ref, now);
+  }
+  if (ref == no_session) return reason;
+  const Leg<Family>& outside = sessions_[ref].outside;
+  external = {outside.local, outside.local_port};
+  return reason;
+}
+
+template <class Family>
 Reason Shard<Family>::answer(const Parsed<Family>& parsed, Packet& packet, Tick now) {
   const SessionRef ref =
       sessions_.find_asked(packet.namespace_id, parsed.protocol, parsed.leg_from_outside(), now);

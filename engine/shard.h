@@ -64,6 +64,10 @@ class alignas(64) Shard {
   Reason inbound(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex) {
     return inbound(parsed, packet, outside_flow(parsed).hash(sessions_.secret()), now);
   }
+  // As outbound(), but the packet is not sent: its session is kept alive, and `external` is its
+  // external endpoint.
+  Reason keep(const Parsed<Family>& parsed, const Packet& packet,
+              Endpoint<typename Family::Address>& external, Tick now) SWNAT_REQUIRES(mutex);
   // An answer to what a namespace's packet was redirected to, which comes with the namespace's
   // fwmark: from within the namespace, or from the gateway. No other session is looked for.
   Reason answer(const Parsed<Family>& parsed, Packet& packet, Tick now) SWNAT_REQUIRES(mutex);

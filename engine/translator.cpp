@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/opening_packet.h"
 #include "engine/ports/block_units.h"
 
 namespace swnat {
@@ -78,6 +79,19 @@ Places Translator<Family>::translate(std::span<Packet> packets, Places places, T
     for_each(alone, [&](std::size_t i) { translate_alone(packets[i], now); });
   }
   return of_others;
+}
+
+// By the first packet of such a session, which says all that is asked about one.
+template <class Family>
+Engine::Kept Translator<Family>::keep_session(const SessionName& name, Tick now) {
+  if (shards_.empty()) return {Reason::no_external_address, {}};
+  OpeningPacket<Family> opening(name);
+  Packet packet{.bytes = opening.bytes(), .namespace_id = name.namespace_id};
+  Parsed<Family> parsed;
+  if (const auto fault = parse(packet.bytes, packet.direction, parsed)) return {*fault, {}};
+  Endpoint<typename Family::Address> external;
+  const Reason reason = passage_.keep(parsed, packet, external, now);
+  return {reason, external};
 }
 
 // The slow way.

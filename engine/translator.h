@@ -43,6 +43,8 @@ class Translator {
   // Gives the packets at these places their reason, but those of another IP version, whose places
   // are returned.
   Places translate(std::span<Packet> packets, Places places, Tick now);
+  // As Engine has it, of an endpoint of this family.
+  Engine::Kept keep_session(const SessionName& name, Tick now);
   // Gives a packet this reason; nothing else is done with it.
   void finish(Packet& packet, Reason reason);
 

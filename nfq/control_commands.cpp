@@ -17,6 +17,7 @@
 #include "nfq/error.h"
 #include "nfq/rule_commands.h"
 #include "nfq/rule_counters.h"
+#include "nfq/session_keep.h"
 #include "nfq/session_list.h"
 #include "nfq/session_request.h"
 #include "nfq/tenant_list.h"
@@ -169,6 +170,7 @@ constexpr Command commands[] = {
     {"log-reopen", Access::changes, reopen_log},
     {"watch", Access::reads, watch, true},
     {"trace", Access::reads, trace},
+    {"session-keep", Access::changes, keep_session},
     {"forward-add", Access::changes, add_forward},
     {"forward-remove", Access::changes, remove_forward},
     {"forward-list", Access::reads, list_forwards},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "rules/config/log_config.h"
+#include "rules/config/pcp_config.h"
 #include "swnat/address.h"
 #include "swnat/engine_options.h"
 #include "swnat/policy.h"
@@ -81,6 +82,8 @@ struct Config {
   std::string metrics_textfile;              // where they are written; empty: nowhere
 
   std::optional<LogConfig> log;  // none: nothing is kept
+
+  PcpConfig pcp;  // of swnat-pcp; the daemon takes no part in it
 
   std::vector<NamespaceConfig> namespaces;  // in the file's order
   // Places in `namespaces`, sorted by fwmark.

@@ -19,7 +19,9 @@ namespace {
 constexpr std::uint32_t most_sessions = 16'777'216;
 static_assert(most_sessions <= sessions_max);
 constexpr std::uint32_t most_packets = 1'048'576;
-constexpr std::size_t most_rules = 4096;  // of each kind
+constexpr std::size_t most_rules = 4096;                                     // of each kind
+constexpr std::uint32_t most_ports_on_request = 4096;                        // of each namespace
+constexpr std::chrono::seconds longest_on_request = std::chrono::hours(24);  // RFC 6887 section 15
 
 constexpr Choice<Mapping> mappings[] = {
     {"endpoint-independent", Mapping::endpoint_independent},
@@ -147,6 +149,20 @@ void read_metrics(TableReader& table, Config& config) {
   if (auto path = read_path(table, "textfile", longest_path)) config.metrics_textfile = *path;
 }
 
+void read_pcp(TableReader& table, PcpConfig& pcp) {
+  assign(pcp.enabled, table.boolean("enabled"));
+  assign(pcp.max_per_namespace, table.number("max_per_namespace", 1, most_ports_on_request));
+  const auto lifetime = read_timeout(table, "lifetime", Zero::refused);
+  if (!lifetime) return;
+  if (*lifetime > longest_on_request) {
+    table.fault("lifetime", line_of(*table.node("lifetime")),
+                fmt::format("must be at most 24 hours (86400), not {}",
+                            std::chrono::duration_cast<std::chrono::seconds>(*lifetime).count()));
+  } else {
+    pcp.lifetime = std::chrono::duration_cast<std::chrono::seconds>(*lifetime);
+  }
+}
+
 // Reads each of the tables [[name]], up to the `most` that fit.
 template <class Read>
 void read_tables(TableReader& file, std::string_view name, std::size_t most, Read read) {
@@ -222,6 +238,7 @@ Draft read_draft(const toml::table& table, Faults& faults) {
   read_table(file, "control", read_control, draft.config);
   draft.config.log = read_log(file);
   read_table(file, "metrics", read_metrics, draft.config);
+  read_table(file, "pcp", read_pcp, draft.config.pcp);
   read_namespaces(file, draft);
   read_rules(file, draft);
   file.refuse_others();

@@ -87,7 +87,7 @@ fi
 quietly cmake --install "$build" --prefix "$work/all"
 mv "$work/all" "$work/moved"
 use "$work/moved" "$kind"
-for program in swnat-nfq swnatctl; do
+for program in swnat-nfq swnatctl swnat-pcp; do
   "$work/moved/bin/$program" --version >"$work/log" || fail "$program does not run"
   echo "ok: $program says $(<"$work/log")"
 done

@@ -66,6 +66,11 @@ admin_group = "daemon"
 listen   = "[::1]:9469"
 textfile = "/var/lib/prometheus/node-exporter/swnat.prom"
 
+[pcp]
+enabled           = true
+max_per_namespace = 7
+lifetime          = "1d"
+
 [[namespace]]
 name          = "green"
 fwmark        = 2
@@ -115,6 +120,7 @@ TEST_CASE("every value is read") {
   CHECK_FALSE(config.repair);
   CHECK(config.metrics_listen == parse_endpoint("[::1]:9469"));
   CHECK(config.metrics_textfile == "/var/lib/prometheus/node-exporter/swnat.prom");
+  CHECK(config.pcp == PcpConfig{true, 7, 24h});
   CHECK(config.admin_group == Group{"daemon", ::getgrnam("daemon")->gr_gid});
   CHECK(config.state_file.empty());
 
@@ -169,6 +175,7 @@ TEST_CASE("what is not written has its default") {
   CHECK_FALSE(config.admin_group.has_value());
   CHECK_FALSE(config.metrics_listen.has_value());
   CHECK(config.metrics_textfile.empty());
+  CHECK(config.pcp == PcpConfig{false, 32, 2h});
   CHECK(config.repair);
   CHECK(config.state_file == "/run/swnat/state");
   CHECK(config.policy.mapping == Mapping::endpoint_independent);

@@ -93,7 +93,7 @@ TEST_CASE("unknown keys") {
       {"a table",
        base("[logs]\nlevel = 3"),
        {"7: unknown key \"logs\" in the file; did you mean \"log\"? (allowed: external, nat, "
-        "timeouts, queue, control, log, metrics, namespace, drop,"
+        "timeouts, queue, control, log, metrics, pcp, namespace, drop,"
         " redirect, forward)"}},
       {"in a namespace",
        base("subnet = 3"),
@@ -341,6 +341,14 @@ TEST_CASE("limits, times, queues and paths") {
       {"another key of metrics",
        base("[metrics]\nport = 9469"),
        {"8: unknown key \"port\" in [metrics] (allowed: listen, textfile)"}},
+      {"ports on request without limits",
+       base("[pcp]\nenabled = 1\nmax_per_namespace = 0\nlifetime = \"2d\""),
+       {"8: [pcp] enabled: must be true or false, not a whole number",
+        "9: [pcp] max_per_namespace: must be from 1 to 4096, not 0",
+        "10: [pcp] lifetime: must be at most 24 hours (86400), not 172800"}},
+      {"another key of ports on request",
+       base("[pcp]\nmax = 9"),
+       {"8: unknown key \"max\" in [pcp] (allowed: enabled, max_per_namespace, lifetime)"}},
       {"a key that is none",
        base("[control]\nadmin = \"daemon\""),
        {"8: unknown key \"admin\" in [control] (allowed: socket, "

@@ -31,6 +31,14 @@
 
 namespace swnat {
 
+// A session as its namespace names it.
+struct SessionName {
+  NamespaceId namespace_id = 0;
+  std::uint8_t protocol = 0;
+  IpEndpoint internal;
+  IpEndpoint remote;
+};
+
 class Engine {
  public:
   // Takes over the sessions that the session memory holds, as far as the policy still has their
@@ -79,6 +87,20 @@ class Engine {
   };
   Outcome outbound(std::span<std::uint8_t> bytes, NamespaceId namespace_id, Time now);
   Outcome inbound(std::span<std::uint8_t> bytes, Time now);
+
+  // Does for the session of this name what a packet would that its host sends, but sends nothing:
+  // it is kept alive, or made as the first packet makes it, in its opening state. Rules, limits and
+  // pairing hold, and `reason` is why there is none, or that packet's. A TCP connection's state
+  // stays as it is, and no traffic is counted. The remote is none of the external addresses, which
+  // are for hairpins. Throws std::invalid_argument for other protocols than TCP and UDP, and for
+  // ends of two families.
+  struct Kept {
+    Reason reason;
+    IpEndpoint external;  // of the session, if there is one
+
+    bool has_session() const { return reason == Reason::translated_outbound; }
+  };
+  Kept keep_session(const SessionName& name, Time now);
 
   // Frees sessions whose time is over, looking at no more than `budget` sessions in the shard.
   // Expired sessions never match a packet, freed or not. Returns how many were looked at; less than
