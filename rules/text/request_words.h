@@ -10,10 +10,10 @@ inline constexpr std::string_view session_states[] = {"active",      "opening", 
                                                       "half-closed", "closing", "reset"};
 inline constexpr std::string_view event_groups[] = {"mapping", "session", "refused", "block"};
 inline constexpr std::string_view session_sort_keys[] = {
-    "idle",      "expires",  "packets",  "bytes",    "state",
+    "age",       "idle",     "expires",  "packets",  "bytes", "state",
     "namespace", "protocol", "internal", "external", "remote"};
-inline constexpr std::string_view mapping_sort_keys[] = {"idle",     "sessions", "packets",
-                                                         "bytes",    "protocol", "namespace",
-                                                         "internal", "external", "remote"};
+inline constexpr std::string_view mapping_sort_keys[] = {
+    "age",      "idle",      "sessions", "packets",  "bytes",
+    "protocol", "namespace", "internal", "external", "remote"};
 
 }  // namespace swnat::rules
