@@ -17,7 +17,7 @@ Mutex mutex;
 std::optional<LogStream> stream SWNAT_GUARDED_BY(mutex);
 
 bool is_read_by_journal() {
-  static const bool is = is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
+  static const bool is = rules::is_journal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"));
   return is;
 }
 
@@ -34,7 +34,7 @@ void write_log(Priority priority, std::string_view line) {
 
 void write_log_as_it_is(Priority priority, std::string_view line) {
   const std::string text =
-      is_read_by_journal() ? with_priority(priority, line) : fmt::format("{}\n", line);
+      is_read_by_journal() ? rules::with_priority(priority, line) : fmt::format("{}\n", line);
   const Lock lock(mutex);
   if (stream) {
     stream->write(text);

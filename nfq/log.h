@@ -5,9 +5,11 @@
 
 #include <string_view>
 
-#include "nfq/priority.h"
+#include "rules/terminal/priority.h"
 
 namespace swnat::nfq {
+
+using rules::Priority;
 
 // From now on lines that standard error does not take at once are lost, and told as a number when
 // it takes some again: a daemon must not wait for who reads them.

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "nfq/priority.h"
+#include "rules/terminal/priority.h"
 
 namespace swnat::nfq {
 
@@ -39,7 +39,7 @@ void LogStream::write(std::string_view text) {
 
 std::string LogStream::lost_text() const {
   const std::string text = fmt::format("swnat-nfq: {} line{} lost\n", lost_, lost_ == 1 ? "" : "s");
-  return has_priorities_ ? with_priority(Priority::warning, text) : text;
+  return has_priorities_ ? rules::with_priority(rules::Priority::warning, text) : text;
 }
 
 bool LogStream::write_line(std::string_view line) {

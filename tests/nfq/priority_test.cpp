@@ -1,4 +1,4 @@
-#include "nfq/priority.h"
+#include "rules/terminal/priority.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "nfq/log_stream.h"
 
 using namespace swnat::nfq;
+using namespace swnat::rules;
 
 namespace {
 

@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 
 export PATH=$PROGRAMS:$PATH
-for program in swnat-nfq swnatctl; do
+for program in swnat-nfq swnatctl swnat-pcp; do
   for shell in bash zsh; do
     cmp -s <("$program" completion "$shell") "$PROGRAMS/completion/$program.$shell" ||
       fail "the file to be installed is not what $program completion $shell prints"
@@ -51,6 +51,7 @@ for program in swnat-nfq swnatctl; do
   passed "bash, $program: all commands and options of --help"
 done
 
+offers "--config --help --version" swnat-pcp --
 offers "auto iptables nft" swnat-nfq up --format ''
 offers "iptables" swnat-nfq up --format = ipt
 offers "active" swnatctl sessions --state a

@@ -112,7 +112,8 @@ bool Book::ask(const std::string& tenant, const Key& key, const Json& request, C
 // A refusal that is the same again and again is one line.
 void Book::complain(const std::string& what, const Json& answer) {
   const std::string error = text_in(answer, "error");
-  if (std::exchange(complained_, error) != error) log("the daemon refuses {}: {}", what, error);
+  if (std::exchange(complained_, error) != error)
+    log(Priority::warning, "the daemon refuses {}: {}", what, error);
 }
 
 // --- ports

@@ -152,7 +152,8 @@ void Book::compare(const Json& forwards, Seconds now) {
   is_changed_ = true;
   if (lost != 0) begin_epoch(now);
   if (!std::exchange(is_synchronised_, true)) {
-    log("the daemon has {} port{} on request; {} lost", count, count == 1 ? "" : "s", lost);
+    log(Priority::info, "the daemon has {} port{} on request; {} lost", count,
+        count == 1 ? "" : "s", lost);
   }
 }
 

@@ -115,7 +115,7 @@ void Links::look() {
   try {
     numbers = rules::current_interfaces().numbers;
   } catch (const std::exception& error) {
-    log("the interfaces cannot be listed: {}", error.what());
+    log(Priority::warning, "the interfaces cannot be listed: {}", error.what());
     return look_in(retry_delay);
   }
   std::erase_if(links_, [&](const auto& each) {
@@ -154,7 +154,7 @@ bool Links::open(const std::string& name, const std::string& tenant, unsigned nu
 
 void Links::complain(const std::string& name, const std::string& fault) {
   if (std::exchange(complained_[name], fault) != fault) {
-    log("{}: cannot be served: {}", name, fault);
+    log(Priority::warning, "{}: cannot be served: {}", name, fault);
   }
 }
 

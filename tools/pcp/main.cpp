@@ -5,11 +5,10 @@
 #include <string>
 
 #include "rules/config/config.h"
+#include "rules/terminal/arguments.h"
 #include "tools/pcp/program.h"
 
 namespace {
-
-constexpr int exit_usage = 2;
 
 constexpr const char* description =
     "Gives tenants of swnat the ports that their programs ask for, by PCP (RFC 6887) and NAT-PMP\n"
@@ -43,11 +42,10 @@ int run_command_line(int argc, char** argv) {
   app.add_option("-c,--config", file, "the configuration file")
       ->type_name("FILE")
       ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_usage;
-  }
+  const auto tell = [](const std::string& line) {
+    std::fprintf(stderr, "swnat-pcp: %s\n", line.c_str());
+  };
+  if (const auto status = swnat::rules::read_arguments(app, argc, argv, tell)) return *status;
   return run(file);
 }
 

@@ -62,7 +62,8 @@ Program::Program(const rules::Config& config)
   server_ = std::make_unique<Server>(*book_, *links_);
   announcer_ = std::make_unique<Announcer>(loop_.get(), *links_, *server_);
   links_->follow(config);
-  if (!config.pcp.enabled) log("{}: pcp.enabled is false, so nobody is served", file_);
+  if (!config.pcp.enabled)
+    log(Priority::warning, "{}: pcp.enabled is false, so nobody is served", file_);
   start_ticking();
 }
 
@@ -89,7 +90,7 @@ void Program::start_ticking() {
 }
 
 int Program::run() {
-  log("ready");
+  log(Priority::info, "ready");
   sd_notify(0, "READY=1");
   const int status = sd_event_loop(loop_.get());
   sd_notify(0, "STOPPING=1");
@@ -131,15 +132,16 @@ void Program::reload() {
                                         std::chrono::steady_clock::now().time_since_epoch())
                                         .count()));
   const rules::LoadResult result = rules::load_config(file_);
-  for (const rules::ConfigError& error : result.errors) write_log(error.text());
+  for (const rules::ConfigError& error : result.errors) write_log(Priority::error, error.text());
   if (!result.config) {
-    log("not reloaded: the configuration from before stays in effect");
+    log(Priority::error, "not reloaded: the configuration from before stays in effect");
   } else if (result.config->control_socket != control_socket_) {
-    log("{}: control.socket cannot change while this runs; restart to change it", file_);
+    log(Priority::error, "{}: control.socket cannot change while this runs; restart to change it",
+        file_);
   } else {
     book_->set_config(*result.config);
     links_->follow(*result.config);
-    log("reloaded {}", file_);
+    log(Priority::info, "reloaded {}", file_);
   }
   sd_notify(0, "READY=1");
 }

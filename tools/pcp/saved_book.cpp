@@ -29,7 +29,7 @@ Json SavedBook::read(const std::string& boot) const {
   text << file.rdbuf();
   Json json = Json::parse(text.str(), nullptr, false);
   if (!json.is_object() || !json.contains("book")) {
-    log("{}: is damaged, so clients are told to ask again", path_);
+    log(Priority::warning, "{}: is damaged, so clients are told to ask again", path_);
     return nullptr;
   }
   return text_in(json, "boot") == boot ? json["book"] : Json(nullptr);
@@ -45,8 +45,8 @@ void SavedBook::write(const Json& book, const std::string& boot) {
       file && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
       std::rename(next.c_str(), path_.c_str()) == 0;
   if (!is_written && std::exchange(is_writable_, false)) {
-    log("{}: cannot be written ({}): after a restart clients have to ask again", path_,
-        std::strerror(errno));
+    log(Priority::error, "{}: cannot be written ({}): after a restart clients have to ask again",
+        path_, std::strerror(errno));
   }
   if (is_written) is_writable_ = true;
 }

@@ -1,11 +1,11 @@
-#include "nfq/priority.h"
+#include "rules/terminal/priority.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 
-namespace swnat::nfq {
+namespace swnat::rules {
 
 bool is_journal(int fd, const char* journal_stream) {
   if (journal_stream == nullptr) return false;
@@ -24,4 +24,4 @@ std::string with_priority(Priority priority, std::string_view text) {
   return result;
 }
 
-}  // namespace swnat::nfq
+}  // namespace swnat::rules

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace swnat::nfq {
+namespace swnat::rules {
 
 // As syslog(3) numbers them, which sd-daemon(3) and journalctl(1) follow.
 enum class Priority : unsigned char {
@@ -22,4 +22,4 @@ bool is_journal(int fd, const char* journal_stream);
 // The text with "<4>" before each of its lines, which the journal takes off again.
 std::string with_priority(Priority priority, std::string_view text);
 
-}  // namespace swnat::nfq
+}  // namespace swnat::rules
