@@ -261,7 +261,7 @@ TEST_CASE("outlook: what is foretold happens, and asking changes nothing") {
                    << " steps: " << outlook_disagreement(failure) << "\n"
                    << as_test_case(failure.setup, failure.steps));
   }
-  constexpr std::uint32_t runs_that_meet_all = 100;
+  constexpr std::uint32_t runs_that_meet_all = 1000;
   if (runs < runs_that_meet_all) return;
   for (const Reason reason :
        {Reason::translated_outbound, Reason::translated_inbound, Reason::translated_hairpin,
