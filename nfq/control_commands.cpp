@@ -143,7 +143,7 @@ ControlAnswer metrics(Daemon& daemon, const Json&) {
   return list([text_of_metrics](std::string& text) {
     std::string piece;
     const bool goes_on = text_of_metrics->append_piece(piece);
-    text += line({{"text", piece}});
+    if (!piece.empty()) text += line({{"text", piece}});
     return goes_on;
   });
 }

@@ -97,6 +97,14 @@ class Way {
     const Json more{{"namespace", request_.tenant},
                     {"fwmark", question_.namespace_id},
                     {"interface", request_.interface}};
+    if (request_.is_of_member && request_.interface.empty()) {
+      steps_.add("namespace", Result::stop,
+                 fmt::format("no interface is {} now, so nothing has its fwmark {:#x}",
+                             request_.tenant, question_.namespace_id),
+                 more);
+      decide("drop", "waiting_member", "rules", "an interface without a fwmark is blocked");
+      return false;
+    }
     if (request_.interface.empty()) {
       steps_.add("namespace", Result::unknown,
                  fmt::format("{} has fwmark {:#x}, if the operator's own rules set it",
@@ -121,9 +129,10 @@ class Way {
   }
 
   std::vector<IpNetwork> tenant_networks() const {
-    for (const rules::NamespaceConfig& one : config_.namespaces) {
-      if (one.is_range() || one.fwmark_first() != question_.namespace_id) continue;
-      return one.networks();
+    for (const rules::NamespacePiece& piece : rules::namespace_pieces(config_)) {
+      const bool is_its =
+          question_.namespace_id >= piece.first && question_.namespace_id <= piece.last;
+      if (is_its && !piece.config->is_unplaced()) return piece.config->networks();
     }
     return {};
   }
@@ -308,7 +317,12 @@ Json trace_json(const TraceRequest& request, const TraceSources& sources) {
 
 ControlAnswer trace(Daemon& daemon, const Json& request) {
   const auto config = daemon.config();
-  const TraceRequest wanted = requested_trace(request, *config);
+  TraceRequest wanted = requested_trace(request, *config);
+  if (wanted.is_of_member) {
+    const auto interfaces = daemon.member_interfaces();
+    const auto found = interfaces->find(wanted.question.namespace_id);
+    if (found != interfaces->end()) wanted.interface = found->second;
+  }
   const rules::Inspection seen = daemon.rules().seen;
   std::optional<rules::RouteLookup> routes;
   std::string fault;

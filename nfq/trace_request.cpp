@@ -129,6 +129,7 @@ void read_outbound(const Request& request, const rules::Config& config, TraceReq
   const rules::NamespaceConfig& tenant = namespace_config(config, question.namespace_id);
   trace.tenant = rules::namespace_name(config, question.namespace_id);
   if (!tenant.interfaces.empty()) trace.interface = tenant.interfaces.front();
+  trace.is_of_member = !tenant.members.empty();
   question.destination = {to.address, to.port.value_or(0)};
   End from;
   if (const auto text = text_in(request, "from")) {

@@ -13,6 +13,7 @@ struct TraceRequest {
   Question question = {};      // its direction is outbound or inbound: what asks knows no hairpins
   std::string tenant = {};     // the sender's name; of inbound packets empty
   std::string interface = {};  // that it enters by; empty if only the operator's rules know
+  bool is_of_member = false;   // of a range whose interfaces come and go: only who has them knows
   bool is_source_assumed = false;       // the request has no internal address
   bool is_source_port_assumed = false;  // nor a port, or identifier
 };

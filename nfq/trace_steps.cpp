@@ -31,14 +31,20 @@ std::string remote_text(const IpEndpoint& end, std::uint8_t protocol) {
   return text_of(end, has_ports(protocol));
 }
 
-// Rules have their place in the file, the first 1.
-template <class Rule>
-std::string rule_name(std::string_view kind, const RuleMet<Rule>& met) {
-  return fmt::format("[[{}]] {}", kind, met.place + 1);
+// Its number in the file, the first 1; none of one that was added at run time.
+Json number_of(const rules::Config& config, const RuleMet<DropRule>& met) {
+  return met.place < config.drop_numbers.size() ? Json(config.drop_numbers[met.place]) : Json();
 }
-template <class Rule>
-Json rule_data(const std::optional<RuleMet<Rule>>& met) {
-  return {{"rule", met ? Json(met->place + 1) : Json(nullptr)}};
+Json number_of(const rules::Config& config, const RuleMet<RedirectRule>& met) {
+  return config.redirect_numbers.at(met.place);  // none can be added
+}
+Json number_of(const rules::Config& config, const RuleMet<ForwardRule>& met) {
+  return met.place < config.policy.forwards.size() ? Json(met.place + 1) : Json();
+}
+
+std::string rule_name(std::string_view kind, const Json& number) {
+  return number.is_null() ? fmt::format("{} added at run time", kind)
+                          : fmt::format("[[{}]] {}", kind, number.get<std::size_t>());
 }
 
 void tell_session(TraceSteps& steps, const SessionView& session) {
@@ -85,14 +91,15 @@ void tell_timeouts(TraceSteps& steps, const Either& outlook) {
              {"answered", seconds(outlook.answered_timeout)}});
 }
 
-std::string external_text(const OutboundOutlook& outlook, std::uint8_t protocol,
-                          const IpEndpoint& internal) {
+std::string external_text(const rules::Config& config, const OutboundOutlook& outlook,
+                          std::uint8_t protocol, const IpEndpoint& internal) {
   const std::string external = own_text(outlook.external, protocol);
   switch (outlook.source) {
     case ExternalSource::mapping:
       return fmt::format("{} is mapped to {} already", own_text(internal, protocol), external);
     case ExternalSource::forward:
-      return fmt::format("{}: leaves as {}", rule_name("forward", *outlook.forwarded_as), external);
+      return fmt::format("{}: leaves as {}",
+                         rule_name("forward", number_of(config, *outlook.forwarded_as)), external);
     case ExternalSource::own:
       return has_ports_or_ids(protocol)
                  ? fmt::format("{}: its own, {}, is free there", external, outlook.external.port)
@@ -109,7 +116,8 @@ std::string external_text(const OutboundOutlook& outlook, std::uint8_t protocol,
   return fmt::format("none of {} ({} free)", to_text(outlook.external.address), outlook.free_ports);
 }
 
-void tell_external(TraceSteps& steps, const Question& question, const OutboundOutlook& outlook) {
+void tell_external(TraceSteps& steps, const rules::Config& config, const Question& question,
+                   const OutboundOutlook& outlook) {
   const std::uint8_t protocol = question.protocol;
   const bool is_known = outlook.source != ExternalSource::none;
   Json more{{"source", source_names[static_cast<std::size_t>(outlook.source)]},
@@ -117,9 +125,9 @@ void tell_external(TraceSteps& steps, const Question& question, const OutboundOu
             {"port", nullptr},
             {"free_ports", outlook.free_ports}};
   if (is_known && outlook.external.port != 0) more["port"] = outlook.external.port;
-  if (outlook.forwarded_as) more["rule"] = outlook.forwarded_as->place + 1;
+  if (outlook.forwarded_as) more["rule"] = number_of(config, *outlook.forwarded_as);
   steps.add("external", is_known ? Result::ok : Result::stop,
-            external_text(outlook, protocol, question.source), more);
+            external_text(config, outlook, protocol, question.source), more);
 }
 
 }  // namespace
@@ -144,20 +152,20 @@ void tell_outbound(TraceSteps& steps, const rules::Config& config, const Questio
   if (outlook.drop) {
     const DropRule& rule = outlook.drop->rule;
     const std::string ports = rule.protocol == protocol::icmp ? "" : ' ' + ports_text(rule.ports);
-    steps.add("drop", Result::stop,
-              fmt::format("{}: {}{}", rule_name("drop", *outlook.drop),
-                          protocol_name(rule.protocol), ports),
-              rule_data(outlook.drop));
+    const Json number = number_of(config, *outlook.drop);
+    steps.add(
+        "drop", Result::stop,
+        fmt::format("{}: {}{}", rule_name("drop", number), protocol_name(rule.protocol), ports),
+        {{"rule", number}});
     return;
   }
-  steps.add("drop", Result::ok,
-            fmt::format("none of {} [[drop]] rules", config.policy.drops.size()),
-            rule_data(outlook.drop));
+  steps.add("drop", Result::ok, "no rule drops it", {{"rule", nullptr}});
   if (outlook.redirect) {
+    const Json number = number_of(config, *outlook.redirect);
     steps.add("redirect", Result::ok,
-              fmt::format("{}: goes to {}", rule_name("redirect", *outlook.redirect),
+              fmt::format("{}: goes to {}", rule_name("redirect", number),
                           remote_text(outlook.remote, question.protocol)),
-              rule_data(outlook.redirect));
+              {{"rule", number}});
   }
   if (reason == Reason::untranslated) {
     steps.add(
@@ -180,7 +188,7 @@ void tell_outbound(TraceSteps& steps, const rules::Config& config, const Questio
               "ports of the namespace");
   }
   if (reason == Reason::port_limit) return;
-  tell_external(steps, question, outlook);
+  tell_external(steps, config, question, outlook);
   if (outlook.source != ExternalSource::none) tell_timeouts(steps, outlook);
 }
 
@@ -199,10 +207,11 @@ void tell_inbound(TraceSteps& steps, const rules::Config& config, const Question
           {"internal", own_text(outlook.internal, question.protocol)}};
   }
   if (outlook.forward) {
-    Json more = rule_data(outlook.forward);
+    const Json number = number_of(config, *outlook.forward);
+    Json more{{"rule", number}};
     more.update(to);
     steps.add("forward", reason == Reason::no_mapping ? Result::stop : Result::ok,
-              fmt::format("{}: to {}", rule_name("forward", *outlook.forward), receiver), more);
+              fmt::format("{}: to {}", rule_name("forward", number), receiver), more);
   } else {
     steps.add("mapping", reason == Reason::no_mapping ? Result::stop : Result::ok,
               outlook.has_mapping ? "of " + receiver : std::string("nobody has this endpoint"), to);

@@ -56,18 +56,25 @@ NamespaceConfig to_config(const NamespaceDraft& draft) {
 }
 
 // A rule for a range is one for each piece of it.
-void add_rules(const Draft& draft, Policy& policy) {
+void add_rules(const Draft& draft, Config& config) {
   const NamespaceNames names(draft);
+  Policy& policy = config.policy;
+  std::uint32_t number = 0;
   for (const DropDraft& each : draft.drops) {
+    ++number;
     for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
       DropRule& rule = policy.drops.emplace_back(each.rule);
       rule.protocol = *each.protocol;
       rule.namespaces = namespaces;
+      config.drop_numbers.push_back(number);
     }
   }
+  number = 0;
   for (const RedirectDraft& each : draft.redirects) {
+    ++number;
     for (const NamespaceRange& namespaces : names.ranges(each.namespace_name)) {
       policy.redirects.push_back({*each.protocol, each.from->value, each.to->value, namespaces});
+      config.redirect_numbers.push_back(number);
     }
   }
   for (const ForwardDraft& each : draft.forwards) {
@@ -86,7 +93,7 @@ Config to_config(const Draft& draft) {
   config.fwmark_mask = draft.fwmark_mask.value;
   for (const NamespaceDraft& each : draft.namespaces) config.namespaces.push_back(to_config(each));
   order_by_fwmark(config);
-  add_rules(draft, config.policy);
+  add_rules(draft, config);
   return config;
 }
 

@@ -64,6 +64,10 @@ struct Config {
   // For the engine, with its defaults. `external` and `namespaces` are left empty: make_policy
   // knows them from the lists here.
   Policy policy;
+  // Of which [[drop]] or [[redirect]] of the file, the first 1, each of the policy's is: a rule for
+  // a range may be several there.
+  std::vector<std::uint32_t> drop_numbers;
+  std::vector<std::uint32_t> redirect_numbers;
   std::uint32_t max_sessions = EngineOptions{}.max_sessions;
   bool populate_memory = EngineOptions{}.populate;  // all memory is taken at the start
 

@@ -38,6 +38,8 @@ rules::Config config() {
   config.policy.at_limit = AtLimit::refuse;
   config.policy.drops = {{.protocol = 17, .ports = {6881, 6889}},
                          {.protocol = 6, .ports = {25, 25}}};
+  config.drop_numbers = {1, 2};
+  config.redirect_numbers = {1};
   config.policy.redirects = {
       {.from = *parse_endpoint("10.0.0.243:53"), .to = *parse_endpoint("198.51.100.9:5353")}};
   config.policy.forwards = {{.protocol = 6,
@@ -63,9 +65,10 @@ struct Traced {
                 std::make_shared<const Policy>(rules::make_policy(config))};
   std::vector<rules::RouteQuestion> asked;
 
-  Json trace(const Json& request) {
+  Json trace(const Json& request) { return trace(requested_trace(request, config)); }
+  Json trace(const TraceRequest& request) {
     return trace_json(
-        requested_trace(request, config),
+        request,
         {config, rules, [&](const Question& question) { return engine.outlook(question, now); },
          [&](const rules::RouteQuestion& question) {
            asked.push_back(question);
@@ -126,7 +129,31 @@ TEST_CASE("trace: a packet out, with the steps in its order") {
   CHECK_EQ(traced.asked[1].interface, "wan0");
 }
 
-TEST_CASE("trace: rules are named by their place in the file") {
+TEST_CASE("trace: a rule that is not the file's was added at run time, and pieces are one rule") {
+  Traced traced;
+  traced.config.drop_numbers = {1};  // the second is not the file's
+  const Json added = step(traced.trace(leaving("198.51.100.7:25")), "drop");
+  CHECK_EQ(added.at("text"), "drop added at run time: tcp port 25");
+  CHECK(added.at("rule").is_null());
+  traced.config.drop_numbers = {1, 1};
+  CHECK_EQ(step(traced.trace(leaving("198.51.100.7:25")), "drop").at("rule"), 1);
+}
+
+TEST_CASE("trace: a member's interface is what it has now") {
+  Traced traced;
+  traced.config.namespaces[1].members = {"ppp*"};
+  traced.config.namespaces[1].subnets = {*parse_network("10.0.0.0/24")};
+  TraceRequest request = requested_trace(
+      {{"namespace", "vpn-1003"}, {"to", "198.51.100.7:443"}, {"protocol", "tcp"}}, traced.config);
+  CHECK(request.is_of_member);
+  CHECK_EQ(outcome(traced.trace(request)), "drop waiting_member");
+  request.interface = "ppp0";
+  CHECK_EQ(outcome(traced.trace(request)), "accept translated_outbound");
+  request.question.source = *parse_endpoint("192.0.2.9:5000");
+  CHECK_EQ(outcome(traced.trace(request)), "drop forged_source");
+}
+
+TEST_CASE("trace: rules are named by their number in the file") {
   Traced traced;
   const Json dropped = traced.trace(leaving("198.51.100.7:25"));
   CHECK_EQ(outcome(dropped), "drop dropped_by_rule");
