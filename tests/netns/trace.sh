@@ -10,7 +10,7 @@ NOWHERE=192.0.2.5
 
 # What the daemon shows of itself, but for what time alone changes.
 shown() {
-  control sessions --json | jq -S 'del(.sessions[].idle, .sessions[].expires_in)'
+  control sessions --json | jq -S 'del(.sessions[].age, .sessions[].idle, .sessions[].expires_in)'
   control ports --json | jq -S .
   control stats --json | jq -S '.packets'
 }
