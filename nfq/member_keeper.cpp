@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "nfq/clock.h"
@@ -86,6 +87,8 @@ void MemberKeeper::follow() {
     is_changed_ = false;
     if (outcome == Outcome::done) tell();
     told_fault_.clear();
+  } catch (const std::bad_alloc&) {
+    // Tried again with the next look, and not told: that takes memory, too.
   } catch (const std::exception& error) {
     // Tried again with the next look; told once.
     const std::string text = error.what();

@@ -64,12 +64,14 @@ bool is_still_there(const std::vector<MemberRange>& ranges, const MemberLinks& l
   return range != nullptr && range->has(fwmark);
 }
 
-void let_go(const std::vector<MemberRange>& ranges, const MemberLinks& links, MemberBook& book,
-            MemberChange& change) {
+void let_go(const std::vector<MemberRange>& ranges, const MemberLinks& links, Sessions sessions,
+            MemberBook& book, MemberChange& change) {
   std::uint64_t last = 0;
   for (const auto& [fwmark, member] : book) last = std::max(last, member.gone);
   std::erase_if(book, [&](const auto& each) {
-    return each.second.number == 0 && range_with(ranges, each.first) == nullptr;
+    const Member& member = each.second;
+    const bool is_needed = member.has_sessions && sessions == Sessions::cannot_end;
+    return member.number == 0 && !is_needed && range_with(ranges, each.first) == nullptr;
   });
   for (auto& [fwmark, member] : book) {
     if (member.number == 0 || is_still_there(ranges, links, fwmark, member)) continue;
@@ -86,7 +88,7 @@ void let_go(const std::vector<MemberRange>& ranges, const MemberLinks& links, Me
 MemberChange follow_links(const std::vector<MemberRange>& ranges, const MemberLinks& links,
                           Sessions sessions, MemberBook& book) {
   MemberChange change;
-  let_go(ranges, links, book, change);
+  let_go(ranges, links, sessions, book, change);
   std::set<unsigned> served;
   for (const auto& [fwmark, member] : book) {
     if (member.number != 0) served.insert(member.number);
@@ -102,7 +104,9 @@ MemberChange follow_links(const std::vector<MemberRange>& ranges, const MemberLi
     const auto give = [&](std::uint32_t fwmark, const MemberLinks::value_type& link) {
       if (book.contains(fwmark)) change.reused.push_back(fwmark);
       change.came.push_back(fwmark);
-      book[fwmark] = {.interface = link.second.name, .number = link.first};
+      book[fwmark] = {.interface = link.second.name,
+                      .number = link.first,
+                      .has_sessions = sessions == Sessions::cannot_end};
     };
     std::vector<MemberLinks::const_iterator> others;
     for (const auto& link : newcomers) {

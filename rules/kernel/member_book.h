@@ -26,7 +26,8 @@ using MemberLinks = std::map<unsigned, MemberLink>;
 struct Member {
   std::string interface;
   unsigned number = 0;  // 0: it is gone
-  // Of one that is gone: sessions that it left. Whoever is there has some for all we know.
+  // Sessions that somebody left under the fwmark: the one that is gone, or whoever had it before
+  // this one, whom `up` gave it, which can end none.
   bool has_sessions = false;
   std::uint64_t gone = 0;              // the greater, the later it went
   std::vector<Sysctl> originals = {};  // of the interface, where others were written

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "rules/kernel/member_store.h"
@@ -39,21 +40,45 @@ bool MemberFollower::read_record() {
   return true;
 }
 
-// Sessions may only be left under the fwmark of an interface that had it before.
+// Sessions may only be left under the fwmark of an interface that had it before, also where a
+// fwmark is no member's any more.
 void MemberFollower::take_over(MemberBook book) {
-  std::vector<std::uint32_t> others;
+  std::set<std::uint32_t> all;
+  for (const std::uint32_t fwmark : member_fwmarks(ranges_)) all.insert(fwmark);
+  for (const MemberBook* each : {&book, &book_}) {
+    for (const auto& [fwmark, member] : *each) all.insert(fwmark);
+  }
+  const auto is_member = [&](std::uint32_t fwmark) {
+    return std::ranges::any_of(ranges_, [=](const auto& range) { return range.has(fwmark); });
+  };
   const auto owner_in = [](const MemberBook& one, std::uint32_t fwmark) {
     const auto found = one.find(fwmark);
-    return found == one.end() ? 0 : found->second.number;
+    return found == one.end() ? Member{} : found->second;
   };
-  for (const std::uint32_t fwmark : member_fwmarks(ranges_)) {
-    const unsigned is = owner_in(book, fwmark);
-    const unsigned was = owner_in(book_, fwmark);
-    if (has_begun_ ? was != 0 && was != is : is == 0) others.push_back(fwmark);
+  std::vector<std::uint32_t> others;
+  for (const std::uint32_t fwmark : all) {
+    const Member is = owner_in(book, fwmark);
+    const unsigned number = is_member(fwmark) ? is.number : 0;
+    const unsigned was = owner_in(book_, fwmark).number;
+    const bool is_anothers = has_begun_ ? was != 0 && was != number : number == 0;
+    if (is_anothers || is.has_sessions) others.push_back(fwmark);
   }
   book_ = std::move(book);
+  must_save_ = !others.empty();
   end_sessions(std::move(others));
   has_begun_ = true;
+}
+
+// Without ranges there are no members: `down` was here, or nothing was applied yet.
+MemberFollower::Outcome MemberFollower::let_all_go() {
+  if (book_.empty()) return Outcome::same_as_before;
+  std::vector<std::uint32_t> all;
+  for (const auto& [fwmark, member] : book_) all.push_back(fwmark);
+  end_sessions(std::move(all));
+  book_.clear();
+  waiting_.clear();
+  has_begun_ = false;
+  return Outcome::done;
 }
 
 void MemberFollower::end_sessions(std::vector<std::uint32_t> fwmarks) {
@@ -69,7 +94,7 @@ void MemberFollower::end_sessions(std::vector<std::uint32_t> fwmarks) {
 
 MemberFollower::Outcome MemberFollower::follow(MemberLinks& links, bool is_changed) {
   const bool is_new_record = read_record();
-  if (ranges_.empty()) return Outcome::same_as_before;
+  if (ranges_.empty()) return let_all_go();
   const auto store = MemberStore::try_to_lock(control_socket_);
   if (!store) {
     must_refill_ = must_refill_ || is_new_record;
@@ -78,7 +103,7 @@ MemberFollower::Outcome MemberFollower::follow(MemberLinks& links, bool is_chang
   const bool is_newer_record = read_record();
   if (ranges_.empty()) {
     store->remove();  // `down` was faster
-    return Outcome::same_as_before;
+    return let_all_go();
   }
   const bool is_new_book = !has_begun_ || store->version() != book_version_;
   must_refill_ = must_refill_ || is_new_record || is_newer_record || is_new_book;
@@ -89,29 +114,41 @@ MemberFollower::Outcome MemberFollower::follow(MemberLinks& links, bool is_chang
   return Outcome::done;
 }
 
+// What fails before the book is saved is as if it had not been tried; afterwards the next call
+// finds another version of it than its own, and makes everything anew.
 void MemberFollower::change_members(MemberLinks& links, const MemberStore& store) {
-  const MemberChange change = follow_links(ranges_, links, Sessions::can_end, book_);
-  waiting_ = change.waiting;
+  MemberBook next = book_;
+  const MemberChange change = follow_links(ranges_, links, Sessions::can_end, next);
   end_sessions(change.reused);
-  if (!change.came.empty() || !change.went.empty()) {
-    note_originals(ranges_, change.came, book_);
-    store.save(book_);
+  // First: the interface may be a member by another name now.
+  undo(change, links);
+  if (!change.came.empty() || !change.went.empty() || must_save_) {
+    note_originals(ranges_, change.came, next);
+    store.save(next);
+    must_save_ = false;
   }
-  make(change, links);
+  book_ = std::move(next);
+  waiting_ = change.waiting;
+  write_member_sysctls(must_refill_ ? present_fwmarks() : change.came, book_);
   const bool has_routes = make_routes(links);
   change_sets(change);
+  // Also of those whose fwmark has another one already: until now they could send.
   std::vector<std::uint32_t> left;
-  for (const auto& [fwmark, member] : change.went) {
-    if (book_[fwmark].number == 0) left.push_back(fwmark);
-  }
+  for (const auto& [fwmark, member] : change.went) left.push_back(fwmark);
   end_sessions(left);
   if (!left.empty()) store.save(book_);
   book_version_ = store.version();
   is_unfinished_ = !has_routes;
 }
 
-// What an interface that is still there had as a member goes; who came gets its sysctls.
-void MemberFollower::make(const MemberChange& change, const MemberLinks& links) {
+std::vector<std::uint32_t> MemberFollower::present_fwmarks() const {
+  std::vector<std::uint32_t> all;
+  for (const PresentMember& each : present_members(ranges_, book_)) all.push_back(each.fwmark);
+  return all;
+}
+
+// What an interface that is still there had as a member goes.
+void MemberFollower::undo(const MemberChange& change, const MemberLinks& links) const {
   for (const auto& [fwmark, member] : change.went) {
     const MemberLink* link = link_left(links, member);
     if (link == nullptr) continue;
@@ -123,7 +160,6 @@ void MemberFollower::make(const MemberChange& change, const MemberLinks& links) 
       change_routes(member_routes(range.subnets, fwmark, member.interface), true, interfaces);
     }
   }
-  write_member_sysctls(change.came, book_);
 }
 
 // Of interfaces that came, or came up again. False if some could not be made.

@@ -53,7 +53,9 @@ class MemberFollower {
   void take_over(MemberBook book);
   void change_members(MemberLinks& links, const MemberStore& store);
   void end_sessions(std::vector<std::uint32_t> fwmarks);
-  void make(const MemberChange& change, const MemberLinks& links);
+  Outcome let_all_go();
+  void undo(const MemberChange& change, const MemberLinks& links) const;
+  std::vector<std::uint32_t> present_fwmarks() const;
   void change_sets(const MemberChange& change);
   bool make_routes(MemberLinks& links) const;
 
@@ -65,6 +67,7 @@ class MemberFollower {
   MemberBook book_;
   bool has_begun_ = false;   // sessions under fwmarks of nobody's are ended
   bool must_refill_ = true;  // the sets may not be what the book says
+  bool must_save_ = false;   // what the file says of sessions is not so any more
   bool is_unfinished_ = false;
   std::map<std::string, std::size_t> waiting_;
 };

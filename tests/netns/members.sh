@@ -126,9 +126,29 @@ printf 'from the interface to the member, with the programs that look: median %s
 end_capture outside
 expect "packets that left as they were" "" "$(packets outside | sed -n 1,3p)"
 
-# `down` takes all of it, of who came later too.
+# A member by another name has what members have, its sysctls among it.
+rename_link gw ppp1 ppp-late
+wait_until 20 is_member ppp-late || fail "a member of another name is no member"
+wait_until 20 serves late || fail "a member of another name is not served"
+rename_link gw ppp-late ppp1
+wait_until 20 is_member ppp1 || fail "a member of its former name is no member"
+expect "accept_local of who had another name meanwhile" 1 "$(lab_exec gw cat /proc/sys/net/ipv4/conf/ppp1/accept_local)"
+
+# After `down` fwmarks are given anew: who gets another's has none of its sessions.
+traffic other udp "$LAB_REMOTE" 7000 --name other --ports 7201-7205 >"$LAB_DIR/other.out"
+others='.namespace == "pppoe-1000" and (.internal | test(":720[1-5]$"))'
+expect_at_least "sessions of who is to go" 5 "$(sessions "$others" | wc -l)"
 leaves lan3
+end_daemon
 leaves ppp0
+swnat down
+apply_rules
+expect "the fwmark that another had" 1000 "$(fwmark_of ppp1)"
+start_daemon
+wait_until 20 serves late || fail "who has another's fwmark is not served"
+expect "sessions of who had it before" "" "$(sessions "$others")"
+
+# `down` takes all of it, of who came later too.
 end_daemon
 swnat down
 if lab_exec gw nft list tables | grep -q 'inet swnat'; then fail "the table stays"; fi
