@@ -5,7 +5,7 @@
 // What follows from a fwmark alone is the same whoever is the member, so it is in the plan of `up`
 // for each fwmark of the range: its `ip rule`s, its route table with what is unreachable, the
 // sources that it may use, its zone. What follows from the interface is a few elements of sets, a
-// route for each subnet and three sysctls, and comes and goes with it (kernel/members.h). The
+// route for each subnet and three sysctls, and comes and goes with it (kernel/member_book.h). The
 // elements have the interface's number, which the kernel gives to no other one: whoever comes next
 // with the same name is nobody until it is made a member itself.
 #pragma once
