@@ -126,4 +126,13 @@ std::vector<NamespaceRange> requested_namespaces(std::string_view text,
                   text, rules::did_you_mean(text, names)));
 }
 
+NamespaceId one_namespace(std::string_view text, const rules::Config& config) {
+  const auto ranges = requested_namespaces(text, config);
+  if (ranges.size() == 1 && ranges.front().first == ranges.front().last) {
+    return ranges.front().first;
+  }
+  throw Error(fmt::format("'{}' is several namespaces; one is meant, such as {}", text,
+                          rules::namespace_name(config, ranges.front().first)));
+}
+
 }  // namespace swnat::nfq

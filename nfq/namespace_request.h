@@ -15,5 +15,8 @@ namespace swnat::nfq {
 // allowed.
 std::vector<NamespaceRange> requested_namespaces(std::string_view text,
                                                  const rules::Config& config);
+// The only one that is meant: by a packet, or a session. Throws as requested_namespaces() does, and
+// for several.
+NamespaceId one_namespace(std::string_view text, const rules::Config& config);
 
 }  // namespace swnat::nfq

@@ -28,14 +28,6 @@ std::string needed_text(const Json& request, const char* key) {
   return found->get<std::string>();
 }
 
-NamespaceId one_namespace(const std::string& text, const rules::Config& config) {
-  const std::vector<NamespaceRange> all = requested_namespaces(text, config);
-  if (all.size() != 1 || all.front().first != all.front().last) {
-    throw Error(fmt::format("'{}' is more than one namespace", text));
-  }
-  return all.front().first;
-}
-
 IpEndpoint needed_endpoint(const Json& request, const char* key) {
   const std::string text = needed_text(request, key);
   const auto endpoint = parse_endpoint(text);

@@ -84,15 +84,6 @@ const rules::NamespaceConfig& namespace_config(const rules::Config& config, Name
   throw Error("the namespace is gone");
 }
 
-NamespaceId one_namespace(std::string_view name, const rules::Config& config) {
-  const auto ranges = requested_namespaces(name, config);
-  if (ranges.size() == 1 && ranges.front().first == ranges.front().last) {
-    return ranges.front().first;
-  }
-  throw Error(fmt::format("'{}' is several namespaces; a packet comes from one, such as {}", name,
-                          rules::namespace_name(config, ranges.front().first)));
-}
-
 // The first host's of the namespace's first network of the family.
 IpAddress assumed_source(const rules::NamespaceConfig& tenant, const IpAddress& remote) {
   for (const IpNetwork& network : tenant.networks()) {

@@ -209,12 +209,10 @@ class LockedMembers {
     if (!store_) return {};
     const MemberLinks links = current_links();
     const MemberChange change = follow_links(ranges_, links, Sessions::cannot_end, book_);
+    // First: the interface may be a member by another name now.
+    for (const auto& [fwmark, member] : change.went) restore_sysctls(member, links);
     note_originals(ranges_, change.came, book_);
     store_->save(book_);
-    for (const auto& [fwmark, member] : change.went) {
-      const auto link = links.find(member.number);
-      if (link != links.end()) restore_member_sysctls(member, link->second.name);
-    }
     write_member_sysctls(change.came, book_);
     std::vector<std::string> told;
     for (const auto& [range, count] : change.waiting) told.push_back(waiting_text(range, count));
@@ -222,20 +220,25 @@ class LockedMembers {
   }
 
   // What they have in the kernel beside rules and routes.
-  void forget() {
+  void restore_sysctls() const {
     if (!store_) return;
     const MemberLinks links = current_links();
-    for (const auto& [fwmark, member] : book_) {
-      const auto link = links.find(member.number);
-      if (link != links.end()) restore_member_sysctls(member, link->second.name);
-    }
-    store_->remove();
+    for (const auto& [fwmark, member] : book_) restore_sysctls(member, links);
+  }
+  // The last: who finds no book, but a record, begins one.
+  void forget() const {
+    if (store_) store_->remove();
   }
 
   std::string elements() const { return members_text(ranges_, book_); }
   std::vector<FwmarkRoute> routes() const { return members_routes(ranges_, book_); }
 
  private:
+  static void restore_sysctls(const Member& member, const MemberLinks& links) {
+    const auto link = links.find(member.number);
+    if (link != links.end()) restore_member_sysctls(member, link->second.name);
+  }
+
   std::vector<MemberRange> ranges_;
   std::optional<MemberStore> store_;
   MemberBook book_;
@@ -264,10 +267,11 @@ void restore(const std::vector<Sysctl>& writes) {
 void remove_all(const Record& record, const RecordFolder& folder,
                 const std::string& control_socket) {
   LockedMembers members(record.layout.value_or(Layout{}), control_socket);
-  members.forget();
+  members.restore_sysctls();
   restore(sysctl_restoration(record.sysctls));
   bring_to_nothing(record);
   folder.remove(record);
+  members.forget();
 }
 
 // After all is done: how the kernel lists it.

@@ -69,7 +69,8 @@ TEST_CASE("session-keep: a session by its namespace, protocol and ends") {
 }
 
 TEST_CASE("session-keep: what is no such request is refused with what is allowed") {
-  CHECK_EQ(refusal("namespace", "vpn"), "'vpn' is more than one namespace");
+  CHECK_EQ(refusal("namespace", "vpn"),
+           "'vpn' is several namespaces; one is meant, such as vpn-1000");
   CHECK_EQ(refusal("namespace", 7), "'namespace' is missing, or no text");
   CHECK_EQ(refusal("protocol", "icmp"),
            "'icmp' is no protocol of such sessions (allowed: tcp, udp)");
