@@ -72,7 +72,7 @@ struct Traced {
         {config, rules, [&](const Question& question) { return engine.outlook(question, now); },
          [&](const rules::RouteQuestion& question) {
            asked.push_back(question);
-           return question.interface == "blue0" ? out : back;
+           return question.interface == "wan0" ? back : out;
          }});
   }
 };
