@@ -47,12 +47,24 @@ std::string external_fault(const Daemon& daemon, std::uint8_t protocol,
   return {};
 }
 
+// An operator may take a port that sessions have, which then end; who asks for tenants may not, or
+// one tenant could take another's. Where a port is shared by sessions of several, nobody knows.
+void require_unshared_ports(const rules::Config& config) {
+  if (config.policy.mapping == Mapping::endpoint_independent) return;
+  throw Error(
+      "nat.mapping is not \"endpoint-independent\", so ports are shared, and only the operator "
+      "adds "
+      "forwards");
+}
+
 IpEndpoint choose_external(Daemon& daemon, const ForwardRequest& request) {
   const ForwardRule& rule = request.wanted.forward.rule;
+  const bool is_operators = request.wanted.terms.owner == operator_owner;
+  if (!is_operators) require_unshared_ports(*daemon.config());
   if (request.is_exact()) {
     const std::string fault = external_fault(daemon, rule.protocol, rule.external);
     if (!fault.empty()) throw Error(fault);
-    return rule.external;
+    if (is_operators) return rule.external;
   }
   Engine::ForwardWish wish{.namespace_id = rule.namespace_id,
                            .protocol = rule.protocol,
@@ -67,6 +79,10 @@ IpEndpoint choose_external(Daemon& daemon, const ForwardRequest& request) {
                             request.address
                                 ? to_text(*request.address)
                                 : "the external address of " + to_text(rule.to.address)));
+  }
+  if (request.is_exact() && *external != rule.external) {
+    throw Error(fmt::format("{} is taken: a namespace has sessions there, or rests it",
+                            name_of(rule.protocol, rule.external)));
   }
   return *external;
 }

@@ -67,7 +67,8 @@ std::optional<std::chrono::seconds> lifetime_in(const Json& request) {
 }
 
 Terms terms_in(const Json& request, Time now) {
-  Terms terms{.owner = requested_owner(request).value_or("operator"), .note = note_in(request)};
+  Terms terms{.owner = requested_owner(request).value_or(std::string(operator_owner)),
+              .note = note_in(request)};
   if (const auto lifetime = lifetime_in(request)) terms.ends = now + *lifetime;
   return terms;
 }

@@ -14,6 +14,9 @@ namespace swnat::nfq {
 
 // All throw Error, which says what is wrong and what is allowed. `now`: when lifetimes begin.
 
+// Who adds rules unless the request says so.
+inline constexpr std::string_view operator_owner = "operator";
+
 struct ForwardRequest {
   // Where the external port is to be chosen, it is a port of no meaning here.
   AddedForward wanted;

@@ -116,6 +116,13 @@ wanted=$(external_of "$(map blue 7002)")
 expect_match "a suggestion that another tenant has leads to another port" '^SUCCESS ' "$(map green 7002 --suggest "$wanted")"
 expect_match "with PREFER_FAILURE it is refused" '^CANNOT_PROVIDE_EXTERNAL ' \
   "$(map green 7001 --suggest "$wanted" --prefer-failure)"
+# Nor does anybody get a port that another has sessions on, and these go on.
+lab_serve echoes tcp 7100 /usr/bin/python3 "$HERE/traffic.py" serve "$LAB_REMOTE" 7100
+traffic green udp "$LAB_REMOTE" 7100 --ports 7650 >"$LAB_DIR/mapped.out"
+mapped=$(control sessions --namespace green --internal :7650 --json | jq -r '.sessions[0].external')
+expect_match "with PREFER_FAILURE a port that another tenant uses is refused" '^CANNOT_PROVIDE_EXTERNAL ' \
+  "$(map blue 7003 --protocol udp --suggest "$mapped" --prefer-failure)"
+expect "whose it is still" "$mapped" "$(control sessions --namespace green --internal :7650 --json | jq -r '.sessions[0].external')"
 expect_match "a port beyond the NAT's, such as the gateway's own, is refused" '^CANNOT_PROVIDE_EXTERNAL ' \
   "$(map green 7001 --suggest "$LAB_EXTERNAL:22" --prefer-failure)"
 expect_match "THIRD_PARTY is refused" '^UNSUPP_OPTION ' "$(map blue 7009 --third-party 10.0.0.9)"

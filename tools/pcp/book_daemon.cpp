@@ -63,7 +63,8 @@ void Book::begin_epoch(Seconds now) {
 }
 
 std::uint32_t Book::epoch(Seconds now) const {
-  return static_cast<std::uint32_t>((now - epoch_start_).count());
+  // It may have begun after what is answered had come.
+  return static_cast<std::uint32_t>(std::max<std::int64_t>((now - epoch_start_).count(), 0));
 }
 
 // --- kept sessions, again
