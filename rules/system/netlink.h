@@ -45,6 +45,16 @@ void for_each_attribute(const nlattr& outer, Take take) {
   mnl_attr_parse_nested(&outer, call_with_attribute<Take>, &take);
 }
 
+// 0 if there is none, or it has another size.
+template <class T>
+T number_in(const nlattr* attribute) {
+  T value{};
+  if (attribute != nullptr && mnl_attr_get_payload_len(attribute) == sizeof value) {
+    std::memcpy(&value, mnl_attr_get_payload(attribute), sizeof value);
+  }
+  return value;
+}
+
 // The attributes of a message behind a header of its kind, or those within an attribute, by their
 // types.
 template <std::size_t types>
@@ -63,11 +73,7 @@ class Attributes {
   // 0 if there is none, or it has another size.
   template <class T = std::uint32_t>
   T number(std::size_t type) const {
-    T value{};
-    if (has(type) && mnl_attr_get_payload_len(found_[type]) == sizeof value) {
-      std::memcpy(&value, mnl_attr_get_payload(found_[type]), sizeof value);
-    }
-    return value;
+    return number_in<T>(found_[type]);
   }
   std::string text(std::size_t type) const {
     if (!has(type)) return "";
