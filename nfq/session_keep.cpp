@@ -54,24 +54,14 @@ SessionName read_name(const Json& request, const rules::Config& config) {
   return name;
 }
 
-const rules::NamespaceConfig& config_of(NamespaceId id, const rules::Config& config) {
-  const auto pieces = namespace_pieces(config);
-  const auto piece = std::ranges::find_if(
-      pieces, [&](const auto& each) { return each.first <= id && id <= each.last; });
-  return *piece->config;
-}
-
 // What the kernel's rules would not let come to the NAT.
 void require_way_out(const SessionName& name, const rules::Config& config) {
-  const auto is_in = [](const std::vector<IpNetwork>& networks, const IpAddress& address) {
-    return std::ranges::any_of(networks,
-                               [&](const auto& one) { return rules::contains(one, address); });
-  };
-  const std::vector<IpNetwork> networks = config_of(name.namespace_id, config).networks();
-  if (!networks.empty() && !is_in(networks, name.internal.address)) {
+  const std::vector<IpNetwork> networks =
+      rules::find_namespace(config, name.namespace_id)->networks();
+  if (!networks.empty() && !rules::any_contains(networks, name.internal.address)) {
     throw Error(fmt::format("{} is no address of the namespace", to_text(name.internal.address)));
   }
-  if (is_in(networks, name.remote.address)) {
+  if (rules::any_contains(networks, name.remote.address)) {
     throw Error(fmt::format("{} is in the namespace itself", to_text(name.remote.address)));
   }
   if (std::ranges::count(config.external_addresses, name.remote.address) != 0) {

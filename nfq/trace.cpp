@@ -117,9 +117,7 @@ class Way {
                            question_.namespace_id),
                more);
     const auto networks = tenant_networks();
-    const bool is_own = networks.empty() || std::ranges::any_of(networks, [&](const auto& one) {
-                          return rules::contains(one, question_.source.address);
-                        });
+    const bool is_own = networks.empty() || rules::any_contains(networks, question_.source.address);
     if (is_own) return true;
     steps_.add("source", Result::stop,
                fmt::format("{} is in no subnet or route of {}", to_text(question_.source.address),
@@ -129,12 +127,9 @@ class Way {
   }
 
   std::vector<IpNetwork> tenant_networks() const {
-    for (const rules::NamespacePiece& piece : rules::namespace_pieces(config_)) {
-      const bool is_its =
-          question_.namespace_id >= piece.first && question_.namespace_id <= piece.last;
-      if (is_its && !piece.config->is_unplaced()) return piece.config->networks();
-    }
-    return {};
+    const auto* tenant = rules::find_namespace(config_, question_.namespace_id);
+    return tenant == nullptr || tenant->is_unplaced() ? std::vector<IpNetwork>{}
+                                                      : tenant->networks();
   }
 
   bool is_external(const IpAddress& address) const {

@@ -77,13 +77,6 @@ End required_end(const Request& request, const char* what, Port port) {
   return read_end(*text, what, port);
 }
 
-const rules::NamespaceConfig& namespace_config(const rules::Config& config, NamespaceId id) {
-  for (const rules::NamespacePiece& piece : rules::namespace_pieces(config)) {
-    if (id >= piece.first && id <= piece.last) return *piece.config;
-  }
-  throw Error("the namespace is gone");
-}
-
 // The first host's of the namespace's first network of the family.
 IpAddress assumed_source(const rules::NamespaceConfig& tenant, const IpAddress& remote) {
   for (const IpNetwork& network : tenant.networks()) {
@@ -117,7 +110,7 @@ void read_outbound(const Request& request, const rules::Config& config, TraceReq
   if (!name)
     throw Error("--namespace is missing: the packet's sender (for one that comes in: --external)");
   question.namespace_id = one_namespace(*name, config);
-  const rules::NamespaceConfig& tenant = namespace_config(config, question.namespace_id);
+  const rules::NamespaceConfig& tenant = *rules::find_namespace(config, question.namespace_id);
   trace.tenant = rules::namespace_name(config, question.namespace_id);
   if (!tenant.interfaces.empty()) trace.interface = tenant.interfaces.front();
   trace.is_of_member = !tenant.members.empty();

@@ -156,7 +156,7 @@ Policy make_policy(const Config& config) {
   return policy;
 }
 
-std::string namespace_name(const Config& config, NamespaceId id) {
+const NamespaceConfig* find_namespace(const Config& config, NamespaceId id) {
   const auto with_id = [&](const std::vector<std::uint32_t>& places) -> const NamespaceConfig* {
     const auto after = std::upper_bound(places.begin(), places.end(), id,
                                         [&](NamespaceId wanted, std::uint32_t place) {
@@ -166,9 +166,14 @@ std::string namespace_name(const Config& config, NamespaceId id) {
     const NamespaceConfig& found = config.namespaces[*std::prev(after)];
     return id <= found.fwmark_last() ? &found : nullptr;
   };
-  if (const NamespaceConfig* single = with_id(config.singles_by_fwmark)) return single->name;
-  const NamespaceConfig* range = with_id(config.ranges_by_fwmark);
-  return range == nullptr ? "" : fmt::format("{}-{}", range->name, id);
+  if (const NamespaceConfig* single = with_id(config.singles_by_fwmark)) return single;
+  return with_id(config.ranges_by_fwmark);
+}
+
+std::string namespace_name(const Config& config, NamespaceId id) {
+  const NamespaceConfig* found = find_namespace(config, id);
+  if (found == nullptr) return "";
+  return found->is_range() ? fmt::format("{}-{}", found->name, id) : found->name;
 }
 
 }  // namespace swnat::rules

@@ -123,6 +123,9 @@ std::vector<NamespacePiece> namespace_pieces(const Config& config);
 // What the engine needs of it.
 Policy make_policy(const Config& config);
 
+// Whose the fwmark is; null if it is nobody's. Refers to the configuration.
+const NamespaceConfig* find_namespace(const Config& config, NamespaceId id);
+
 // The name that people know a namespace by: "blue", or for a range "vpn-1000". Empty if there is
 // none.
 std::string namespace_name(const Config& config, NamespaceId id);

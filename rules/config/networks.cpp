@@ -1,5 +1,6 @@
 #include "rules/config/networks.h"
 
+#include <algorithm>
 #include <type_traits>
 
 namespace swnat::rules {
@@ -31,6 +32,10 @@ bool contains(const IpNetwork& network, const IpAddress& address) {
         return false;
       },
       network, address);
+}
+
+bool any_contains(const std::vector<IpNetwork>& networks, const IpAddress& address) {
+  return std::ranges::any_of(networks, [&](const auto& one) { return contains(one, address); });
 }
 
 bool overlap(const IpNetwork& a, const IpNetwork& b) {

@@ -26,6 +26,7 @@ std::uint8_t length_of(const IpNetwork& network);
 
 // False where the families differ.
 bool contains(const IpNetwork& network, const IpAddress& address);
+bool any_contains(const std::vector<IpNetwork>& networks, const IpAddress& address);
 bool overlap(const IpNetwork& a, const IpNetwork& b);
 
 // Those of one family, in their order: of_family<Ipv4Address>(addresses),

@@ -141,7 +141,12 @@ void Server::peer(const Asked& asked, const Request& request) {
 // --- NAT-PMP
 
 Octets Server::natpmp_announcement(const std::string& tenant, Seconds now) const {
-  const auto address = book_.external_address(tenant, Ipv4Address{});
+  return natpmp_address(tenant, Ipv4Address{}, now);
+}
+
+// Of who has none yet it is the namespace's first.
+Octets Server::natpmp_address(const std::string& tenant, const IpAddress& host, Seconds now) const {
+  const auto address = book_.external_address(tenant, host);
   const std::uint32_t epoch = book_.epoch(now);
   if (!address) return natpmp_address_response(NatPmpResult::network_failure, {}, epoch);
   return natpmp_address_response(NatPmpResult::success, std::get<Ipv4Address>(*address), epoch);
@@ -155,14 +160,9 @@ void Server::natpmp(const Asked& asked) {
     case natpmp_opcode::map_udp:
     case natpmp_opcode::map_tcp:
       return natpmp_map(asked, *request);
-    case natpmp_opcode::address: {
-      const auto external = book_.external_address(asked.tenant, asked.origin.client.address);
-      return outlet_.answer(
-          asked.origin, external
-                            ? natpmp_address_response(NatPmpResult::success,
-                                                      std::get<Ipv4Address>(*external), epoch)
-                            : natpmp_address_response(NatPmpResult::network_failure, {}, epoch));
-    }
+    case natpmp_opcode::address:
+      return outlet_.answer(asked.origin,
+                            natpmp_address(asked.tenant, asked.origin.client.address, asked.now));
     default:
       return outlet_.answer(
           asked.origin,

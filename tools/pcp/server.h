@@ -66,6 +66,7 @@ class Server {
   template <class Respond>
   Book::Reply reply(const Asked& asked, Respond respond);
   void refuse(const Asked& asked, Result result, Seconds lifetime = Seconds(0));
+  Octets natpmp_address(const std::string& tenant, const IpAddress& host, Seconds now) const;
   void natpmp(const Asked& asked);
   void natpmp_map(const Asked& asked, const NatPmpRequest& request);
 
